@@ -1,0 +1,319 @@
+// SPDX-License-Identifier: MIT
+/* ref_llama.c - the adapter for llama.cpp and its forks (bitnet.cpp), any version since autumn
+ * 2024.
+ *
+ * Compiled against one installation's own headers, because its parameter structs are passed by
+ * value and differ between versions; linked against nothing: the libraries are loaded at run
+ * time from the paths in the manifest. What a version has is decided once, by looking into its
+ * headers (src/engine/ref_layout.c), and arrives as LS_HAS_* macros:
+ *
+ *   LS_HAS_VOCAB        llama_model_get_vocab: tokenizing needs a vocabulary, not a model
+ *   LS_HAS_LOAD         llama_model_load_from_file and llama_model_free, else *_load_model_*
+ *   LS_HAS_INIT         llama_init_from_model, else llama_new_context_with_model
+ *   LS_HAS_MEMORY       llama_get_memory and llama_memory_clear
+ *   LS_HAS_KV_SELF      llama_kv_self_clear; neither: llama_kv_cache_clear
+ *   LS_HAS_FLASH_TYPE   the context parameter flash_attn_type, else the boolean flash_attn
+ *   LS_HAS_LOGITS_ALL   the context parameter logits_all
+ *   LS_HAS_OP_OFFLOAD   the context parameter op_offload
+ *   LS_HAS_VERSION      llama_version
+ *   LS_HAS_BACKEND_DIR  ggml_backend_load_all_from_path: one CPU library per instruction set
+ */
+#include "ref_engine.h"
+
+#include <dlfcn.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "llama.h"
+#if LS_HAS_BACKEND_DIR
+#include "ggml-backend.h"
+#endif
+
+#if LS_HAS_LOAD
+#define LOAD_MODEL llama_model_load_from_file
+#define FREE_MODEL llama_model_free
+#else
+#define LOAD_MODEL llama_load_model_from_file
+#define FREE_MODEL llama_free_model
+#endif
+#if LS_HAS_INIT
+#define NEW_CONTEXT llama_init_from_model
+#else
+#define NEW_CONTEXT llama_new_context_with_model
+#endif
+#if LS_HAS_VOCAB
+#define N_VOCAB   llama_vocab_n_tokens
+#define TOKEN_BOS llama_vocab_bos
+#else
+#define N_VOCAB   llama_n_vocab
+#define TOKEN_BOS llama_token_bos
+#endif
+
+/* Every function used, typed by the installation's own declaration. */
+#define FUNCTIONS(X)                                                                               \
+    X(llama_backend_init)                                                                          \
+    X(llama_log_set) X(llama_model_default_params) X(llama_context_default_params) X(LOAD_MODEL)   \
+        X(FREE_MODEL) X(NEW_CONTEXT) X(llama_free) X(N_VOCAB) X(TOKEN_BOS) X(llama_tokenize)       \
+            X(llama_n_ctx) X(llama_n_batch) X(llama_batch_init) X(llama_batch_free)                \
+                X(llama_decode) X(llama_get_logits_ith) X(llama_print_system_info) FUNCTIONS_KV(X) \
+                    FUNCTIONS_VOCAB(X) FUNCTIONS_VERSION(X) FUNCTIONS_BACKEND(X)
+
+#if LS_HAS_MEMORY
+#define FUNCTIONS_KV(X) X(llama_get_memory) X(llama_memory_clear)
+#elif LS_HAS_KV_SELF
+#define FUNCTIONS_KV(X) X(llama_kv_self_clear)
+#else
+#define FUNCTIONS_KV(X) X(llama_kv_cache_clear)
+#endif
+#if LS_HAS_VOCAB
+#define FUNCTIONS_VOCAB(X) X(llama_model_get_vocab)
+#else
+#define FUNCTIONS_VOCAB(X)
+#endif
+#if LS_HAS_VERSION
+#define FUNCTIONS_VERSION(X) X(llama_version)
+#else
+#define FUNCTIONS_VERSION(X)
+#endif
+#if LS_HAS_BACKEND_DIR
+#define FUNCTIONS_BACKEND(X) X(ggml_backend_load_all_from_path)
+#else
+#define FUNCTIONS_BACKEND(X)
+#endif
+
+#define NAME_(f) #f
+#define NAME(f)  NAME_(f) /* of a function, after the renaming macros above */
+#define FIELD(f) __typeof__(f) *f;
+
+static struct {
+    FUNCTIONS(FIELD)
+} api;
+
+static struct {
+    char                  first_error[LS_REF_MAX_ERROR / 2]; /* that the engine logged */
+    struct llama_model   *model;
+    struct llama_context *ctx;
+    struct llama_batch    batch;
+    bool                  has_batch;
+    int32_t               n_past, n_ctx, n_vocab;
+} llama;
+
+/* The engine's log: all of it to standard error, its first complaint kept for the host. */
+static void keep_log(enum ggml_log_level level, const char *text, void *ctx)
+{
+    (void)ctx;
+    if (level == GGML_LOG_LEVEL_ERROR && !llama.first_error[0]) {
+        snprintf(llama.first_error, sizeof(llama.first_error), "%s", text);
+        llama.first_error[strcspn(llama.first_error, "\n")] = '\0';
+    }
+    fputs(text, stderr);
+}
+
+static uint32_t find_function(void *lib, const char *path, const char *name, void *out)
+{
+    void *f = dlsym(lib, name);
+    if (!f) return ref_fail(LS_REF_FAILED, "'%s' has no function '%s'", path, name);
+    memcpy(out, &f, sizeof(f)); /* POSIX: an object pointer that holds a function's address */
+    return LS_REF_DONE;
+}
+
+uint32_t ref_load(const ref_manifest *m, ls_ref_identity *out)
+{
+    const char *path = m->n_libraries ? m->libraries[m->n_libraries - 1] : "";
+    void       *lib = NULL;
+    /* By absolute path and in the order of their dependencies, so that LD_LIBRARY_PATH cannot
+     * slip another installation's libggml under this libllama. */
+    for (int i = 0; i < m->n_libraries; i++) {
+        lib = dlopen(m->libraries[i], RTLD_NOW | RTLD_LOCAL);
+        if (!lib) return ref_fail(LS_REF_FAILED, "cannot load a library: %s", dlerror());
+    }
+    if (!lib) return ref_fail(LS_REF_FAILED, "engine.manifest names no library");
+#define FIND(f)                                                                                    \
+    if (find_function(lib, path, NAME(f), &api.f) != LS_REF_DONE) return LS_REF_FAILED;
+    FUNCTIONS(FIND)
+    snprintf(out->library, sizeof(out->library), "%s", path);
+    api.llama_log_set(keep_log, NULL);
+#if LS_HAS_BACKEND_DIR
+    api.ggml_backend_load_all_from_path(m->lib_dir); /* picks the CPU library: before all else */
+#endif
+#if LS_HAS_VERSION
+    if (!out->version[0]) snprintf(out->version, sizeof(out->version), "%s", api.llama_version());
+#endif
+    return LS_REF_DONE;
+}
+
+/* The CPU library that was picked ("haswell" of libggml-cpu-haswell.so), else the best
+ * instruction set that the engine says it uses. */
+static void find_isa(char *out, size_t cap)
+{
+    static const char *const sets[][2] = {{"AVX512 = 1", "avx512"}, {"AVX2 = 1", "avx2"},
+                                          {"AVX = 1", "avx"},       {"SVE = 1", "sve"},
+                                          {"NEON = 1", "neon"},     {"SSE3 = 1", "sse3"}};
+    static const char        stem[] = "/libggml-cpu-";
+    const char              *info = api.llama_print_system_info();
+    char                     line[1024], *p, *end;
+    FILE                    *f = fopen("/proc/self/maps", "re");
+    out[0] = '\0';
+    while (f && !out[0] && fgets(line, sizeof(line), f)) {
+        p = strstr(line, stem);
+        end = p ? strstr(p, ".so") : NULL;
+        if (!end) continue;
+        p += sizeof(stem) - 1;
+        snprintf(out, cap, "%.*s", (int)(end - p), p);
+    }
+    if (f) fclose(f);
+    for (size_t i = 0; info && !out[0] && i < sizeof(sets) / sizeof(sets[0]); i++) {
+        if (strstr(info, sets[i][0])) snprintf(out, cap, "%s", sets[i][1]);
+    }
+}
+
+static struct llama_context_params context_params(const ls_ref_open *opt)
+{
+    struct llama_context_params p = api.llama_context_default_params();
+    enum ggml_type              kv = opt->kv_type == LS_REF_KV_F32 ? GGML_TYPE_F32 : GGML_TYPE_F16;
+    p.n_ctx = (uint32_t)opt->n_ctx;
+    p.n_batch = p.n_ubatch = (uint32_t)opt->n_batch;
+    p.n_threads = p.n_threads_batch = opt->n_threads;
+    p.type_k = p.type_v = kv;
+    p.offload_kqv = false;
+#if LS_HAS_FLASH_TYPE
+    p.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_DISABLED;
+#else
+    p.flash_attn = false;
+#endif
+#if LS_HAS_LOGITS_ALL
+    p.logits_all = true;
+#endif
+#if LS_HAS_OP_OFFLOAD
+    p.op_offload = false;
+#endif
+    return p;
+}
+
+static int32_t n_vocab_of(const struct llama_model *model)
+{
+#if LS_HAS_VOCAB
+    return api.N_VOCAB(api.llama_model_get_vocab(model));
+#else
+    return api.N_VOCAB(model);
+#endif
+}
+
+uint32_t ref_open(const char *path, const ls_ref_open *opt, ls_ref_opened *out)
+{
+    struct llama_model_params params;
+    api.llama_backend_init();
+    params = api.llama_model_default_params();
+    params.n_gpu_layers = 0;
+    llama.model = api.LOAD_MODEL(path, params);
+    if (!llama.model) {
+        return ref_fail(LS_REF_REFUSED, "%s",
+                        llama.first_error[0] ? llama.first_error : "no reason given");
+    }
+    llama.ctx = api.NEW_CONTEXT(llama.model, context_params(opt));
+    if (!llama.ctx) {
+        return ref_fail(LS_REF_FAILED, "no context of %d positions: %s", opt->n_ctx,
+                        llama.first_error);
+    }
+    llama.batch = api.llama_batch_init(opt->n_batch, 0, 1);
+    llama.has_batch = true;
+    llama.n_ctx = (int32_t)api.llama_n_ctx(llama.ctx);
+    llama.n_vocab = n_vocab_of(llama.model);
+    out->n_vocab = llama.n_vocab;
+    out->n_ctx = llama.n_ctx;
+    /* never above the request: that is what the batch above holds */
+    out->n_batch = (int32_t)api.llama_n_batch(llama.ctx);
+    if (out->n_batch > opt->n_batch) out->n_batch = opt->n_batch;
+    out->n_threads = opt->n_threads;
+    out->kv_type = opt->kv_type;
+    out->flash_attn = 0;
+    find_isa(out->isa, sizeof(out->isa));
+    return LS_REF_DONE;
+}
+
+uint32_t ref_tokenize(const char *text, size_t len, const ls_ref_tokenize *opt, int32_t **ids,
+                      size_t *n)
+{
+#if LS_HAS_VOCAB
+    const struct llama_vocab *vocab = api.llama_model_get_vocab(llama.model);
+#else
+    const struct llama_model *vocab = llama.model;
+#endif
+    bool     special = opt->parse_special != 0, add = opt->bos == LS_REF_BOS_AUTO;
+    size_t   lead = opt->bos == LS_REF_BOS_YES ? 1 : 0;
+    int32_t  cap = (int32_t)len + 8, got = 0;
+    int32_t *out = NULL;
+    if (lead && api.TOKEN_BOS(vocab) < 0) {
+        return ref_fail(LS_REF_MISUSED, "the vocabulary has no token for the beginning of text");
+    }
+    for (int attempt = 0; attempt < 2; attempt++) { /* a negative answer says how many there are */
+        free(out);
+        out = malloc(((size_t)cap + lead) * sizeof(*out));
+        if (!out) return ref_fail(LS_REF_FAILED, "not enough memory for %d tokens", cap);
+        got = api.llama_tokenize(vocab, text, (int32_t)len, out + lead, cap, add, special);
+        if (got >= 0 || got == INT32_MIN) break;
+        cap = -got;
+    }
+    if (got < 0) {
+        free(out);
+        return ref_fail(LS_REF_FAILED, "the text cannot be tokenized");
+    }
+    if (lead) out[0] = api.TOKEN_BOS(vocab);
+    *ids = out;
+    *n = (size_t)got + lead;
+    return LS_REF_DONE;
+}
+
+uint32_t ref_eval(const int32_t *ids, size_t n, ls_ref_evaluated *out)
+{
+    struct llama_batch *b = &llama.batch;
+    uint64_t            begin;
+    int32_t             rc;
+    if ((int64_t)n > llama.n_ctx - llama.n_past) {
+        return ref_fail(LS_REF_FULL, "%zu more tokens do not fit into a context of %d", n,
+                        llama.n_ctx);
+    }
+    b->n_tokens = (int32_t)n;
+    for (size_t i = 0; i < n; i++) {
+        b->token[i] = ids[i];
+        b->pos[i] = llama.n_past + (int32_t)i;
+        b->n_seq_id[i] = 1;
+        b->seq_id[i][0] = 0;
+        b->logits[i] = 1;
+    }
+    llama.first_error[0] = '\0';
+    begin = ref_now_ns();
+    rc = api.llama_decode(llama.ctx, *b);
+    if (rc == 0 && !api.llama_get_logits_ith(llama.ctx, 0)) rc = -1; /* waits for the result */
+    out->wall_ns = ref_now_ns() - begin;
+    if (rc != 0) {
+        return ref_fail(rc == 1 ? LS_REF_FULL : LS_REF_FAILED, "llama_decode returned %d. %s",
+                        (int)rc, llama.first_error);
+    }
+    llama.n_past += (int32_t)n;
+    return LS_REF_DONE;
+}
+
+const float *ref_row(size_t i) { return api.llama_get_logits_ith(llama.ctx, (int32_t)i); }
+
+uint32_t ref_reset(void)
+{
+#if LS_HAS_MEMORY
+    api.llama_memory_clear(api.llama_get_memory(llama.ctx), true);
+#elif LS_HAS_KV_SELF
+    api.llama_kv_self_clear(llama.ctx);
+#else
+    api.llama_kv_cache_clear(llama.ctx);
+#endif
+    llama.n_past = 0;
+    return LS_REF_DONE;
+}
+
+void ref_close(void)
+{
+    if (llama.has_batch) api.llama_batch_free(llama.batch);
+    if (llama.ctx) api.llama_free(llama.ctx);
+    if (llama.model) api.FREE_MODEL(llama.model);
+}

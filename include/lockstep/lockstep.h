@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: MIT
+/* lockstep.h - the whole public interface of liblockstep. */
+#ifndef LOCKSTEP_LOCKSTEP_H
+#define LOCKSTEP_LOCKSTEP_H
+
+#include "lockstep/chat.h"
+#include "lockstep/engine.h"
+#include "lockstep/error.h"
+#include "lockstep/gguf.h"
+#include "lockstep/hash.h"
+#include "lockstep/model.h"
+#include "lockstep/sampler.h"
+#include "lockstep/tokenizer.h"
+#include "lockstep/trace.h"
+#include "lockstep/types.h"
+#include "lockstep/verify.h"
+
+/* "0.1.0" */
+LS_API const char *ls_version(void);
+
+#endif

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: MIT
+/* model.h - a model opened for the native engine, and sessions that evaluate it.
+ *
+ * ls_model: immutable after open, shareable between threads.
+ * ls_session: one timeline (KV cache, position, scratch); one thread at a time.
+ */
+#ifndef LOCKSTEP_MODEL_H
+#define LOCKSTEP_MODEL_H
+
+#include "lockstep/gguf.h"
+#include "lockstep/trace.h"
+
+typedef enum ls_ffn_act { LS_FFN_SILU, LS_FFN_RELU2 } ls_ffn_act;
+typedef enum ls_rope_order { LS_ROPE_NORMAL, LS_ROPE_NEOX } ls_rope_order;
+
+/* Hyper-parameters as read from the metadata. Letters as in the kernels:
+ * D width, H query heads, G KV heads, K head width, F feed-forward width, V vocabulary, L layers. */
+typedef struct ls_model_config {
+    char          arch[32];
+    int32_t       n_layers, n_ctx_train, n_embd, n_heads, n_kv_heads, head_dim, n_ff, n_vocab;
+    float         norm_eps;
+    bool          sub_norms;   /* BitNet's attn_sub_norm and ffn_sub_norm */
+    bool          tied_output; /* token_embd serves as output matrix      */
+    ls_ffn_act    act;
+    ls_rope_order rope_order;
+    int32_t       rope_dims;   /* rotated elements per head */
+    double        rope_base;
+    double        rope_scale;       /* positions are multiplied by this: 1/factor */
+    bool          rope_yarn;
+    double        rope_attn_factor; /* multiplies cosine and sine */
+    int32_t       rope_ctx_orig;
+} ls_model_config;
+
+typedef struct ls_model ls_model;
+
+/* Open a GGUF file and bind its weights (mapped, not copied).
+ * Errors: as ls_gguf_open; FORMAT for missing or misshapen tensors and keys; UNSUPPORTED for an
+ * architecture, tensor type or tensor that Lockstep does not evaluate (nothing is skipped silently). */
+LS_API ls_status ls_model_open(ls_model **out, const char *path, ls_error *err);
+LS_API void      ls_model_close(ls_model *m); /* NULL is allowed; sessions must be gone */
+LS_API const ls_gguf         *ls_model_gguf(const ls_model *m);
+LS_API const ls_model_config *ls_model_get_config(const ls_model *m);
+
+typedef struct ls_session ls_session;
+
+/* Rounding of activations before a matrix of the layers. */
+typedef enum ls_act_rounding {
+    LS_ROUND_AUTO = 0, /* as the weight's type asks (dtypes.def)                         */
+    LS_ROUND_I8,       /* int8 per row, as I2_S does, whatever the type of a layer weight */
+} ls_act_rounding;
+
+#define LS_MAX_TAPS 4
+
+typedef struct ls_session_options { /* zero means: default */
+    int32_t         n_ctx;     /* positions the KV cache holds; 0: the training context  */
+    int32_t         n_batch;   /* tokens evaluated together at most; 0: 512              */
+    int32_t         n_threads; /* 0: one per core                                        */
+    int             kv_type;   /* LS_DTYPE_F32 (which is 0) or LS_DTYPE_F16             */
+    ls_tier         tier;      /* LS_TIER_AUTO: the best                                 */
+    ls_act_rounding rounding;
+    int             lanes;     /* width of vector sums, 8 or 16; 0: 16. Part of the arithmetic
+                                * (NUMERICS.md, clause 2), not of the machine: llama.cpp's AVX2
+                                * builds sum 8 wide, its AVX-512 builds 16 wide              */
+    struct { ls_tap_fn *fn; void *ctx; } taps[LS_MAX_TAPS]; /* called in order; fn NULL: unused */
+} ls_session_options;
+
+/* Errors: LIMIT (n_ctx above the training context, memory), UNSUPPORTED (tier not on this
+ * machine, kv_type), NOMEM. The model must outlive the session. */
+LS_API ls_status ls_session_create(ls_session **out, const ls_model *m,
+                                   const ls_session_options *opt, ls_error *err);
+LS_API void      ls_session_destroy(ls_session *s); /* NULL is allowed */
+
+/* Evaluate n tokens after the current position.
+ *   tokens [n] ids below n_vocab;  n 1 to n_ctx - ls_session_pos(); cut into batches as needed
+ * Errors: LIMIT when the context is full, USAGE for an id out of range (nothing is evaluated).
+ * Keeps what ls_session_logits needs for the last min(n, n_batch) tokens. Allocates nothing. */
+LS_API ls_status ls_session_eval(ls_session *s, const int32_t *tokens, size_t n, ls_error *err);
+
+/* Logits [n_vocab] of token i of the last ls_session_eval call (0-based; one of the last
+ * n_batch tokens of that call). Computed on demand, several rows at a time. Borrowed until the
+ * next eval, logits or destroy. Errors: USAGE (i out of range). */
+LS_API ls_status ls_session_logits(ls_session *s, size_t i, const float **row, ls_error *err);
+
+/* Forget everything after position n_keep (0: all). n_keep must not exceed the position. */
+LS_API void    ls_session_rewind(ls_session *s, int32_t n_keep);
+LS_API int32_t ls_session_pos(const ls_session *s);
+/* The settings in force, with every default resolved. */
+LS_API const ls_session_options *ls_session_get_options(const ls_session *s);
+
+#endif

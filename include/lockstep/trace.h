@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: MIT
+/* trace.h - taps: named points of the forward pass where values can be read or changed. */
+#ifndef LOCKSTEP_TRACE_H
+#define LOCKSTEP_TRACE_H
+
+#include "lockstep/error.h"
+#include "lockstep/types.h"
+
+/* Operations, in the order of the forward pass. */
+typedef enum ls_op {
+#define LS_TRACEPOINT(sym, name, per_layer, meaning) LS_OP_##sym,
+#include "lockstep/tracepoints.def"
+#undef LS_TRACEPOINT
+    LS_N_OPS,
+} ls_op;
+
+/* "attn_norm", ...; NULL past the end. */
+LS_API const char *ls_op_name(ls_op op);
+LS_API bool        ls_op_parse(const char *name, size_t len, ls_op *out);
+LS_API bool        ls_op_per_layer(ls_op op);
+
+/* One row of values at a tap: everything that belongs to one position (and, for
+ * attn_scores and attn_scores_softmax, to one head). */
+typedef struct ls_tap {
+    ls_op   op;
+    int32_t layer; /* 0-based; -1 for what belongs to no layer */
+    int32_t pos;   /* 0-based position in the sequence         */
+    int32_t head;  /* -1 but for the two attention-score taps  */
+    float  *data;  /* [n], may be changed: later operations see the change */
+    size_t  n;
+} ls_tap;
+
+/* Called for every row of every tap, from any worker thread, in no promised order. */
+typedef void ls_tap_fn(void *ctx, const ls_tap *tap);
+
+/* Known-bad injection: a list of faults, each changing one tap.
+ * Text form: LAYER.OP[@POSITION]=scale:X|add:X|nan, without "LAYER." for what belongs to no layer. */
+typedef enum ls_fault_kind { LS_FAULT_SCALE, LS_FAULT_ADD, LS_FAULT_NAN } ls_fault_kind;
+
+typedef struct ls_fault {
+    ls_op         op;
+    int32_t       layer; /* -1: no layer     */
+    int32_t       pos;   /* -1: all positions */
+    ls_fault_kind kind;
+    float         x;
+} ls_fault;
+
+#define LS_MAX_FAULTS 16
+typedef struct ls_faults {
+    ls_fault at[LS_MAX_FAULTS];
+    size_t   n;
+} ls_faults;
+
+/* Parse one fault and append it. Errors: USAGE (names what is wrong), LIMIT (too many). */
+LS_API ls_status ls_faults_add(ls_faults *f, const char *text, ls_error *err);
+/* A tap function: pass an ls_faults as ctx. Pure, therefore safe from every thread. */
+LS_API void ls_faults_tap(void *faults, const ls_tap *tap);
+
+#endif

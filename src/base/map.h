@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: MIT
+/* map.h - a file mapped read-only. */
+#ifndef LS_BASE_MAP_H
+#define LS_BASE_MAP_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lockstep/error.h"
+
+typedef struct ls_map {
+    const uint8_t *data; /* NULL for an empty file */
+    size_t         size;
+} ls_map;
+
+/* Map a regular file. Errors: IO (missing, unreadable, a folder), LIMIT. */
+ls_status ls_map_open(ls_map *out, const char *path, ls_error *err);
+void      ls_map_close(ls_map *m); /* NULL and zeroed structs are allowed */
+
+/* Read a whole file (any kind: also pipes) into owned memory, NUL-terminated behind the end.
+ * Errors: IO, NOMEM. */
+ls_status ls_read_file(char **out, size_t *len, const char *path, ls_error *err);
+
+#endif

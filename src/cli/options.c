@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: MIT
+/* options.c - option groups that commands share, and what becomes of their values. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/cli.h"
+
+/* ---- model ---- */
+
+const cli_option cli_model_table[] = {
+    {.name = "model",
+     .letter = 'm',
+     .kind = CLI_STRING,
+     .off = offsetof(cli_model_opts, path),
+     .metavar = "MODEL",
+     .help = "The model: a GGUF file. Required."},
+    {0},
+};
+
+ls_status cli_model_check(const cli_context *ctx, const cli_model_opts *o, ls_error *err)
+{
+    if (!o->path) return cli_usage(ctx, err, "option '--model' is missing");
+    if (!*o->path) return cli_usage(ctx, err, "option '--model' is empty");
+    return LS_OK;
+}
+
+/* ---- prompt ---- */
+
+const cli_option cli_prompt_table[] = {
+    {.name = "prompt",
+     .letter = 'p',
+     .kind = CLI_STRING,
+     .off = offsetof(cli_prompt_opts, text),
+     .metavar = "TEXT",
+     .help = "The prompt."},
+    {.name = "file",
+     .letter = 'f',
+     .kind = CLI_STRING,
+     .off = offsetof(cli_prompt_opts, file),
+     .metavar = "FILE",
+     .help = "Read the prompt from this file, byte for byte: a newline at its "
+             "end is part of the prompt. '-' is standard input."},
+    {0},
+};
+
+ls_status cli_prompt_read(const cli_context *ctx, const cli_prompt_opts *o, char **text,
+                          size_t *len, ls_error *err)
+{
+    *text = NULL;
+    *len = 0;
+    if (o->text && o->file)
+        return cli_usage(ctx, err, "options '--prompt' and '--file' cannot be used together");
+    if (o->file) return cli_read_file(o->file, text, len, err);
+    if (!o->text) return cli_usage(ctx, err, "no prompt: give '--prompt TEXT' or '--file FILE'");
+    *text = strdup(o->text);
+    if (!*text) return ls_fail(err, LS_ERR_NOMEM, "not enough memory for the prompt");
+    *len = strlen(*text);
+    return LS_OK;
+}
+
+/* ---- engine ---- */
+
+static const cli_choice kv_types[] = {{"f16", LS_DTYPE_F16}, {"f32", LS_DTYPE_F32}, {NULL, 0}};
+static const cli_choice tiers[] = {{"auto", LS_TIER_AUTO}, {"scalar", LS_TIER_SCALAR},
+                                   {"avx2", LS_TIER_AVX2}, {"avx512", LS_TIER_AVX512},
+                                   {"neon", LS_TIER_NEON}, {NULL, 0}};
+static const cli_choice roundings[] = {{"auto", LS_ROUND_AUTO}, {"i8", LS_ROUND_I8}, {NULL, 0}};
+
+const cli_option cli_engine_table[] = {
+    {.name = "threads",
+     .letter = 't',
+     .kind = CLI_INT,
+     .off = offsetof(cli_engine_opts, threads),
+     .metavar = "N",
+     .min = 1,
+     .max = 1024,
+     .def = "one per core",
+     .help = "Threads to compute with."},
+    {.name = "batch",
+     .kind = CLI_INT,
+     .off = offsetof(cli_engine_opts, batch),
+     .metavar = "N",
+     .min = 1,
+     .max = 65536,
+     .def = "512",
+     .help = "Prompt tokens evaluated together at most."},
+    {.name = "ctx",
+     .kind = CLI_INT,
+     .off = offsetof(cli_engine_opts, ctx),
+     .metavar = "N",
+     .min = 1,
+     .max = INT32_MAX,
+     .def = "what prompt and answer need",
+     .help = "Positions to make room for, at most what the model was trained on."},
+    {.name = "kv-type",
+     .kind = CLI_ENUM,
+     .off = offsetof(cli_engine_opts, kv_type),
+     .metavar = "TYPE",
+     .choices = kv_types,
+     .def = "f16",
+     .help = "Number type of the KV cache."},
+    {.name = "isa",
+     .kind = CLI_ENUM,
+     .off = offsetof(cli_engine_opts, isa),
+     .metavar = "TIER",
+     .choices = tiers,
+     .def = "auto",
+     .help = "Instruction set of the native engine; the results are the same to the bit."},
+    {.name = "act-quant",
+     .kind = CLI_ENUM,
+     .off = offsetof(cli_engine_opts, act_quant),
+     .metavar = "HOW",
+     .choices = roundings,
+     .def = "auto",
+     .help = "Rounding of activations in the native engine: as the weights' type asks, or int8 "
+             "per row before every matrix of the layers, as I2_S does it."},
+    {.name = "timeout",
+     .kind = CLI_DOUBLE,
+     .off = offsetof(cli_engine_opts, timeout_s),
+     .metavar = "SECONDS",
+     .min = 0.001,
+     .max = 1e6,
+     .def = "300",
+     .help = "How long a reference may take to answer one request."},
+    {.name = "fault",
+     .kind = CLI_LIST,
+     .off = offsetof(cli_engine_opts, faults),
+     .metavar = "FAULT",
+     .help = "Inject a fault into the native engine, to prove that the harness can fail: "
+             "LAYER.OP[@POSITION]=scale:X|add:X|nan, without 'LAYER.' for what belongs to no "
+             "layer. May be given several times."},
+    {0},
+};
+
+ls_status cli_engine_resolve(const cli_context *ctx, const cli_engine_opts *o,
+                             ls_engine_options *out, ls_faults *faults, ls_error *err)
+{
+    *out = (ls_engine_options){.n_ctx = o->ctx,
+                               .n_batch = o->batch,
+                               .n_threads = o->threads,
+                               .kv_type = o->kv_type,
+                               .timeout_s = o->timeout_s,
+                               .tier = (ls_tier)o->isa,
+                               .rounding = (ls_act_rounding)o->act_quant};
+    *faults = (ls_faults){0};
+    if (!cli_given(ctx, "threads")) LS_TRY(cli_env_threads(ctx->env, &out->n_threads, err));
+    if (!cli_given(ctx, "timeout")) LS_TRY(cli_env_timeout(ctx->env, &out->timeout_s, err));
+    if (!ls_tier_available(out->tier)) {
+        ls_fail(err, LS_ERR_UNSUPPORTED, "this machine cannot run the instruction set '%s'",
+                ls_tier_name(out->tier));
+        return ls_fail_hint(err, "its best is '%s'", ls_tier_name(ls_tier_best()));
+    }
+    for (size_t i = 0; i < o->faults.n; i++) {
+        ls_status status = ls_faults_add(faults, o->faults.at[i], err);
+        if (status != LS_OK) {
+            ls_fail_at(err, "--fault %s", o->faults.at[i]);
+            return status;
+        }
+    }
+    if (faults->n) out->faults = faults;
+    return LS_OK;
+}
+
+/* ---- template ---- */
+
+static const cli_choice bos_modes[] = {
+    {"auto", LS_BOS_AUTO}, {"yes", LS_BOS_YES}, {"no", LS_BOS_NO}, {NULL, 0}};
+
+const cli_option cli_template_table[] = {
+    {.name = "prompt-template",
+     .kind = CLI_STRING,
+     .off = offsetof(cli_template_opts, name),
+     .metavar = "NAME",
+     .suggest = ls_chat_template_name,
+     .def = "raw",
+     .aliases = "template",
+     .help = "Text put around the prompt: raw (none), instruct, llama3-chat, chatml, bitnet-chat, "
+             "or auto, which goes by the model's own metadata."},
+    {.name = "system-prompt",
+     .kind = CLI_STRING,
+     .off = offsetof(cli_template_opts, system),
+     .metavar = "TEXT",
+     .aliases = "system",
+     .help = "System prompt, where the template has a place for one."},
+    {.name = "bos",
+     .kind = CLI_ENUM,
+     .off = offsetof(cli_template_opts, bos),
+     .metavar = "WHEN",
+     .choices = bos_modes,
+     .def = "auto",
+     .help = "Whether a beginning-of-text token is put first; auto: as template and model say."},
+    {0},
+};
+
+ls_status cli_template_apply(const cli_context *ctx, const cli_template_opts *o, const char *text,
+                             size_t len, const ls_tokenizer *t, const ls_gguf *g, ls_prompt *out,
+                             ls_error *err)
+{
+    ls_message messages[2];
+    size_t     n = 0;
+    if (o->system)
+        messages[n++] = (ls_message){.role = "system", .text = o->system, .len = strlen(o->system)};
+    messages[n++] = (ls_message){.role = "user", .text = text, .len = len};
+    LS_TRY(ls_chat_apply(out, o->name, messages, n, t, g, err));
+    if (out->system_ignored)
+        cli_note(ctx, "note: the template '%s' has no place for a system prompt; it is left out",
+                 out->template_name);
+    return LS_OK;
+}
+
+/* ---- references ---- */
+
+ls_status cli_reference_find(const cli_context *ctx, ls_ref_kind kind, ls_ref_status *out,
+                             ls_error *err)
+{
+    static const char *const states[] = {
+        [LS_REF_UNBUILT] = "is there, but its adapter is not built",
+        [LS_REF_INCOMPLETE] = "is incomplete",
+        [LS_REF_ABSENT] = "is not installed",
+    };
+    ls_ref_find(out, kind, &ctx->env->refs);
+    if (out->state == LS_REF_READY) return LS_OK;
+    ls_fail(err, LS_ERR_REFERENCE, "the reference %s %s%s%s", ls_ref_display_name(kind),
+            states[out->state], out->missing[0] ? ": " : "", out->missing);
+    if (out->lib_dir[0]) ls_fail_at(err, "%s", out->lib_dir);
+    if (out->fix[0]) ls_fail_hint(err, "%s", out->fix);
+    return LS_ERR_REFERENCE;
+}

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: MIT
+/* native.c - the native engine behind the common interface. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "engine/engine_ops.h"
+#include "lockstep/lockstep.h"
+
+typedef struct native {
+    ls_engine     base; /* first: the public handle */
+    ls_model     *model;
+    ls_tokenizer *tokenizer;
+    ls_session   *session;
+    ls_faults     faults;
+} native;
+
+static ls_status native_tokenize(ls_engine *e, const char *text, size_t len,
+                                 const ls_encode_options *opt, int32_t **ids, size_t *n,
+                                 ls_error *err)
+{
+    return ls_tokenizer_encode(((native *)e)->tokenizer, text, len, opt, ids, n, err);
+}
+
+static ls_status native_eval(ls_engine *e, const int32_t *tokens, size_t n, ls_error *err)
+{
+    uint64_t  start = ls_now_ns();
+    ls_status status = ls_session_eval(((native *)e)->session, tokens, n, err);
+    e->stats.eval_ns += ls_now_ns() - start;
+    return status;
+}
+
+static ls_status native_logits(ls_engine *e, size_t i, const float **row, ls_error *err)
+{
+    uint64_t  start = ls_now_ns();
+    ls_status status = ls_session_logits(((native *)e)->session, i, row, err);
+    e->stats.eval_ns += ls_now_ns() - start;
+    return status;
+}
+
+static ls_status native_reset(ls_engine *e, ls_error *err)
+{
+    (void)err;
+    ls_session_rewind(((native *)e)->session, 0);
+    return LS_OK;
+}
+
+static void native_close(ls_engine *e)
+{
+    native *n = (native *)e;
+    ls_session_destroy(n->session);
+    ls_tokenizer_destroy(n->tokenizer);
+    ls_model_close(n->model);
+    free(n);
+}
+
+static const ls_engine_ops native_ops = {native_tokenize, native_eval, native_logits, native_reset,
+                                         native_close};
+
+/* A fault that can never act would let a harness seem proved when it is not. */
+static ls_status check_faults(const native *n, ls_error *err)
+{
+    const ls_model_config *c = ls_model_get_config(n->model);
+    for (size_t i = 0; i < n->faults.n; i++) {
+        const ls_fault *f = &n->faults.at[i];
+        bool sub_norm = f->op == LS_OP_ATTN_SUB_NORM || f->op == LS_OP_FFN_SUB_NORM;
+        if (f->layer >= c->n_layers) {
+            return ls_fail(err, LS_ERR_USAGE, "fault in layer %d: the model has layers 0 to %d",
+                           f->layer, c->n_layers - 1);
+        }
+        if (sub_norm && !c->sub_norms) {
+            return ls_fail(err, LS_ERR_USAGE, "fault at %s: architecture '%s' has no such operation",
+                           ls_op_name(f->op), c->arch);
+        }
+    }
+    return LS_OK;
+}
+
+static ls_status open_session(native *n, const ls_engine_options *opt, ls_error *err)
+{
+    ls_session_options so = {
+        .n_ctx = opt->n_ctx, .n_batch = opt->n_batch, .n_threads = opt->n_threads,
+        .kv_type = opt->kv_type,
+        .tier = opt->tier, .rounding = opt->rounding, .lanes = opt->lanes,
+    };
+    if (opt->faults) n->faults = *opt->faults;
+    LS_TRY(check_faults(n, err));
+    if (n->faults.n) {
+        so.taps[0].fn = ls_faults_tap;
+        so.taps[0].ctx = &n->faults;
+    }
+    return ls_session_create(&n->session, n->model, &so, err);
+}
+
+static void describe(native *n)
+{
+    const ls_session_options *o = ls_session_get_options(n->session);
+    ls_engine_info           *info = &n->base.info;
+    snprintf(info->engine, sizeof(info->engine), "native");
+    snprintf(info->version, sizeof(info->version), "%s", ls_version());
+    snprintf(info->isa, sizeof(info->isa), "%s", ls_tier_name(o->tier));
+    snprintf(info->kv_type, sizeof(info->kv_type), "%s", ls_dtype_name(o->kv_type));
+    info->lanes = o->lanes;
+    info->n_threads = o->n_threads;
+    info->n_batch = o->n_batch;
+    info->n_ctx = o->n_ctx;
+    info->n_vocab = ls_model_get_config(n->model)->n_vocab;
+}
+
+ls_status ls_engine_open_native(ls_engine **out, const ls_engine_options *opt, ls_error *err)
+{
+    native   *n;
+    uint64_t  start = ls_now_ns();
+    ls_status status;
+
+    *out = NULL;
+    LS_TRY(ls_alloc(&n, 1, sizeof(*n), "an engine", err));
+    n->base.ops = &native_ops;
+    status = ls_model_open(&n->model, opt->model_path, err);
+    if (status == LS_OK) {
+        status = ls_tokenizer_create(&n->tokenizer, ls_model_gguf(n->model), err);
+    }
+    if (status == LS_OK) status = open_session(n, opt, err);
+    if (status != LS_OK) {
+        native_close(&n->base);
+        return status;
+    }
+    describe(n);
+    n->base.stats.load_ns = ls_now_ns() - start;
+    *out = &n->base;
+    return LS_OK;
+}

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: MIT
+/* kernel.h - arithmetic on plain pointers, one table of typed functions per tier.
+ *
+ * Scalar code is the specification (NUMERICS.md); every other tier gives the same bits.
+ */
+#ifndef LS_KERNEL_KERNEL_H
+#define LS_KERNEL_KERNEL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "dtype/blocks.h"
+#include "lockstep/types.h"
+
+/* y[c * ldy + r] = sum over n of w[r][i] * x[c][i],  r < n_rows, c < n_cols. */
+typedef struct ls_matmul {
+    float      *y;
+    size_t      ldy;       /* floats between columns of y           */
+    const void *w;         /* weight rows                           */
+    size_t      row_bytes; /* bytes between weight rows             */
+    size_t      n_rows;
+    const void *x;         /* activation rows in the type's form    */
+    size_t      x_bytes;   /* bytes between activation rows         */
+    size_t      n_cols;    /* tokens                                */
+    size_t      n;         /* elements per row                      */
+    float       w_scale;   /* I2_S: the tensor's scale; else unused */
+    int         lanes;     /* F32, F16, BF16: reduction width, 8 or 16 */
+} ls_matmul;
+
+typedef struct ls_kernels {
+    ls_tier tier;
+#define LS_KERNEL(name, ret, params) ret (*name) params;
+#include "kernel/kernels.def"
+#undef LS_KERNEL
+} ls_kernels;
+
+typedef void ls_matmul_fn(const ls_matmul *m);
+typedef void ls_act_fn(void *restrict y, const float *restrict x, size_t n);
+
+/* The table of a tier; LS_TIER_AUTO gives the best one. The tier must be available. */
+ls_kernels ls_kernels_for(ls_tier tier);
+/* Product kernel of a supported weight type; rounding kernel of an activation form
+ * (NULL for F32, which needs none). */
+ls_matmul_fn *ls_kernels_matmul(const ls_kernels *k, int dtype);
+ls_act_fn    *ls_kernels_act(const ls_kernels *k, int act);
+
+/* Filled from weak to strong; each overrides what it implements. */
+void ls_kernels_init_scalar(ls_kernels *k);
+void ls_kernels_init_avx2(ls_kernels *k);
+void ls_kernels_init_avx512(ls_kernels *k);
+
+#endif

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: MIT
+/* kernel_priv.h - what each family of each tier puts into the kernel table. */
+#ifndef LS_KERNEL_KERNEL_PRIV_H
+#define LS_KERNEL_KERNEL_PRIV_H
+
+#include "kernel/kernel.h"
+
+/* Dense products and attention; block formats; ternary formats; rounding and row operations. */
+void ls_kernels_scalar_dense(ls_kernels *k);
+void ls_kernels_scalar_blocks(ls_kernels *k);
+void ls_kernels_scalar_ternary(ls_kernels *k);
+void ls_kernels_scalar_rowops(ls_kernels *k);
+
+void ls_kernels_avx2_dense(ls_kernels *k);
+void ls_kernels_avx2_blocks(ls_kernels *k);
+void ls_kernels_avx2_ternary(ls_kernels *k);
+void ls_kernels_avx2_rowops(ls_kernels *k);
+
+void ls_kernels_avx512_dense(ls_kernels *k);
+void ls_kernels_avx512_blocks(ls_kernels *k);
+void ls_kernels_avx512_ternary(ls_kernels *k);
+void ls_kernels_avx512_rowops(ls_kernels *k);
+
+#endif

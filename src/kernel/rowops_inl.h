@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: MIT
+/* rowops_inl.h - row operations and the rounding of activations, one source for all tiers.
+ *
+ * The definition (NUMERICS.md, clauses 3 and 5). Each loop is either elementwise or runs over
+ * 16 stripes, so a compiler that vectorises it cannot change a bit; checkkern proves that. */
+#ifndef LS_KERNEL_ROWOPS_INL_H
+#define LS_KERNEL_ROWOPS_INL_H
+
+#include "dtype/blocks.h"
+#include "dtype/dtype.h"
+#include "kernel/numeric_inl.h"
+
+/* ---- activations (clause 3) ---- */
+
+/* Largest |x[i]| as bits. Magnitudes order like their bits, infinities above all numbers and
+ * NaNs above those: one integer maximum finds the scale and every non-finite value. */
+static inline uint32_t row_amax_bits(const float *x, size_t n)
+{
+    int32_t m = 0;
+    for (size_t i = 0; i < n; i++) {
+        int32_t a = (int32_t)(ls_f32_bits(x[i]) & 0x7fffffff);
+        m = a > m ? a : m;
+    }
+    return (uint32_t)m;
+}
+
+#define ROW_INF_BITS 0x7f800000u
+#define ROW_NAN_BITS 0x7fc00000u
+
+/* q[i] = x[i] * id, to nearest even. |x[i] * id| is at most 127.0001. */
+static inline void row_round_i8(int8_t *restrict q, const float *restrict x, float id, size_t n)
+{
+    for (size_t i = 0; i < n; i++) q[i] = (int8_t)ls_round_i32(x[i] * id);
+}
+
+static inline void row_act_q8_0(void *restrict y, const float *restrict x, size_t n)
+{
+    ls_q8_0 *b = y;
+    for (; n; n -= 32, b++, x += 32) {
+        uint32_t bits = row_amax_bits(x, 32);
+        float    amax = ls_bits_f32(bits), id = 127.0f / amax;
+        b->d = ls_f32_to_f16(amax / 127.0f);
+        if (bits >= ROW_INF_BITS) {
+            b->d = 0x7e00;
+            id = 0;
+        }
+        if (bits < ROW_INF_BITS && ls_f32_bits(id) != ROW_INF_BITS) {
+            row_round_i8(b->qs, x, id, 32);
+        } else {
+            memset(b->qs, 0, 32);
+        }
+    }
+}
+
+static inline void row_act_q8_k(void *restrict y, const float *restrict x, size_t n)
+{
+    ls_q8_k *b = y;
+    for (; n; n -= 256, b++, x += 256) {
+        uint32_t bits = row_amax_bits(x, 256);
+        float    iscale = -127.0f / ls_bits_f32(bits);
+        if (bits >= ROW_INF_BITS || ls_f32_bits(iscale) == (ROW_INF_BITS | 0x80000000u)) {
+            memset(b, 0, sizeof(*b));
+            b->d = ls_bits_f32(bits >= ROW_INF_BITS ? ROW_NAN_BITS : 0);
+            continue;
+        }
+        /* The sign of the first value of the largest magnitude. */
+        for (size_t i = 0; i < 256; i++) {
+            if ((ls_f32_bits(x[i]) & 0x7fffffff) != bits) continue;
+            if (x[i] < 0) iscale = -iscale;
+            break;
+        }
+        row_round_i8(b->qs, x, iscale, 256);
+        for (int j = 0; j < 16; j++) {
+            int16_t sum = 0;
+            for (int l = 0; l < 16; l++) sum = (int16_t)(sum + b->qs[16 * j + l]);
+            b->bsums[j] = sum;
+        }
+        b->d = 1.0f / iscale;
+    }
+}
+
+static inline void row_act_i8_row(void *restrict y, const float *restrict x, size_t n)
+{
+    ls_i8_row *row = y;
+    uint32_t   bits = row_amax_bits(x, n);
+    float      amax = ls_bits_f32(bits);
+    int32_t    sum = 0;
+    memset(row->qs + n, 0, (128 - n % 128) % 128);
+    if (bits >= ROW_INF_BITS) {
+        row->s = ls_bits_f32(ROW_NAN_BITS);
+        row->sum = 0;
+        memset(row->qs, 0, n);
+        return;
+    }
+    row->s = 127.0f / (amax > 1e-5f ? amax : 1e-5f);
+    row_round_i8(row->qs, x, row->s, n);
+    for (size_t i = 0; i < n; i++) sum += row->qs[i];
+    row->sum = sum;
+}
+
+static inline void row_act_bf16(void *restrict y, const float *restrict x, size_t n)
+{
+    uint16_t *h = y;
+    for (size_t i = 0; i < n; i++) {
+        uint32_t u = ls_f32_bits(x[i]), even = (u + 0x7fff + (u >> 16 & 1)) >> 16;
+        h[i] = (uint16_t)((u & 0x7fffffff) > ROW_INF_BITS ? u >> 16 | 64 : even);
+    }
+}
+
+/* ---- row operations (clause 5) ---- */
+
+/* Squares are rounded to float and summed in double, mean and scale are floats. */
+static inline void row_rmsnorm(float *y, const float *x, const float *w, size_t n, float eps)
+{
+    double s[LS_STRIPES] = {0};
+    float  mean, scale;
+    size_t i = 0;
+    for (; i + LS_STRIPES <= n; i += LS_STRIPES) {
+        for (size_t l = 0; l < LS_STRIPES; l++) s[l] += (double)(x[i + l] * x[i + l]);
+    }
+    for (; i < n; i++) s[i % LS_STRIPES] += (double)(x[i] * x[i]);
+    mean = (float)(ls_stripes_sum_d(s) / (double)n);
+    scale = 1.0f / sqrtf(mean + eps);
+    for (i = 0; i < n; i++) y[i] = (x[i] * scale) * w[i];
+}
+
+/* NaN needs no care in the maximum: it comes back through ls_expf and the sum. */
+static inline float row_max(const float *x, size_t n)
+{
+    float  m[LS_STRIPES], max = -INFINITY;
+    size_t i = 0;
+    for (size_t l = 0; l < LS_STRIPES; l++) m[l] = -INFINITY;
+    for (; i + LS_STRIPES <= n; i += LS_STRIPES) {
+        for (size_t l = 0; l < LS_STRIPES; l++) m[l] = x[i + l] > m[l] ? x[i + l] : m[l];
+    }
+    for (; i < n; i++) m[i % LS_STRIPES] = x[i] > m[i % LS_STRIPES] ? x[i] : m[i % LS_STRIPES];
+    for (size_t l = 0; l < LS_STRIPES; l++) max = m[l] > max ? m[l] : max;
+    return max;
+}
+
+/* Groups of `lanes` values are added as a tree of floats, the groups in double, in order. */
+static inline void row_softmax(float *x, size_t n, int lanes)
+{
+    double sum = 0;
+    float  max = row_max(x, n), scale;
+    size_t width = (size_t)lanes, i = 0;
+    for (size_t j = 0; j < n; j++) x[j] = ls_expf(x[j] - max, lanes);
+    for (; i + width <= n; i += width) sum += (double)ls_tree_sum(x + i, lanes);
+    if (i < n) {
+        float last[LS_STRIPES] = {0};
+        memcpy(last, x + i, (n - i) * sizeof(float));
+        sum += (double)ls_tree_sum(last, lanes);
+    }
+    scale = (float)(1.0 / sum);
+    for (i = 0; i < n; i++) x[i] *= scale;
+}
+
+static inline void row_silu_mul(float *y, const float *gate, const float *up, size_t n, int lanes)
+{
+    for (size_t i = 0; i < n; i++) y[i] = (gate[i] / (1.0f + ls_expf(-gate[i], lanes))) * up[i];
+}
+
+static inline void row_relu2_mul(float *y, const float *gate, const float *up, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        float r = gate[i] < 0.0f ? 0.0f : gate[i]; /* NaN stays NaN */
+        y[i] = (r * r) * up[i];
+    }
+}
+
+static inline void row_add(float *y, const float *a, const float *b, size_t n)
+{
+    for (size_t i = 0; i < n; i++) y[i] = a[i] + b[i];
+}
+
+static inline void row_scale(float *y, float a, size_t n)
+{
+    for (size_t i = 0; i < n; i++) y[i] *= a;
+}
+
+/* (a, b) -> (a c - b s, a s + b c): the product with b is rounded, then one fmaf. */
+static inline void row_rope_normal(float *restrict x, const float *restrict sincos, size_t n)
+{
+    for (size_t i = 0; i < n / 2; i++) {
+        float c = sincos[2 * i], s = sincos[2 * i + 1], a = x[2 * i], b = x[2 * i + 1];
+        x[2 * i] = fmaf(a, c, -(b * s));
+        x[2 * i + 1] = fmaf(a, s, b * c);
+    }
+}
+
+static inline void row_rope_neox(float *restrict x, const float *restrict sincos, size_t n)
+{
+    for (size_t i = 0; i < n / 2; i++) {
+        float c = sincos[2 * i], s = sincos[2 * i + 1], a = x[i], b = x[i + n / 2];
+        x[i] = fmaf(a, c, -(b * s));
+        x[i + n / 2] = fmaf(a, s, b * c);
+    }
+}
+
+#endif

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: MIT
+/* rowops.c - scalar rounding of activations and row operations; rowops_inl.h defines them. */
+#include "dtype/dtype.h"
+#include "kernel/kernel_priv.h"
+#include "kernel/rowops_inl.h"
+
+static void act_f16(void *restrict y, const float *restrict x, size_t n)
+{
+    uint16_t *h = y;
+    for (size_t i = 0; i < n; i++) h[i] = ls_f32_to_f16(x[i]);
+}
+
+void ls_kernels_scalar_rowops(ls_kernels *k)
+{
+    k->act_f16 = act_f16;
+    k->act_bf16 = row_act_bf16;
+    k->act_q8_0 = row_act_q8_0;
+    k->act_q8_k = row_act_q8_k;
+    k->act_i8_row = row_act_i8_row;
+    k->rmsnorm = row_rmsnorm;
+    k->softmax = row_softmax;
+    k->silu_mul = row_silu_mul;
+    k->relu2_mul = row_relu2_mul;
+    k->add = row_add;
+    k->scale = row_scale;
+    k->rope_normal = row_rope_normal;
+    k->rope_neox = row_rope_neox;
+}

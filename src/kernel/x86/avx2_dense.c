@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: MIT
+/* avx2_dense.c - products of F32, F16 and BF16 rows and the attention kernels for AVX2. */
+#include "kernel/numeric_inl.h"
+#include "kernel/x86/dense_inl.h"
+
+LS_INLINE void both_widths(elem e, const ls_matmul *m)
+{
+    if (m->lanes == 8) {
+        dense_matmul(e, m, 8);
+    } else {
+        dense_matmul(e, m, 16);
+    }
+}
+
+static void matmul_f32(const ls_matmul *m) { both_widths(F32, m); }
+static void matmul_f16(const ls_matmul *m) { both_widths(F16, m); }
+static void matmul_bf16(const ls_matmul *m) { both_widths(BF16, m); }
+
+static float dot_f32(const float *a, const float *b, size_t n, int lanes)
+{
+    return lanes == 8 ? dense_dot(F32, a, b, n, 8) : dense_dot(F32, a, b, n, 16);
+}
+
+static float dot_f16(const uint16_t *a, const uint16_t *b, size_t n, int lanes)
+{
+    return lanes == 8 ? dense_dot(F16, a, b, n, 8) : dense_dot(F16, a, b, n, 16);
+}
+
+static void axpy_f32(float *restrict y, float a, const float *restrict x, size_t n)
+{
+    for (size_t i = 0; i < n; i++) y[i] = fmaf(a, x[i], y[i]);
+}
+
+static void axpy_f16(float *restrict y, float a, const uint16_t *restrict x, size_t n)
+{
+    size_t i = 0;
+    for (; i + 8 <= n; i += 8) {
+        __m256 v = load8(F16, (const uint8_t *)x, i);
+        _mm256_storeu_ps(y + i, _mm256_fmadd_ps(_mm256_set1_ps(a), v, _mm256_loadu_ps(y + i)));
+    }
+    for (; i < n; i++) y[i] = fmaf(a, _cvtsh_ss(x[i]), y[i]);
+}
+
+void ls_kernels_avx2_dense(ls_kernels *k)
+{
+    k->matmul_f32 = matmul_f32;
+    k->matmul_f16 = matmul_f16;
+    k->matmul_bf16 = matmul_bf16;
+    k->dot_f32 = dot_f32;
+    k->dot_f16 = dot_f16;
+    k->axpy_f32 = axpy_f32;
+    k->axpy_f16 = axpy_f16;
+}

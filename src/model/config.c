@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: MIT
+/* config.c - hyper-parameters out of GGUF metadata, checked before anything is sized by them. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "model/model_priv.h"
+
+static const struct {
+    const char   *name;
+    bool          sub_norms;
+    ls_ffn_act    act;
+    ls_rope_order rope_order;
+} archs[] = {
+#define LS_ARCH(name, sub_norms, act, rope_order) {name, sub_norms, act, rope_order},
+#include "model/archs.def"
+#undef LS_ARCH
+};
+
+/* Keys that change what a model computes and that the decoder does not implement. A file that
+ * sets one to something else than `neutral` is refused: ignoring it would give wrong numbers. */
+static const struct {
+    const char *suffix;
+    double      neutral;
+} refused[] = {
+    {"expert_count", 0},
+    {"attention.sliding_window", 0},
+    {"attention.scale", 0},
+    {"attention.max_alibi_bias", 0},
+    {"attention.clamp_kqv", 0},
+    {"attn_logit_softcapping", 0},
+    {"final_logit_softcapping", 0},
+    {"logit_scale", 1},
+    {"residual_scale", 1},
+    {"embedding_scale", 1},
+    {"rope.scaling.alpha", 0},
+    {"rope.scaling.yarn_log_multiplier", 0},
+    {"rope.scaling.yarn_ext_factor", -1},
+    {"rope.scaling.yarn_attn_factor", -1},
+    {"rope.scaling.yarn_beta_fast", 32},
+    {"rope.scaling.yarn_beta_slow", 1},
+};
+
+/* A key of the architecture's name space: "llama.block_count". */
+typedef struct key_name { char s[128]; } key_name;
+
+static key_name key_of(const ls_model_config *c, const char *suffix)
+{
+    key_name k;
+    snprintf(k.s, sizeof(k.s), "%s.%s", c->arch, suffix);
+    return k;
+}
+
+/* FORMAT at the byte of a key, or of the file when the key is absent. */
+LS_PRINTF(4, 5)
+static ls_status bad_key(const ls_gguf *g, const char *key, ls_error *err, const char *fmt, ...)
+{
+    const ls_gguf_kv *kv = ls_gguf_find(g, key);
+    char              what[sizeof(err->what)];
+    va_list           ap;
+    va_start(ap, fmt);
+    vsnprintf(what, sizeof(what), fmt, ap);
+    va_end(ap);
+    ls_fail(err, LS_ERR_FORMAT, "%s", what);
+    if (kv) {
+        ls_fail_at(err, "%s: byte %llu", ls_gguf_path(g),
+                   (unsigned long long)ls_gguf_offset(g, kv->key.p));
+    } else {
+        ls_fail_at(err, "%s: byte 24 (the metadata)", ls_gguf_path(g));
+    }
+    return LS_ERR_FORMAT;
+}
+
+/* A positive integer of at most `max`. `fallback` < 0: the key must be there. */
+static ls_status read_size(const ls_gguf *g, const ls_model_config *c, const char *suffix,
+                           int64_t fallback, int64_t max, int32_t *out, ls_error *err)
+{
+    key_name key = key_of(c, suffix);
+    int64_t  v = fallback;
+    if (!ls_gguf_int(g, key.s, &v)) {
+        if (ls_gguf_find(g, key.s)) {
+            return bad_key(g, key.s, err, "metadata key '%s' is not an integer", key.s);
+        }
+        if (fallback < 0) return bad_key(g, key.s, err, "metadata key '%s' is missing", key.s);
+    }
+    if (v < 1 || v > max) {
+        return bad_key(g, key.s, err, "metadata key '%s' is %lld, expected 1 to %lld", key.s,
+                       (long long)v, (long long)max);
+    }
+    *out = (int32_t)v;
+    return LS_OK;
+}
+
+static ls_status find_arch(ls_model_config *c, const ls_gguf *g, ls_error *err)
+{
+    ls_str name;
+    if (!ls_gguf_str(g, "general.architecture", &name)) {
+        return bad_key(g, "general.architecture", err,
+                       "metadata key 'general.architecture' is missing");
+    }
+    for (size_t i = 0; i < sizeof(archs) / sizeof(archs[0]); i++) {
+        if (!ls_str_is(name, archs[i].name)) continue;
+        snprintf(c->arch, sizeof(c->arch), "%s", archs[i].name);
+        c->sub_norms = archs[i].sub_norms;
+        c->act = archs[i].act;
+        c->rope_order = archs[i].rope_order;
+        return LS_OK;
+    }
+    ls_fail(err, LS_ERR_UNSUPPORTED, "the native engine does not evaluate architecture '%.*s'",
+            LS_FMT(name));
+    ls_fail_at(err, "%s: byte %llu", ls_gguf_path(g),
+               (unsigned long long)ls_gguf_offset(g, name.p));
+    ls_fail_hint(err, "it evaluates llama, bitnet and bitnet-b1.58");
+    return LS_ERR_UNSUPPORTED;
+}
+
+static ls_status refuse_keys(const ls_model_config *c, const ls_gguf *g, ls_error *err)
+{
+    for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
+        key_name          key = key_of(c, refused[i].suffix);
+        const ls_gguf_kv *kv = ls_gguf_find(g, key.s);
+        double            v;
+        if (!kv || (ls_gguf_float(g, key.s, &v) && v == refused[i].neutral)) continue;
+        ls_fail(err, LS_ERR_UNSUPPORTED, "metadata key '%s' asks for something that the native "
+                "engine does not compute", key.s);
+        ls_fail_at(err, "%s: byte %llu", ls_gguf_path(g),
+                   (unsigned long long)ls_gguf_offset(g, kv->key.p));
+        return LS_ERR_UNSUPPORTED;
+    }
+    return LS_OK;
+}
+
+static ls_status read_positive(const ls_gguf *g, const char *key, double *v, ls_error *err)
+{
+    if (!ls_gguf_float(g, key, v)) {
+        if (!ls_gguf_find(g, key)) return LS_OK;
+        return bad_key(g, key, err, "metadata key '%s' is not a number", key);
+    }
+    if (!(*v > 0 && *v < 1e30)) {
+        return bad_key(g, key, err, "metadata key '%s' is %g, expected a positive number", key, *v);
+    }
+    return LS_OK;
+}
+
+/* RoPE: base, dimensions and the scaling keys. "linear" (also without a type) divides positions
+ * by the factor; "yarn" is Peng et al. 2023 (arXiv:2309.00071), section 3.4. */
+static ls_status read_rope(ls_model_config *c, const ls_gguf *g, ls_error *err)
+{
+    key_name key = key_of(c, "rope.dimension_count");
+    double   factor = 0;
+    ls_str   type = LS_STR("linear");
+
+    LS_TRY(read_size(g, c, "rope.dimension_count", c->head_dim, c->head_dim, &c->rope_dims, err));
+    if (c->rope_dims % 2) {
+        return bad_key(g, key.s, err, "metadata key '%s' is odd; RoPE rotates pairs", key.s);
+    }
+    c->rope_base = 10000;
+    key = key_of(c, "rope.freq_base");
+    LS_TRY(read_positive(g, key.s, &c->rope_base, err));
+    key = key_of(c, "rope.scaling.factor");
+    if (!ls_gguf_find(g, key.s)) key = key_of(c, "rope.scale_linear");
+    if (ls_gguf_float(g, key.s, &factor) && factor != 0) {
+        LS_TRY(read_positive(g, key.s, &factor, err));
+    }
+    c->rope_scale = factor != 0 ? 1 / factor : 1;
+    c->rope_attn_factor = 1;
+    key = key_of(c, "rope.scaling.attn_factor");
+    LS_TRY(read_positive(g, key.s, &c->rope_attn_factor, err));
+    LS_TRY(read_size(g, c, "rope.scaling.original_context_length", c->n_ctx_train, INT32_MAX,
+                     &c->rope_ctx_orig, err));
+
+    key = key_of(c, "rope.scaling.type");
+    ls_gguf_str(g, key.s, &type);
+    if (ls_str_is(type, "none")) {
+        c->rope_scale = 1;
+    } else if (ls_str_is(type, "yarn")) {
+        c->rope_yarn = true;
+    } else if (!ls_str_is(type, "linear")) {
+        ls_fail(err, LS_ERR_UNSUPPORTED, "RoPE scaling '%.*s' is not supported", LS_FMT(type));
+        ls_fail_at(err, "%s: metadata key '%s'", ls_gguf_path(g), key.s);
+        return LS_ERR_UNSUPPORTED;
+    }
+    return LS_OK;
+}
+
+static ls_status read_heads(ls_model_config *c, const ls_gguf *g, ls_error *err)
+{
+    key_name key = key_of(c, "attention.head_count_kv");
+    int32_t  v_dim;
+    LS_TRY(read_size(g, c, "attention.head_count", -1, c->n_embd, &c->n_heads, err));
+    LS_TRY(read_size(g, c, "attention.head_count_kv", c->n_heads, c->n_heads, &c->n_kv_heads, err));
+    if (c->n_heads % c->n_kv_heads) {
+        return bad_key(g, key.s, err, "%d query heads cannot share %d KV heads", c->n_heads,
+                       c->n_kv_heads);
+    }
+    LS_TRY(read_size(g, c, "attention.key_length", c->n_embd / c->n_heads, 1 << 16, &c->head_dim,
+                     err));
+    LS_TRY(read_size(g, c, "attention.value_length", c->head_dim, 1 << 16, &v_dim, err));
+    if (v_dim != c->head_dim) {
+        ls_fail(err, LS_ERR_UNSUPPORTED, "keys of %d and values of %d elements per head are not "
+                "supported", c->head_dim, v_dim);
+        ls_fail_at(err, "%s", ls_gguf_path(g));
+        return LS_ERR_UNSUPPORTED;
+    }
+    return LS_OK;
+}
+
+ls_status ls_config_read(ls_model_config *c, const ls_gguf *g, ls_error *err)
+{
+    const ls_tensor *embd = ls_gguf_tensor(g, "token_embd.weight");
+    key_name         key;
+    double           eps = -1;
+
+    *c = (ls_model_config){0};
+    LS_TRY(find_arch(c, g, err));
+    LS_TRY(refuse_keys(c, g, err));
+    /* A layer has at least one tensor, so that the tensor count bounds the layer count. */
+    LS_TRY(read_size(g, c, "block_count", -1, (int64_t)ls_gguf_n_tensors(g) + 1, &c->n_layers, err));
+    LS_TRY(read_size(g, c, "embedding_length", -1, 1 << 20, &c->n_embd, err));
+    LS_TRY(read_size(g, c, "feed_forward_length", -1, 1 << 24, &c->n_ff, err));
+    LS_TRY(read_size(g, c, "context_length", -1, INT32_MAX, &c->n_ctx_train, err));
+    LS_TRY(read_heads(c, g, err));
+    LS_TRY(read_rope(c, g, err));
+
+    key = key_of(c, "attention.layer_norm_rms_epsilon");
+    LS_TRY(read_positive(g, key.s, &eps, err));
+    if (eps < 0) return bad_key(g, key.s, err, "metadata key '%s' is missing", key.s);
+    c->norm_eps = (float)eps;
+
+    if (!embd || embd->n_dims < 2 || embd->ne[1] > INT32_MAX) {
+        ls_fail(err, LS_ERR_FORMAT, "tensor 'token_embd.weight' is missing or has no vocabulary");
+        ls_fail_at(err, "%s: byte %llu", ls_gguf_path(g), embd ? (unsigned long long)
+                   ls_gguf_offset(g, embd->name.p) : 24ull);
+        return LS_ERR_FORMAT;
+    }
+    c->n_vocab = (int32_t)embd->ne[1];
+    return LS_OK;
+}

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: MIT
+/* attention.c - the KV cache and causal attention with grouped queries.
+ *
+ * Softmax(Q K^T / sqrt(K)) V, Vaswani et al. 2017, section 3.2.1; grouped heads, Ainslie et al.
+ * 2023. One work item is one head of one token, so that threads never share a sum. With an F16
+ * cache queries and weights are rounded to F16 as well, as the reference rounds them
+ * (NUMERICS.md, clause on attention).
+ */
+#include <math.h>
+#include <string.h>
+
+#include "session/session_priv.h"
+
+typedef struct job {
+    ls_session *s;
+    int32_t     layer;
+    float       scale;
+} job;
+
+static size_t kv_row(const ls_session *s)
+{
+    return (size_t)s->model->config.n_kv_heads * (size_t)s->model->config.head_dim;
+}
+
+void ls_cache_store(ls_session *s, int32_t layer, size_t T)
+{
+    size_t n = kv_row(s), batch = (size_t)s->opt.n_batch;
+    size_t at = ((size_t)layer * (size_t)s->opt.n_ctx + (size_t)s->base) * n;
+
+    for (size_t t = 0; t < T; t++, at += n) {
+        const float *k = s->kv + t * n, *v = s->kv + (batch + t) * n;
+        if (s->opt.kv_type == LS_DTYPE_F16) {
+            s->k.act_f16((uint16_t *)s->k_cache + at, k, n);
+            s->k.act_f16((uint16_t *)s->v_cache + at, v, n);
+        } else {
+            memcpy((float *)s->k_cache + at, k, n * sizeof(float));
+            memcpy((float *)s->v_cache + at, v, n * sizeof(float));
+        }
+    }
+}
+
+static void tap_scores(const job *j, ls_op op, size_t t, size_t head, float *scores, size_t n)
+{
+    ls_tap tap = {op, j->layer, j->s->base + (int32_t)t, (int32_t)head, scores, n};
+    if (!j->s->has_taps) return;
+    for (size_t i = 0; i < LS_MAX_TAPS; i++) {
+        if (j->s->opt.taps[i].fn) j->s->opt.taps[i].fn(j->s->opt.taps[i].ctx, &tap);
+    }
+}
+
+static void weights_f32(const job *j, float *scores, const float *q, size_t at, size_t n)
+{
+    const ls_session *s = j->s;
+    size_t K = (size_t)s->model->config.head_dim, ld = kv_row(s);
+    const float *k = (const float *)s->k_cache + at;
+    for (size_t p = 0; p < n; p++) scores[p] = s->k.dot_f32(q, k + p * ld, K, s->opt.lanes) * j->scale;
+}
+
+static void weights_f16(const job *j, float *scores, const float *q, size_t at, size_t n,
+                        uint16_t *q16)
+{
+    const ls_session *s = j->s;
+    size_t K = (size_t)s->model->config.head_dim, ld = kv_row(s);
+    const uint16_t *k = (const uint16_t *)s->k_cache + at;
+    s->k.act_f16(q16, q, K);
+    for (size_t p = 0; p < n; p++) scores[p] = s->k.dot_f16(q16, k + p * ld, K, s->opt.lanes) * j->scale;
+}
+
+/* out[K] = sum over positions of weight * value: position p goes to stripe p mod lanes, in
+ * ascending order; then the stripes are added as a tree, like those of a dot product. */
+static void mix(const ls_session *s, float *out, const float *weights, size_t at, size_t n,
+                float *stripes, uint16_t *w16)
+{
+    size_t K = (size_t)s->model->config.head_dim, ld = kv_row(s), lanes = (size_t)s->opt.lanes;
+    memset(stripes, 0, lanes * K * sizeof(float));
+    if (s->opt.kv_type == LS_DTYPE_F16) {
+        const uint16_t *v = (const uint16_t *)s->v_cache + at;
+        s->k.act_f16(w16, weights, n);
+        for (size_t p = 0; p < n; p++) {
+            s->k.axpy_f16(stripes + p % lanes * K, ls_f16_to_f32(w16[p]), v + p * ld, K);
+        }
+    } else {
+        const float *v = (const float *)s->v_cache + at;
+        for (size_t p = 0; p < n; p++) {
+            s->k.axpy_f32(stripes + p % lanes * K, weights[p], v + p * ld, K);
+        }
+    }
+    for (size_t h = lanes / 2; h; h /= 2) s->k.add(stripes, stripes, stripes + h * K, h * K);
+    memcpy(out, stripes, K * sizeof(float));
+}
+
+static void attend(void *ctx, size_t begin, size_t end, int thread)
+{
+    const job             *j = ctx;
+    ls_session            *s = j->s;
+    const ls_model_config *c = &s->model->config;
+    size_t H = (size_t)c->n_heads, K = (size_t)c->head_dim, P = (size_t)s->opt.n_ctx;
+    size_t per_group = H / (size_t)c->n_kv_heads;
+    float    *scores = s->scores + (size_t)thread * P;
+    float    *stripes = s->stripes + (size_t)thread * LS_MAX_LANES * K;
+    uint16_t *half = s->half + (size_t)thread * (P > K ? P : K);
+
+    for (size_t item = begin; item < end; item++) {
+        size_t t = item / H, h = item % H, n = (size_t)s->base + t + 1;
+        size_t at = (size_t)j->layer * P * kv_row(s) + h / per_group * K;
+        const float *q = s->q + item * K;
+        if (s->opt.kv_type == LS_DTYPE_F16) {
+            weights_f16(j, scores, q, at, n, half);
+        } else {
+            weights_f32(j, scores, q, at, n);
+        }
+        tap_scores(j, LS_OP_ATTN_SCORES, t, h, scores, n);
+        s->k.softmax(scores, n, s->opt.lanes);
+        tap_scores(j, LS_OP_ATTN_SCORES_SOFTMAX, t, h, scores, n);
+        mix(s, s->att + item * K, scores, at, n, stripes, half);
+    }
+}
+
+void ls_attention(ls_session *s, int32_t layer, size_t T)
+{
+    const ls_model_config *c = &s->model->config;
+    job j = {s, layer, 1.0f / sqrtf((float)c->head_dim)};
+    ls_pool_run(s->pool, attend, &j, T * (size_t)c->n_heads, 1);
+}

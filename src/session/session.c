@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: MIT
+/* session.c - life of a session: resolve options, size everything once, evaluate, hand out logits.
+ *
+ * Nothing is allocated after create.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "session/session_priv.h"
+
+enum { DEFAULT_BATCH = 512, MAX_THREADS = 256, LOGIT_BYTES = 8 << 20 };
+
+static ls_status resolve(ls_session *s, const ls_session_options *opt, ls_error *err)
+{
+    int32_t n_ctx_train = s->model->config.n_ctx_train;
+
+    if (opt) s->opt = *opt;
+    if (s->opt.n_ctx < 0 || s->opt.n_batch < 0 || s->opt.n_threads < 0 ||
+        s->opt.n_threads > MAX_THREADS) {
+        return ls_fail(err, LS_ERR_USAGE, "context, batch and threads (at most %d) must not be "
+                       "negative", MAX_THREADS);
+    }
+    if (s->opt.n_ctx == 0) s->opt.n_ctx = n_ctx_train;
+    if (s->opt.n_ctx > n_ctx_train) {
+        ls_fail(err, LS_ERR_LIMIT, "%d positions do not fit the model's context of %d",
+                s->opt.n_ctx, n_ctx_train);
+        return ls_fail_hint(err, "give a shorter prompt or fewer tokens"), LS_ERR_LIMIT;
+    }
+    if (s->opt.n_batch == 0) s->opt.n_batch = DEFAULT_BATCH;
+    if (s->opt.n_batch > s->opt.n_ctx) s->opt.n_batch = s->opt.n_ctx;
+    if (s->opt.n_threads == 0) {
+        long n = sysconf(_SC_NPROCESSORS_ONLN);
+        s->opt.n_threads = n < 1 ? 1 : n > MAX_THREADS ? MAX_THREADS : (int)n;
+    }
+    if (s->opt.kv_type != LS_DTYPE_F16 && s->opt.kv_type != LS_DTYPE_F32) {
+        return ls_fail(err, LS_ERR_UNSUPPORTED, "a KV cache of type %s is not supported",
+                       ls_dtype_name(s->opt.kv_type) ? ls_dtype_name(s->opt.kv_type) : "?");
+    }
+    if (s->opt.lanes == 0) s->opt.lanes = 16;
+    if (s->opt.lanes != 8 && s->opt.lanes != 16) {
+        return ls_fail(err, LS_ERR_USAGE, "sums of %d lanes: only 8 and 16 are defined",
+                       s->opt.lanes);
+    }
+    if (!ls_tier_available(s->opt.tier)) {
+        return ls_fail(err, LS_ERR_UNSUPPORTED, "this machine has no %s",
+                       ls_tier_name(s->opt.tier));
+    }
+    for (size_t i = 0; i < LS_MAX_TAPS; i++) s->has_taps |= s->opt.taps[i].fn != NULL;
+    return LS_OK;
+}
+
+static size_t max3(size_t a, size_t b, size_t c)
+{
+    size_t m = a > b ? a : b;
+    return m > c ? m : c;
+}
+
+/* The longest rounded activation row that any matrix of the model asks for. */
+static size_t act_row_bytes(const ls_model_config *c)
+{
+    size_t HK = (size_t)c->n_heads * (size_t)c->head_dim;
+    size_t n = max3((size_t)c->n_embd, (size_t)c->n_ff, HK), max = 0;
+    for (int a = 0; a < LS_N_ACTS; a++) {
+        size_t bytes = ls_act_row_bytes((ls_act)a, n);
+        if (bytes > max) max = bytes;
+    }
+    return max;
+}
+
+/* One allocation: where its pointer goes, its dimensions, its name in an error. */
+typedef struct plan_row {
+    void       *out;
+    size_t      n[3], size;
+    const char *what;
+} plan_row;
+
+static ls_status allocate(ls_session *s, ls_error *err)
+{
+    const ls_model_config *c = &s->model->config;
+    size_t T = (size_t)s->opt.n_batch, P = (size_t)s->opt.n_ctx, L = (size_t)c->n_layers,
+           D = (size_t)c->n_embd, F = (size_t)c->n_ff, K = (size_t)c->head_dim,
+           HK = (size_t)c->n_heads * K, GK = (size_t)c->n_kv_heads * K, V = (size_t)c->n_vocab,
+           threads = (size_t)s->opt.n_threads, half = (size_t)c->rope_dims / 2;
+    size_t kv_bytes = s->opt.kv_type == LS_DTYPE_F16 ? 2 : 4;
+    size_t codes = s->opt.rounding == LS_ROUND_I8; /* rows only where they are used */
+
+    s->logit_rows = LOGIT_BYTES / (V * sizeof(float));
+    if (s->logit_rows < 1) s->logit_rows = 1;
+    if (s->logit_rows > T) s->logit_rows = T;
+
+    const plan_row plan[] = {
+        {&s->k_cache, {L, P, GK}, kv_bytes, "the KV cache"},
+        {&s->v_cache, {L, P, GK}, kv_bytes, "the KV cache"},
+        {&s->x, {1, T, D}, 4, "activations"},
+        {&s->norm, {1, T, max3(D, HK, F)}, 4, "activations"},
+        {&s->q, {1, T, HK}, 4, "activations"},
+        {&s->kv, {2, T, GK}, 4, "activations"},
+        {&s->att, {1, T, HK}, 4, "activations"},
+        {&s->gate, {1, T, F}, 4, "activations"},
+        {&s->up, {1, T, F}, 4, "activations"},
+        {&s->proj, {1, T, D}, 4, "activations"},
+        {&s->act, {1, T, act_row_bytes(c)}, 1, "rounded activations"},
+        {&s->codes, {codes, T, max3(D, HK, F)}, 4, "rounded activations"},
+        {&s->code_scale, {1, 1, T}, 4, "rounded activations"},
+        {&s->sincos, {T, half, 2}, 4, "RoPE angles"},
+        {&s->rope_div, {1, 1, half}, 4, "RoPE angles"},
+        {&s->rope_mix, {1, 1, half}, 4, "RoPE angles"},
+        {&s->scores, {1, threads, P}, 4, "attention scores"},
+        {&s->stripes, {threads, LS_MAX_LANES, K}, 4, "attention sums"},
+        {&s->half, {1, threads, P > K ? P : K}, 2, "attention scores"},
+        {&s->hidden, {1, T, D}, 4, "activations"},
+        {&s->logits, {1, s->logit_rows, V}, 4, "logits"},
+    };
+    for (size_t i = 0; i < sizeof(plan) / sizeof(plan[0]); i++) {
+        size_t n;
+        if (!ls_mul_size(plan[i].n[0], plan[i].n[1], &n) || !ls_mul_size(n, plan[i].n[2], &n)) {
+            return ls_fail(err, LS_ERR_NOMEM, "not enough memory for %s", plan[i].what);
+        }
+        LS_TRY(ls_alloc_aligned(plan[i].out, n, plan[i].size, plan[i].what, err));
+    }
+    return LS_OK;
+}
+
+ls_status ls_session_create(ls_session **out, const ls_model *m, const ls_session_options *opt,
+                            ls_error *err)
+{
+    ls_session *s;
+    ls_status   status;
+
+    *out = NULL;
+    LS_TRY(ls_alloc(&s, 1, sizeof(*s), "a session", err));
+    s->model = m;
+    status = resolve(s, opt, err);
+    if (status == LS_OK) status = allocate(s, err);
+    if (status == LS_OK) status = ls_pool_create(&s->pool, s->opt.n_threads, err);
+    if (status != LS_OK) {
+        ls_session_destroy(s);
+        return status;
+    }
+    s->k = ls_kernels_for(s->opt.tier);
+    s->opt.tier = s->k.tier;
+    ls_rope_init(s);
+    *out = s;
+    return LS_OK;
+}
+
+void ls_session_destroy(ls_session *s)
+{
+    if (!s) return;
+    ls_pool_destroy(s->pool);
+    void *const owned[] = {s->k_cache, s->v_cache, s->x, s->norm, s->q, s->kv, s->att, s->gate,
+                           s->up, s->proj, s->act, s->codes, s->code_scale, s->sincos, s->rope_div, s->rope_mix,
+                           s->scores, s->stripes, s->half, s->hidden, s->logits};
+    for (size_t i = 0; i < sizeof(owned) / sizeof(owned[0]); i++) free(owned[i]);
+    free(s);
+}
+
+ls_status ls_session_eval(ls_session *s, const int32_t *tokens, size_t n, ls_error *err)
+{
+    size_t batch = (size_t)s->opt.n_batch, done = 0;
+
+    if (n == 0) return ls_fail(err, LS_ERR_USAGE, "no tokens to evaluate");
+    if (n > (size_t)(s->opt.n_ctx - s->pos)) {
+        return ls_fail(err, LS_ERR_LIMIT, "%zu tokens do not fit: %d of %d positions are taken", n,
+                       s->pos, s->opt.n_ctx);
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (tokens[i] < 0 || tokens[i] >= s->model->config.n_vocab) {
+            return ls_fail(err, LS_ERR_USAGE, "token id %d is not in the vocabulary of %d",
+                           tokens[i], s->model->config.n_vocab);
+        }
+    }
+    /* The short batch comes first, so that the last one holds as many rows as possible. */
+    while (done < n) {
+        size_t T = done == 0 && n % batch ? n % batch : batch;
+        s->base = s->pos;
+        ls_forward(s, tokens + done, T);
+        s->row_skip = done;
+        s->n_rows = T;
+        s->pos += (int32_t)T;
+        done += T;
+    }
+    s->logit_n = 0;
+    return LS_OK;
+}
+
+ls_status ls_session_logits(ls_session *s, size_t i, const float **row, ls_error *err)
+{
+    const ls_model_config *c = &s->model->config;
+    size_t V = (size_t)c->n_vocab, D = (size_t)c->n_embd;
+
+    if (i < s->row_skip || i - s->row_skip >= s->n_rows) {
+        return ls_fail(err, LS_ERR_USAGE, "token %zu is not in the last batch", i);
+    }
+    i -= s->row_skip;
+    if (s->logit_n == 0 || i < s->logit_first || i - s->logit_first >= s->logit_n) {
+        size_t n = s->n_rows - i < s->logit_rows ? s->n_rows - i : s->logit_rows;
+        int32_t base = s->base;
+        ls_product p = {&s->model->output, s->logits, V};
+        ls_linear(s, &p, 1, s->hidden + i * D, D, n, false);
+        s->base += (int32_t)i; /* taps count positions from the first row they are given */
+        ls_tap_rows(s, LS_OP_LOGITS, -1, s->logits, V, V, n);
+        s->base = base;
+        s->logit_first = i;
+        s->logit_n = n;
+    }
+    *row = s->logits + (i - s->logit_first) * V;
+    return LS_OK;
+}
+
+void ls_session_rewind(ls_session *s, int32_t n_keep)
+{
+    if (n_keep >= 0 && n_keep < s->pos) s->pos = n_keep;
+    s->n_rows = 0;
+    s->logit_n = 0;
+}
+
+int32_t ls_session_pos(const ls_session *s) { return s->pos; }
+const ls_session_options *ls_session_get_options(const ls_session *s) { return &s->opt; }

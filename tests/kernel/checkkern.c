@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: MIT
+/* checkkern.c - proves that every kernel of every tier gives the bits of the scalar one.
+ *
+ * checkkern [--kernel NAME] [--tier T] [--seed N] [--list | --bench | --self-test]
+ * With --n (and --pattern, --rows, --cols, --place) a single case is repeated. Exit status: 0
+ * all equal, 1 a difference, 2 usage. */
+#include <getopt.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "kern.h"
+
+typedef struct tally {
+    size_t compared, failed, kernels, inherited;
+} tally;
+
+static tally       total;
+static const char *tier_now;
+
+/* The case being run, for the handler of a read or write outside of a buffer. */
+static char case_line[512];
+
+static void describe(const kern_case *c)
+{
+    snprintf(case_line, sizeof(case_line),
+             "kernel %s, tier %s, pattern %s, seed %" PRIu64 ", n %zu, rows %zu, cols %zu, place %d, lanes %d\n"
+             "  repeat: checkkern --kernel %s --tier %s --pattern %s --seed %" PRIu64
+             " --n %zu --rows %zu --cols %zu --place %d --lanes %d\n",
+             kern_info_of(c->kernel)->name, tier_now, kern_pattern_names[c->pattern], c->seed, c->n,
+             c->rows, c->cols, c->place, c->lanes, kern_info_of(c->kernel)->name, tier_now,
+             kern_pattern_names[c->pattern], c->seed, c->n, c->rows, c->cols, c->place, c->lanes);
+}
+
+static void on_fault(int sig)
+{
+    static const char text[] = "checkkern: access outside of a buffer: ";
+    (void)sig;
+    if (write(2, text, sizeof(text) - 1) < 0 || write(2, case_line, strlen(case_line)) < 0) _exit(1);
+    _exit(1);
+}
+
+static int64_t ordered(uint32_t bits)
+{
+    return bits >> 31 ? -(int64_t)(bits & 0x7fffffff) : (int64_t)bits;
+}
+
+bool kern_check(const kern_case *c, const ls_kernels *scalar, const ls_kernels *k, bool quiet)
+{
+    static kern_data d;
+    size_t           index;
+    uint32_t         ref, got;
+    if (!tier_now) tier_now = kern_tier_name(k->tier);
+    describe(c);
+    kern_prepare(&d, c);
+    kern_invoke(&d, c, scalar, 0);
+    kern_invoke(&d, c, k, 1);
+    total.compared++;
+    if (kern_compare(&d, c, &index, &ref, &got)) return true;
+    total.failed++;
+    if (quiet || total.failed > 20) return false;
+    fprintf(stderr, "checkkern: DIFFERS: %s", case_line);
+    if (index == SIZE_MAX) {
+        fprintf(stderr, "  wrote outside of a buffer\n");
+    } else {
+        int64_t ulp = ordered(got) - ordered(ref);
+        fprintf(stderr, "  first at index %zu: scalar %08" PRIx32 ", %s %08" PRIx32 ", %" PRId64 " ULP\n",
+                index, ref, tier_now, got, ulp);
+    }
+    return false;
+}
+
+/* The block that n must be a multiple of. */
+static size_t block_of(const kern_info *k)
+{
+    static const size_t act_block[LS_N_ACTS] = {1, 1, 1, 32, 256, 128};
+    if (k->kind == KIND_MATMUL) return ls_dtype_block(k->type);
+    if (k->kind == KIND_ACT) return act_block[k->type];
+    return k->kind == KIND_ROPE ? 2 : 1;
+}
+
+static void sweep_lengths(kern_case c, const ls_kernels *scalar, const ls_kernels *k)
+{
+    static const size_t primes[] = {131, 257, 521, 1031, 2053};
+    const kern_info    *info = kern_info_of(c.kernel);
+    size_t              block = block_of(info), top = block <= 2 ? 130 / block : 9;
+    bool                matmul = info->kind == KIND_MATMUL;
+    for (size_t i = 0; i <= top + 5; i++) {
+        c.n = block * (i <= top ? i : block <= 2 ? primes[i - top - 1] : 3 * (i - top) + 8);
+        c.rows = matmul ? 5 + i % 5 : 1;
+        c.cols = matmul ? 1 + i % 5 : 1;
+        if (info->kind == KIND_ACT && c.n == 0) continue;
+        for (int p = 0; p < N_PATTERNS; p++) {
+            c.pattern = (kern_pattern)p;
+            for (c.place = 0; c.place < N_PLACES; c.place++) kern_check(&c, scalar, k, false);
+        }
+    }
+}
+
+static void sweep_shapes(kern_case c, const ls_kernels *scalar, const ls_kernels *k)
+{
+    static const size_t large[][2] = {{17, 1}, {33, 5}, {16, 16}, {40, 11}, {1, 33}};
+    size_t              block = block_of(kern_info_of(c.kernel));
+    c.n = block == 1 ? 83 : block * 3;
+    for (size_t i = 0; i < 81 + sizeof(large) / sizeof(large[0]); i++) {
+        c.rows = i < 81 ? 1 + i / 9 : large[i - 81][0];
+        c.cols = i < 81 ? 1 + i % 9 : large[i - 81][1];
+        for (c.place = 0; c.place < N_PLACES; c.place++) {
+            c.pattern = PAT_RANDOM;
+            kern_check(&c, scalar, k, false);
+            c.pattern = c.place == 0 ? PAT_MAX : c.place == 1 ? PAT_OUTLIER : PAT_NONFINITE;
+            kern_check(&c, scalar, k, false);
+        }
+    }
+}
+
+static bool inherits(int kernel, const ls_kernels *scalar, const ls_kernels *k)
+{
+    size_t at = kern_info_of(kernel)->offset;
+    return !memcmp((const uint8_t *)scalar + at, (const uint8_t *)k + at, sizeof(void (*)(void)));
+}
+
+static void check_kernel(int kernel, uint64_t seed, const ls_kernels *k)
+{
+    ls_kernels scalar = ls_kernels_for(LS_TIER_SCALAR);
+    size_t     before = total.compared, failed = total.failed;
+    kern_case  c = {.kernel = kernel, .seed = seed, .rows = 1, .cols = 1};
+    if (inherits(kernel, &scalar, k)) {
+        printf("%-14s %-17s inherits\n", kern_info_of(kernel)->name, tier_now);
+        total.inherited++;
+        return;
+    }
+    for (c.lanes = 16; c.lanes >= (kern_info_of(kernel)->lanes ? 8 : 16); c.lanes -= 8) {
+        sweep_lengths(c, &scalar, k);
+        if (kern_info_of(kernel)->kind == KIND_MATMUL) sweep_shapes(c, &scalar, k);
+    }
+    total.kernels++;
+    printf("%-14s %-17s %s (%zu cases)\n", kern_info_of(kernel)->name, tier_now,
+           total.failed == failed ? "passed" : "FAILED", total.compared - before);
+}
+
+/* The support matrix: what each tier brings of its own, and which tiers run here. */
+static int list(void)
+{
+    ls_kernels scalar = ls_kernels_for(LS_TIER_SCALAR);
+    printf("%-14s", "kernel");
+    for (int t = LS_TIER_SCALAR; t < LS_N_TIERS; t++) printf(" %-9s", ls_tier_name((ls_tier)t));
+    printf("\n");
+    for (int i = 0; i < N_KERNELS; i++) {
+        printf("%-14s %-9s", kern_info_of(i)->name, "own");
+        for (int t = LS_TIER_AVX2; t < LS_N_TIERS; t++) {
+            ls_kernels k = kern_table((ls_tier)t);
+            printf(" %-9s", inherits(i, &scalar, &k) ? "inherits" : "own");
+        }
+        printf("\n");
+    }
+    printf("%-14s", "runs here");
+    for (int t = LS_TIER_SCALAR; t < LS_N_TIERS; t++) {
+        printf(" %-9s", kern_available((ls_tier)t) ? "yes" : "no");
+    }
+    printf("\n");
+    return 0;
+}
+
+typedef struct options {
+    kern_case c;
+    bool      single, list, bench, self_test;
+    ls_tier   tier; /* LS_TIER_AUTO: every available one */
+} options;
+
+static int find_name(const char *name, bool pattern)
+{
+    for (int i = 0; i < (pattern ? N_PATTERNS : N_KERNELS); i++) {
+        if (!strcmp(name, pattern ? kern_pattern_names[i] : kern_info_of(i)->name)) return i;
+    }
+    return -1;
+}
+
+static bool parse(options *o, int argc, char **argv)
+{
+    static const struct option longs[] = {
+        {"kernel", 1, 0, 'k'}, {"tier", 1, 0, 't'}, {"pattern", 1, 0, 'p'}, {"seed", 1, 0, 's'},
+        {"n", 1, 0, 'n'},      {"rows", 1, 0, 'r'}, {"cols", 1, 0, 'c'},    {"place", 1, 0, 'a'},
+        {"list", 0, 0, 'l'},   {"bench", 0, 0, 'b'}, {"self-test", 0, 0, 'x'},
+        {"lanes", 1, 0, 'w'},  {0, 0, 0, 0},
+    };
+    int pattern = PAT_RANDOM;
+    *o = (options){.c = {.kernel = N_KERNELS, .seed = 1, .rows = 1, .cols = 1, .lanes = 16}};
+    for (int opt; (opt = getopt_long(argc, argv, "", longs, NULL)) != -1;) {
+        switch (opt) {
+        case 'k': o->c.kernel = find_name(optarg, false); break;
+        case 't':
+            if (!ls_tier_parse(optarg, &o->tier)) return false;
+            break;
+        case 'p': pattern = find_name(optarg, true); break;
+        case 's': o->c.seed = strtoull(optarg, NULL, 10); break;
+        case 'n': o->c.n = strtoull(optarg, NULL, 10); o->single = true; break;
+        case 'r': o->c.rows = strtoull(optarg, NULL, 10); break;
+        case 'c': o->c.cols = strtoull(optarg, NULL, 10); break;
+        case 'a': o->c.place = atoi(optarg); break;
+        case 'w': o->c.lanes = atoi(optarg); break;
+        case 'l': o->list = true; break;
+        case 'b': o->bench = true; break;
+        case 'x': o->self_test = true; break;
+        default: return false;
+        }
+    }
+    o->c.pattern = (kern_pattern)pattern;
+    return optind == argc && pattern >= 0 && (o->c.lanes == 8 || o->c.lanes == 16) && o->c.kernel >= 0 &&
+           (!o->single || o->c.kernel < N_KERNELS);
+}
+
+static void check_tier(const options *o, ls_tier tier)
+{
+    ls_kernels k = kern_table(tier), scalar = ls_kernels_for(LS_TIER_SCALAR);
+    tier_now = kern_tier_name(tier);
+    if (o->single) {
+        kern_check(&o->c, &scalar, &k, false);
+        return;
+    }
+    for (int i = 0; i < N_KERNELS; i++) {
+        if (o->c.kernel == N_KERNELS || o->c.kernel == i) check_kernel(i, o->c.seed, &k);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    options o;
+    int     tiers = 0;
+    if (!parse(&o, argc, argv)) {
+        fprintf(stderr, "usage: checkkern [--kernel NAME] [--tier T] [--seed N] [--list | --bench | "
+                        "--self-test] [--n N --pattern P --rows R --cols C --place 0|1|2 --lanes 8|16]\n");
+        return 2;
+    }
+    if (o.list) return list();
+    for (int i = 0; i < N_KERNELS; i++) {
+        if (kern_info_of(i)->kind != KIND_NONE) continue;
+        fprintf(stderr, "checkkern: %s has no test\n", kern_info_of(i)->name);
+        return 1;
+    }
+    signal(SIGSEGV, on_fault);
+    signal(SIGBUS, on_fault);
+    if (o.self_test) return kern_self_test();
+    if (o.bench) return kern_bench(o.c.kernel, o.tier);
+    for (int t = LS_TIER_AVX2; t < LS_N_TIERS; t++) {
+        if (!kern_available((ls_tier)t) || (o.tier && o.tier != (ls_tier)t)) continue;
+        check_tier(&o, (ls_tier)t);
+        tiers++;
+    }
+    printf("checkkern: seed %" PRIu64 ", %d tiers beside scalar, %zu kernels compared in %zu cases, "
+           "%zu inherited, %zu cases failed\n",
+           o.c.seed, tiers, total.kernels, total.compared, total.inherited, total.failed);
+    return total.failed ? 1 : 0;
+}

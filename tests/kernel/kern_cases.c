@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: MIT
+/* kern_cases.c - how checkkern makes the inputs of each kind of kernel, calls it, and compares
+ * what it wrote with what the scalar kernel wrote. */
+#include <string.h>
+
+#include "kern.h"
+
+/* One row per kernel of kernels.def; a kernel without a row here stops checkkern. */
+static const struct {
+    kern_kind kind;
+    int       type;
+    bool      lanes;
+} kinds[N_KERNELS] = {
+    [KERN_matmul_f32] = {KIND_MATMUL, LS_DTYPE_F32, true},
+    [KERN_matmul_f16] = {KIND_MATMUL, LS_DTYPE_F16, true},
+    [KERN_matmul_bf16] = {KIND_MATMUL, LS_DTYPE_BF16, true},
+    [KERN_matmul_q4_0] = {KIND_MATMUL, LS_DTYPE_Q4_0},
+    [KERN_matmul_q8_0] = {KIND_MATMUL, LS_DTYPE_Q8_0},
+    [KERN_matmul_q4_k] = {KIND_MATMUL, LS_DTYPE_Q4_K},
+    [KERN_matmul_q6_k] = {KIND_MATMUL, LS_DTYPE_Q6_K},
+    [KERN_matmul_tq2_0] = {KIND_MATMUL, LS_DTYPE_TQ2_0},
+    [KERN_matmul_i2_s] = {KIND_MATMUL, LS_DTYPE_I2_S},
+    [KERN_act_f16] = {KIND_ACT, LS_ACT_F16},
+    [KERN_act_bf16] = {KIND_ACT, LS_ACT_BF16},
+    [KERN_act_q8_0] = {KIND_ACT, LS_ACT_Q8_0},
+    [KERN_act_q8_k] = {KIND_ACT, LS_ACT_Q8_K},
+    [KERN_act_i8_row] = {KIND_ACT, LS_ACT_I8_ROW},
+    [KERN_dot_f32] = {KIND_DOT, LS_DTYPE_F32, true},
+    [KERN_dot_f16] = {KIND_DOT, LS_DTYPE_F16, true},
+    [KERN_axpy_f32] = {KIND_AXPY, LS_DTYPE_F32},
+    [KERN_axpy_f16] = {KIND_AXPY, LS_DTYPE_F16},
+    [KERN_rmsnorm] = {KIND_NORM, 0},
+    [KERN_softmax] = {KIND_SOFTMAX, 0, true},
+    [KERN_silu_mul] = {KIND_GLU, 0, true},
+    [KERN_relu2_mul] = {KIND_GLU, 0},
+    [KERN_add] = {KIND_ADD, 0},
+    [KERN_scale] = {KIND_SCALE, 0},
+    [KERN_rope_normal] = {KIND_ROPE, 0},
+    [KERN_rope_neox] = {KIND_ROPE, 0},
+};
+
+const kern_info *kern_info_of(int kernel)
+{
+    static kern_info  info[N_KERNELS];
+    static const struct {
+        const char *name;
+        size_t      offset;
+    } rows[N_KERNELS] = {
+#define LS_KERNEL(name, ret, params) {#name, offsetof(ls_kernels, name)},
+#include "kernel/kernels.def"
+#undef LS_KERNEL
+    };
+    info[kernel] = (kern_info){rows[kernel].name, rows[kernel].offset, kinds[kernel].kind,
+                               kinds[kernel].type, kinds[kernel].lanes};
+    return &info[kernel];
+}
+
+static size_t act_bytes(int act, size_t n)
+{
+    switch (act) {
+    case LS_ACT_F32: return 4 * n;
+    case LS_ACT_F16:
+    case LS_ACT_BF16: return 2 * n;
+    case LS_ACT_Q8_0: return n / 32 * sizeof(ls_q8_0);
+    case LS_ACT_Q8_K: return n / 256 * sizeof(ls_q8_k);
+    default: return sizeof(ls_i8_row) + n;
+    }
+}
+
+/* Distance between activation rows: padded as the engine does it, but no byte behind the last. */
+static size_t act_stride(int act, size_t n) { return ls_act_row_bytes((ls_act)act, n); }
+
+static void fill_act_row(int act, uint8_t *row, size_t n, kern_pattern p, uint64_t *rng)
+{
+    static float x[1 << 16];
+    ls_kernels   scalar = ls_kernels_for(LS_TIER_SCALAR);
+    kern_fill_f32(x, n, p, rng);
+    if (act == LS_ACT_F32) {
+        memcpy(row, x, 4 * n);
+    } else {
+        ls_kernels_act(&scalar, act)(row, x, n);
+    }
+    if (act == LS_ACT_I8_ROW && p == PAT_MAX) { /* clause 3 allows -128 here */
+        ls_i8_row *r = (ls_i8_row *)(void *)row;
+        r->sum = 0;
+        for (size_t i = 0; i < n; i++) {
+            if (r->qs[i] < 0) r->qs[i] = -128;
+            r->sum += r->qs[i];
+        }
+    }
+}
+
+static size_t y_stride(const kern_case *c) { return c->rows + 3; }
+
+static void prepare_matmul(kern_data *d, const kern_case *c, int dtype, uint64_t *rng)
+{
+    int    act = ls_dtype_act(dtype);
+    size_t row = ls_dtype_row_bytes(dtype, c->n), stride = act_stride(act, c->n);
+    size_t y = c->cols * y_stride(c) * 4;
+    kern_buf_place(&d->in[0], c->rows * row, c->place, 2);
+    kern_buf_place(&d->in[1], (c->cols - 1) * stride + act_bytes(act, c->n), c->place,
+                   act == LS_ACT_F32 || act >= LS_ACT_Q8_K ? 4 : 2);
+    kern_fill_weights(dtype, d->in[0].data, c->rows * c->n, c->pattern, rng);
+    for (size_t i = 0; i < c->cols; i++) {
+        fill_act_row(act, d->in[1].data + i * stride, c->n, c->pattern, rng);
+    }
+    for (int o = 0; o < 2; o++) {
+        kern_buf_place(&d->out[o], y, c->place, 4);
+        memset(d->out[o].data, 0xa5, y);
+    }
+}
+
+/* In-place kernels start from equal outputs; others from poison. */
+static void prepare_outputs(kern_data *d, const kern_case *c, size_t bytes, const void *content)
+{
+    for (int o = 0; o < 2; o++) {
+        kern_buf_place(&d->out[o], bytes, c->place, 4);
+        if (content) memcpy(d->out[o].data, content, bytes);
+    }
+}
+
+void kern_prepare(kern_data *d, const kern_case *c)
+{
+    const kern_info *k = kern_info_of(c->kernel);
+    size_t           elem = k->type == LS_DTYPE_F16 && k->kind != KIND_ACT ? 2 : 4;
+    uint64_t         rng = c->seed + 1000003u * (uint64_t)c->kernel + 101u * (uint64_t)c->pattern +
+                   7919u * c->n + 31u * c->rows + 131u * c->cols + (uint64_t)c->place;
+    if (k->kind == KIND_MATMUL) {
+        prepare_matmul(d, c, k->type, &rng);
+        return;
+    }
+    for (int i = 0; i < 3; i++) {
+        size_t e = k->kind == KIND_DOT || (k->kind == KIND_AXPY && i == 0) ? elem : 4;
+        kern_buf_place(&d->in[i], c->n * e, c->place, e);
+        if (e == 2) {
+            kern_fill_f16((uint16_t *)(void *)d->in[i].data, c->n, c->pattern, &rng);
+        } else {
+            kern_fill_f32((float *)(void *)d->in[i].data, c->n, c->pattern, &rng);
+        }
+    }
+    switch (k->kind) {
+    case KIND_ACT: prepare_outputs(d, c, act_bytes(k->type, c->n), NULL); return;
+    case KIND_DOT: prepare_outputs(d, c, 4, NULL); return;
+    case KIND_AXPY:
+    case KIND_SOFTMAX:
+    case KIND_SCALE:
+    case KIND_ROPE: prepare_outputs(d, c, 4 * c->n, d->in[1].data); return;
+    default: break;
+    }
+    /* The shifted placement also runs in place: y equals the first input. */
+    prepare_outputs(d, c, 4 * c->n, c->place == PLACE_SHIFTED ? d->in[0].data : NULL);
+}
+
+static void invoke_matmul(kern_data *d, const kern_case *c, const ls_kernels *k, float *y)
+{
+    int       dtype = kern_info_of(c->kernel)->type;
+    ls_matmul m = {
+        .y = y,
+        .ldy = y_stride(c),
+        .w = d->in[0].data,
+        .row_bytes = ls_dtype_row_bytes(dtype, c->n),
+        .n_rows = c->rows,
+        .x = d->in[1].data,
+        .x_bytes = act_stride(ls_dtype_act(dtype), c->n),
+        .n_cols = c->cols,
+        .n = c->n,
+        .w_scale = 0.37f,
+        .lanes = c->lanes,
+    };
+    ls_kernels_matmul(k, dtype)(&m);
+}
+
+void kern_invoke(kern_data *d, const kern_case *c, const ls_kernels *k, int which)
+{
+    float       *y = (float *)(void *)d->out[which].data;
+    const void  *u = d->in[0].data;
+    const float *a = u, *b = (const float *)(const void *)d->in[1].data;
+    size_t       n = c->n;
+    if (kern_info_of(c->kernel)->kind == KIND_MATMUL) {
+        invoke_matmul(d, c, k, y);
+        return;
+    }
+    if (c->place == PLACE_SHIFTED) a = y;
+    switch (c->kernel) {
+    case KERN_act_f16: k->act_f16(y, u, n); return;
+    case KERN_act_bf16: k->act_bf16(y, u, n); return;
+    case KERN_act_q8_0: k->act_q8_0(y, u, n); return;
+    case KERN_act_q8_k: k->act_q8_k(y, u, n); return;
+    case KERN_act_i8_row: k->act_i8_row(y, u, n); return;
+    case KERN_dot_f32: *y = k->dot_f32(u, b, n, c->lanes); return;
+    case KERN_dot_f16: *y = k->dot_f16(u, (const uint16_t *)(const void *)b, n, c->lanes); return;
+    case KERN_axpy_f32: k->axpy_f32(y, n ? b[0] : 1, u, n); return;
+    case KERN_axpy_f16: k->axpy_f16(y, n ? b[0] : 1, u, n); return;
+    case KERN_rmsnorm: k->rmsnorm(y, a, b, n, 1e-5f); return;
+    case KERN_softmax: k->softmax(y, n, c->lanes); return;
+    case KERN_silu_mul: k->silu_mul(y, a, b, n, c->lanes); return;
+    case KERN_relu2_mul: k->relu2_mul(y, a, b, n); return;
+    case KERN_add: k->add(y, a, b, n); return;
+    case KERN_scale: k->scale(y, n ? b[n / 2] : 1, n); return;
+    case KERN_rope_normal: k->rope_normal(y, u, n); return;
+    case KERN_rope_neox: k->rope_neox(y, u, n); return;
+    default: return;
+    }
+}
+
+static bool is_nan(uint32_t bits) { return (bits & 0x7fffffff) > 0x7f800000; }
+
+bool kern_compare(const kern_data *d, const kern_case *c, size_t *index, uint32_t *ref, uint32_t *got)
+{
+    const kern_buf *r = &d->out[0], *g = &d->out[1];
+    bool            bytes = kern_info_of(c->kernel)->kind == KIND_ACT;
+    size_t          step = bytes ? 1 : 4;
+    for (size_t i = 0; i < r->bytes; i += step) {
+        uint32_t a = 0, b = 0;
+        memcpy(&a, r->data + i, step);
+        memcpy(&b, g->data + i, step);
+        if (a == b || (!bytes && is_nan(a) && is_nan(b))) continue;
+        *index = i / step;
+        *ref = a;
+        *got = b;
+        return false;
+    }
+    *index = SIZE_MAX;
+    return kern_buf_intact(r) && kern_buf_intact(g) && kern_buf_intact(&d->in[0]) &&
+           kern_buf_intact(&d->in[1]) && kern_buf_intact(&d->in[2]);
+}

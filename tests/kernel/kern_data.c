@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: MIT
+/* kern_data.c - inputs for checkkern: guarded buffers and patterns.
+ *
+ * Every buffer lies against an inaccessible page, so that reading one byte too many ends the
+ * program with a message; outputs lie in a field of canaries. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "kern.h"
+
+enum { CANARY = 0xa5 };
+
+const char *const kern_pattern_names[N_PATTERNS] = {
+    "zeros", "ones", "huge", "denormal", "outlier", "max", "nonfinite", "random",
+};
+
+static void grow(kern_buf *b, size_t size)
+{
+    size_t   page = (size_t)sysconf(_SC_PAGESIZE);
+    size_t   want = (size + page - 1) / page * page;
+    uint8_t *m;
+    if (b->size >= want) return;
+    if (b->base) munmap(b->base - page, b->size + 2 * page);
+    m = mmap(NULL, want + 2 * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (m == MAP_FAILED || mprotect(m + page, want, PROT_READ | PROT_WRITE)) {
+        perror("checkkern: mmap");
+        exit(2);
+    }
+    b->base = m + page;
+    b->size = want;
+}
+
+void kern_buf_place(kern_buf *b, size_t bytes, int place, size_t unit)
+{
+    grow(b, bytes + 64);
+    memset(b->base, CANARY, b->size);
+    b->bytes = bytes;
+    b->data = place == PLACE_END ? b->base + b->size - bytes : b->base;
+    if (place == PLACE_SHIFTED) b->data += unit;
+}
+
+bool kern_buf_intact(const kern_buf *b)
+{
+    for (const uint8_t *p = b->base; p < b->base + b->size; p++) {
+        if (p == b->data) p += b->bytes;
+        if (p < b->base + b->size && *p != CANARY) return false;
+    }
+    return true;
+}
+
+/* SplitMix64 (Steele, Lea, Flood 2014). */
+uint64_t kern_random(uint64_t *state)
+{
+    uint64_t z = *state += 0x9e3779b97f4a7c15;
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
+    return z ^ (z >> 31);
+}
+
+/* About normal with deviation 1: the sum of four uniform numbers. */
+static float normal(uint64_t *rng)
+{
+    float    s = 0;
+    uint64_t r = kern_random(rng);
+    for (int i = 0; i < 4; i++) s += (float)(r >> (16 * i) & 0xffff) / 65536.0f - 0.5f;
+    return s * 1.7320508f;
+}
+
+static float f32_of(kern_pattern p, size_t i, uint64_t *rng)
+{
+    uint64_t r;
+    switch (p) {
+    case PAT_ZEROS: return i % 3 ? 0.0f : -0.0f;
+    case PAT_ONES: return 1.0f;
+    case PAT_HUGE: return (i & 1 ? -1.0f : 1.0f) * ldexpf(1.5f, (int)(kern_random(rng) % 127));
+    case PAT_DENORMAL:
+        r = kern_random(rng);
+        return (r & 1 ? -1.0f : 1.0f) * ldexpf((float)(r >> 8 & 0xffffff), -149 - (int)(r >> 40) % 24);
+    case PAT_MAX: return kern_random(rng) & 1 ? 1.0f : -1.0f;
+    case PAT_OUTLIER:
+    case PAT_NONFINITE:
+    case PAT_RANDOM:
+    case N_PATTERNS: break;
+    }
+    return normal(rng);
+}
+
+static void spike_f32(float *x, size_t n, kern_pattern p, uint64_t *rng)
+{
+    static const float bad[3] = {NAN, INFINITY, -INFINITY};
+    size_t             at = n ? kern_random(rng) % n : 0;
+    if (n && p == PAT_OUTLIER) x[at] = kern_random(rng) & 1 ? -3e4f : 3e4f;
+    if (n && p == PAT_NONFINITE) x[at] = bad[kern_random(rng) % 3];
+}
+
+void kern_fill_f32(float *x, size_t n, kern_pattern p, uint64_t *rng)
+{
+    for (size_t i = 0; i < n; i++) {
+        float v = f32_of(p, i, rng);
+        memcpy((uint8_t *)x + 4 * i, &v, 4);
+    }
+    if (p == PAT_OUTLIER || p == PAT_NONFINITE) {
+        float one;
+        size_t at = n ? kern_random(rng) % n : 0;
+        spike_f32(&one, 1, p, rng);
+        if (n) memcpy((uint8_t *)x + 4 * at, &one, 4);
+    }
+}
+
+/* Half precision: through float, except that subnormals need the bits. */
+void kern_fill_f16(uint16_t *x, size_t n, kern_pattern p, uint64_t *rng)
+{
+    for (size_t i = 0; i < n; i++) {
+        float    v = f32_of(p, i, rng);
+        uint16_t h = ls_f32_to_f16(p == PAT_HUGE ? (i & 1 ? -6e4f : 6e4f) : v);
+        if (p == PAT_DENORMAL) h = (uint16_t)(kern_random(rng) & 0x83ff);
+        memcpy(x + i, &h, 2);
+    }
+    if (n && (p == PAT_OUTLIER || p == PAT_NONFINITE)) {
+        float one;
+        spike_f32(&one, 1, p, rng);
+        x[kern_random(rng) % n] = ls_f32_to_f16(one);
+    }
+}
+
+static void fill_bf16(uint8_t *x, size_t n, kern_pattern p, uint64_t *rng)
+{
+    for (size_t i = 0; i < n; i++) {
+        float v = f32_of(p, i, rng);
+        if (i == n / 2) spike_f32(&v, 1, p, rng);
+        uint16_t h = ls_f32_to_bf16(v);
+        memcpy(x + 2 * i, &h, 2);
+    }
+}
+
+/* A block scale. */
+static uint16_t scale_of(kern_pattern p, uint64_t *rng)
+{
+    uint64_t r = kern_random(rng);
+    switch (p) {
+    case PAT_ZEROS: return r & 1 ? 0 : 0x8000;
+    case PAT_ONES: return 0x3c00;
+    case PAT_HUGE:
+    case PAT_MAX: return r & 1 ? 0x7bff : 0xfbff;
+    case PAT_DENORMAL: return (uint16_t)(r & 0x83ff);
+    case PAT_NONFINITE: return r % 8 == 0 ? 0x7e01 : r % 8 == 1 ? 0x7c00 : 0x2c00;
+    case PAT_OUTLIER:
+    case PAT_RANDOM:
+    case N_PATTERNS: break;
+    }
+    return ls_f32_to_f16(normal(rng) * (p == PAT_OUTLIER && r % 16 == 0 ? 100.0f : 0.01f));
+}
+
+/* Byte offsets of the F16 scales of a block; the rest is quants, where any byte is valid. */
+static const struct {
+    int    dtype;
+    size_t bytes, block;
+    int    scale[2];
+} formats[] = {
+    {LS_DTYPE_Q4_0, 18, 32, {0, -1}},    {LS_DTYPE_Q8_0, 34, 32, {0, -1}},
+    {LS_DTYPE_Q4_K, 144, 256, {0, 2}},   {LS_DTYPE_Q6_K, 210, 256, {208, -1}},
+    {LS_DTYPE_TQ2_0, 66, 256, {64, -1}}, {LS_DTYPE_I2_S, 32, 128, {-1, -1}},
+};
+
+static uint8_t quant_of(kern_pattern p, uint64_t *rng)
+{
+    static const uint8_t ends[] = {0x00, 0xff, 0x80, 0x7f};
+    uint64_t             r = kern_random(rng);
+    if (p == PAT_ZEROS) return 0;
+    if (p == PAT_ONES) return 0x11;
+    if (p == PAT_MAX) return ends[r & 3];
+    return (uint8_t)r;
+}
+
+static void fill_blocks(size_t f, uint8_t *w, size_t n, kern_pattern p, uint64_t *rng)
+{
+    for (size_t b = 0; b < n / formats[f].block; b++, w += formats[f].bytes) {
+        uint8_t all = quant_of(p, rng);
+        bool    uniform = p == PAT_MAX && kern_random(rng) & 1;
+        for (size_t i = 0; i < formats[f].bytes; i++) w[i] = uniform ? all : quant_of(p, rng);
+        for (int s = 0; s < 2; s++) {
+            uint16_t d = scale_of(p, rng);
+            if (formats[f].scale[s] >= 0) memcpy(w + formats[f].scale[s], &d, 2);
+        }
+    }
+}
+
+void kern_fill_weights(int dtype, void *w, size_t n, kern_pattern p, uint64_t *rng)
+{
+    switch (dtype) {
+    case LS_DTYPE_F32: kern_fill_f32(w, n, p, rng); return;
+    case LS_DTYPE_F16: kern_fill_f16(w, n, p, rng); return;
+    case LS_DTYPE_BF16: fill_bf16(w, n, p, rng); return;
+    default: break;
+    }
+    for (size_t f = 0; f < sizeof(formats) / sizeof(formats[0]); f++) {
+        if (formats[f].dtype == dtype) fill_blocks(f, w, n, p, rng);
+    }
+}

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: MIT
+/* kern_selftest.c - checkkern must be able to fail: wrong kernels that it has to catch. */
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "kern.h"
+
+/* One unit in the last place off, in the last of more than 16 elements. */
+static void add_one_ulp(float *y, const float *a, const float *b, size_t n)
+{
+    ls_kernels_for(LS_TIER_SCALAR).add(y, a, b, n);
+    if (n > 16) {
+        uint32_t u;
+        memcpy(&u, y + n - 1, 4);
+        u += 1;
+        memcpy(y + n - 1, &u, 4);
+    }
+}
+
+/* Two lanes swapped: rows 1 and 2 of every column. */
+static void matmul_swapped(const ls_matmul *m)
+{
+    ls_kernels_for(LS_TIER_SCALAR).matmul_q8_0(m);
+    for (size_t c = 0; c < m->n_cols && m->n_rows > 2; c++) {
+        float *y = m->y + c * m->ldy, t = y[1];
+        y[1] = y[2];
+        y[2] = t;
+    }
+}
+
+/* Another order of the same sum: 8 stripes instead of 16. */
+static float dot_8_stripes(const float *a, const float *b, size_t n, int lanes)
+{
+    (void)lanes;
+    float s[8] = {0};
+    for (size_t i = 0; i < n; i++) s[i % 8] = __builtin_fmaf(a[i], b[i], s[i % 8]);
+    return ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]));
+}
+
+/* A NaN that is lost. */
+static void relu2_no_nan(float *y, const float *gate, const float *up, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        float r = gate[i] > 0.0f ? gate[i] : 0.0f;
+        y[i] = (r * r) * up[i];
+    }
+}
+
+/* One element written behind the end, unless the guard page would notice. */
+static void scale_too_long(float *y, float a, size_t n)
+{
+    ls_kernels_for(LS_TIER_SCALAR).scale(y, a, n);
+    if (((uintptr_t)(y + n) & 4095) != 0) y[n] = 1.0f;
+}
+
+/* One byte read behind the end: ends the process. */
+static void act_reads_on(void *restrict y, const float *restrict x, size_t n)
+{
+    *(volatile float *)y = *(const volatile float *)(x + n);
+    ls_kernels_for(LS_TIER_SCALAR).act_bf16(y, x, n);
+}
+
+/* Whether one of a small set of cases differs. */
+static bool caught(int kernel, const ls_kernels *wrong)
+{
+    static const size_t lengths[] = {32, 64, 96};
+    ls_kernels          scalar = ls_kernels_for(LS_TIER_SCALAR);
+    for (int p = 0; p < N_PATTERNS; p++) {
+        for (int place = 0; place < N_PLACES; place++) {
+            for (size_t i = 0; i < 3; i++) {
+                kern_case c = {kernel, (kern_pattern)p, 1, lengths[i], 5, 2, place, 16};
+                if (!kern_check(&c, &scalar, wrong, true)) return true;
+            }
+        }
+    }
+    return false;
+}
+
+static bool caught_in_child(int kernel, const ls_kernels *wrong)
+{
+    int   status = 0;
+    pid_t pid = fork();
+    if (pid == 0) {
+        if (!freopen("/dev/null", "w", stderr)) _exit(0);
+        (void)caught(kernel, wrong);
+        _exit(0);
+    }
+    return pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 1;
+}
+
+int kern_self_test(void)
+{
+    const ls_kernels right = ls_kernels_for(LS_TIER_SCALAR);
+    ls_kernels       k[6];
+    int              missed = 0;
+    static const struct {
+        int         kernel;
+        const char *what;
+    } wrong[6] = {
+        {KERN_add, "one ULP off in the last element"},
+        {KERN_matmul_q8_0, "two rows swapped"},
+        {KERN_dot_f32, "8 stripes instead of 16"},
+        {KERN_relu2_mul, "a NaN swallowed"},
+        {KERN_scale, "one element written behind the end"},
+        {KERN_act_bf16, "one element read behind the end"},
+    };
+    for (int i = 0; i < 6; i++) k[i] = right;
+    k[0].add = add_one_ulp;
+    k[1].matmul_q8_0 = matmul_swapped;
+    k[2].dot_f32 = dot_8_stripes;
+    k[3].relu2_mul = relu2_no_nan;
+    k[4].scale = scale_too_long;
+    k[5].act_bf16 = act_reads_on;
+    for (int i = 0; i < 6; i++) {
+        bool ok = i == 5 ? caught_in_child(wrong[i].kernel, &k[i]) : caught(wrong[i].kernel, &k[i]);
+        bool clean = !caught(wrong[i].kernel, &right);
+        printf("%-12s %-36s %s\n", kern_info_of(wrong[i].kernel)->name, wrong[i].what,
+               !ok ? "NOT CAUGHT" : clean ? "caught" : "THE RIGHT KERNEL FAILS TOO");
+        missed += !ok || !clean;
+    }
+    printf("checkkern: self-test: %d of 6 wrong kernels caught\n", 6 - missed);
+    return missed ? 1 : 0;
+}

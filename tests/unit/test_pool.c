@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: MIT
+/* test_pool.c - every item exactly once, whatever the threads do. Also run under TSan. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#include "base/pool.h"
+
+#define MAX_ITEMS 5000
+
+typedef struct tally {
+    _Atomic int count[MAX_ITEMS];
+    size_t      grain, n;
+    int         n_threads;
+    _Atomic int bad;           /* a chunk or thread index outside its bounds */
+    long        plain[64];     /* unsynchronised, one per thread: TSan would see sharing */
+    double      result[MAX_ITEMS];
+} tally;
+
+static void count_items(void *ctx, size_t begin, size_t end, int thread)
+{
+    tally *t = ctx;
+    if (begin >= end || end > t->n || end - begin > t->grain || begin % t->grain != 0 ||
+        thread < 0 || thread >= t->n_threads) {
+        atomic_fetch_add(&t->bad, 1);
+        return;
+    }
+    for (size_t i = begin; i < end; i++) {
+        atomic_fetch_add_explicit(&t->count[i], 1, memory_order_relaxed);
+        t->result[i] = (double)i * 0.5;
+        t->plain[thread]++;
+    }
+}
+
+static void run_and_check(ls_pool *p, tally *t, size_t n, size_t grain)
+{
+    long total = 0;
+    memset(t, 0, sizeof(*t));
+    t->n = n;
+    t->grain = grain;
+    t->n_threads = ls_pool_n_threads(p);
+    ls_pool_run(p, count_items, t, n, grain);
+    assert_int_equal(atomic_load(&t->bad), 0);
+    for (size_t i = 0; i < n; i++) {
+        assert_int_equal(atomic_load(&t->count[i]), 1);
+        assert_true(t->result[i] == (double)i * 0.5); /* visible without further locks */
+    }
+    for (int i = 0; i < t->n_threads; i++) total += t->plain[i];
+    assert_int_equal(total, n);
+}
+
+static void hands_out_every_item_exactly_once(void **state)
+{
+    static const size_t sizes[] = {0, 1, 2, 7, 64, 999, MAX_ITEMS};
+    static const size_t grains[] = {1, 3, 64, 10000};
+    tally *t = malloc(sizeof(*t));
+    (void)state;
+    assert_non_null(t);
+    for (int threads = 1; threads <= 9; threads += threads < 4 ? 1 : 5) {
+        ls_pool *p = NULL;
+        assert_int_equal(ls_pool_create(&p, threads, NULL), LS_OK);
+        assert_int_equal(ls_pool_n_threads(p), threads);
+        for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+            for (size_t k = 0; k < sizeof(grains) / sizeof(grains[0]); k++) {
+                run_and_check(p, t, sizes[i], grains[k]);
+            }
+        }
+        ls_pool_destroy(p);
+    }
+    free(t);
+}
+
+static void runs_thousands_of_loops_one_after_another(void **state)
+{
+    tally *t = malloc(sizeof(*t));
+    (void)state;
+    assert_non_null(t);
+    for (int threads = 2; threads <= 5; threads += 3) {
+        ls_pool *p = NULL;
+        assert_int_equal(ls_pool_create(&p, threads, NULL), LS_OK);
+        for (size_t i = 0; i < 3000; i++) run_and_check(p, t, 2 + i % 13, 1 + i % 3);
+        ls_pool_destroy(p);
+    }
+    free(t);
+}
+
+static void wakes_workers_that_fell_asleep(void **state)
+{
+    const struct timespec pause = {.tv_nsec = 3000000};
+    tally   *t = malloc(sizeof(*t));
+    ls_pool *p = NULL;
+    (void)state;
+    assert_non_null(t);
+    assert_int_equal(ls_pool_create(&p, 3, NULL), LS_OK);
+    for (int i = 0; i < 20; i++) {
+        nanosleep(&pause, NULL);
+        run_and_check(p, t, 100, 1);
+    }
+    nanosleep(&pause, NULL);
+    ls_pool_destroy(p);
+    free(t);
+}
+
+typedef struct meeting {
+    _Atomic int arrived;
+    _Atomic int met;
+} meeting;
+
+/* Each item waits (a while) for the other: both are only met if two threads work at once. */
+static void meet(void *ctx, size_t begin, size_t end, int thread)
+{
+    meeting              *m = ctx;
+    const struct timespec pause = {.tv_nsec = 1000000};
+    (void)begin, (void)end, (void)thread;
+    atomic_fetch_add(&m->arrived, 1);
+    for (int i = 0; i < 5000 && atomic_load(&m->arrived) < 2; i++) nanosleep(&pause, NULL);
+    if (atomic_load(&m->arrived) == 2) atomic_fetch_add(&m->met, 1);
+}
+
+static void really_works_in_parallel(void **state)
+{
+    meeting  m = {0};
+    ls_pool *p = NULL;
+    (void)state;
+    assert_int_equal(ls_pool_create(&p, 2, NULL), LS_OK);
+    ls_pool_run(p, meet, &m, 2, 1);
+    ls_pool_destroy(p);
+    assert_int_equal(atomic_load(&m.met), 2);
+}
+
+static void refuses_a_pool_without_threads(void **state)
+{
+    ls_pool *p = NULL;
+    ls_error err = {0};
+    (void)state;
+    assert_int_equal(ls_pool_create(&p, 0, &err), LS_ERR_USAGE);
+    assert_null(p);
+    assert_string_equal(err.what, "0 threads asked for, at least 1 is needed");
+    ls_pool_destroy(NULL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(hands_out_every_item_exactly_once),
+        cmocka_unit_test(runs_thousands_of_loops_one_after_another),
+        cmocka_unit_test(wakes_workers_that_fell_asleep),
+        cmocka_unit_test(really_works_in_parallel),
+        cmocka_unit_test(refuses_a_pool_without_threads),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: MIT
+/* test_trace.c - the table of taps and the fault language. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <math.h>
+#include <string.h>
+
+#include "lockstep/trace.h"
+
+static void names_the_operations_in_the_order_of_the_forward_pass(void **state)
+{
+    static const char *const expected[] = {
+        "embeddings", "attn_norm", "q_proj", "k_proj", "v_proj", "q_rope", "k_rope", "attn_scores",
+        "attn_scores_softmax", "attn_out", "attn_sub_norm", "attn_proj", "residual", "ffn_norm",
+        "ffn_gate", "ffn_up", "ffn_act", "ffn_sub_norm", "ffn_down", "layer_out", "final_norm",
+        "logits"};
+    (void)state;
+    assert_int_equal(LS_N_OPS, sizeof(expected) / sizeof(expected[0]));
+    for (int i = 0; i < LS_N_OPS; i++) {
+        ls_op op;
+        assert_string_equal(ls_op_name((ls_op)i), expected[i]);
+        assert_true(ls_op_parse(expected[i], strlen(expected[i]), &op));
+        assert_int_equal(op, i);
+    }
+    assert_null(ls_op_name(LS_N_OPS));
+}
+
+static void reads_every_form_of_a_fault(void **state)
+{
+    ls_faults f = {0};
+    ls_error  err = {0};
+    (void)state;
+    assert_int_equal(ls_faults_add(&f, "1.attn_norm=scale:2", &err), LS_OK);
+    assert_int_equal(ls_faults_add(&f, "12.ffn_down@7=add:-0.5", &err), LS_OK);
+    assert_int_equal(ls_faults_add(&f, "final_norm=nan", &err), LS_OK);
+    assert_int_equal(f.n, 3);
+    assert_int_equal(f.at[0].layer, 1);
+    assert_int_equal(f.at[0].op, LS_OP_ATTN_NORM);
+    assert_int_equal(f.at[0].pos, -1);
+    assert_int_equal(f.at[0].kind, LS_FAULT_SCALE);
+    assert_true(f.at[0].x == 2.0f);
+    assert_int_equal(f.at[1].layer, 12);
+    assert_int_equal(f.at[1].pos, 7);
+    assert_int_equal(f.at[1].kind, LS_FAULT_ADD);
+    assert_true(f.at[1].x == -0.5f);
+    assert_int_equal(f.at[2].layer, -1);
+    assert_int_equal(f.at[2].op, LS_OP_FINAL_NORM);
+    assert_int_equal(f.at[2].kind, LS_FAULT_NAN);
+}
+
+static void refuses_what_is_not_a_fault(void **state)
+{
+    static const char *const bad[] = {
+        "", "=", "attn_norm=scale:2", "1.final_norm=scale:2", "1.nothing=nan", "1.attn_norm",
+        "1.attn_norm=", "1.attn_norm=scale", "1.attn_norm=scale:", "1.attn_norm=scale:x",
+        "1.attn_norm=scale:2x", "1.attn_norm=scale: 2", "1.attn_norm=scale:inf", "1.attn_norm=nanx",
+        "1.attn_norm@=nan", "1.attn_norm@x=nan", "1.attn_norm@1", "-1.attn_norm=nan",
+        "99999999999.attn_norm=nan", "1.attn_norm@99999999999=nan", "1.=nan", "1attn_norm=nan",
+        "1.attn_normx=nan", "1.attn_nor=nan"};
+    (void)state;
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        ls_faults f = {0};
+        ls_error  err = {0};
+        if (ls_faults_add(&f, bad[i], &err) != LS_ERR_USAGE) fail_msg("accepted '%s'", bad[i]);
+        assert_int_equal(f.n, 0);
+        assert_int_not_equal(err.what[0], 0);
+        assert_int_not_equal(err.hint[0], 0);
+    }
+}
+
+static void refuses_more_faults_than_it_can_hold(void **state)
+{
+    ls_faults f = {0};
+    ls_error  err = {0};
+    (void)state;
+    for (int i = 0; i < LS_MAX_FAULTS; i++) {
+        assert_int_equal(ls_faults_add(&f, "logits=nan", &err), LS_OK);
+    }
+    assert_int_equal(ls_faults_add(&f, "logits=nan", &err), LS_ERR_LIMIT);
+}
+
+static void acts_on_its_own_tap_and_position_only(void **state)
+{
+    ls_faults f = {0};
+    float     v[2] = {1, 3};
+    ls_tap    tap = {LS_OP_FFN_UP, 2, 5, -1, v, 2};
+    (void)state;
+    ls_faults_add(&f, "2.ffn_up@5=scale:2", NULL);
+    ls_faults_add(&f, "2.ffn_up@5=add:1", NULL);
+    for (int32_t pos = 4; pos <= 6; pos++) {
+        tap.pos = pos;
+        v[0] = 1, v[1] = 3;
+        ls_faults_tap(&f, &tap);
+        assert_true(v[0] == (pos == 5 ? 3.0f : 1.0f));
+        assert_true(v[1] == (pos == 5 ? 7.0f : 3.0f));
+    }
+    tap.pos = 5, tap.layer = 1, v[0] = 1;
+    ls_faults_tap(&f, &tap);
+    assert_true(v[0] == 1.0f);
+    tap.layer = 2, tap.op = LS_OP_FFN_GATE;
+    ls_faults_tap(&f, &tap);
+    assert_true(v[0] == 1.0f);
+    ls_faults_add(&f, "2.ffn_gate=nan", NULL);
+    ls_faults_tap(&f, &tap);
+    assert_true(isnan(v[0]) && isnan(v[1]));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(names_the_operations_in_the_order_of_the_forward_pass),
+        cmocka_unit_test(reads_every_form_of_a_fault),
+        cmocka_unit_test(refuses_what_is_not_a_fault),
+        cmocka_unit_test(refuses_more_faults_than_it_can_hold),
+        cmocka_unit_test(acts_on_its_own_tap_and_position_only),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
