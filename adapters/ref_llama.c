@@ -17,6 +17,7 @@
  *   LS_HAS_OP_OFFLOAD   the context parameter op_offload
  *   LS_HAS_VERSION      llama_version
  *   LS_HAS_BACKEND_DIR  ggml_backend_load_all_from_path: one CPU library per instruction set
+ *   LS_HAS_THREADPOOL   llama_attach_threadpool
  */
 #include "ref_engine.h"
 
@@ -29,7 +30,9 @@
 #include "llama.h"
 #if LS_HAS_BACKEND_DIR
 #include "ggml-backend.h"
+#include "ggml-cpu.h"
 #endif
+#define USE_POOL (LS_HAS_BACKEND_DIR && LS_HAS_THREADPOOL)
 
 #if LS_HAS_LOAD
 #define LOAD_MODEL llama_model_load_from_file
@@ -52,13 +55,15 @@
 #endif
 
 /* Every function used, typed by the installation's own declaration. */
+// clang-format off
 #define FUNCTIONS(X)                                                                               \
-    X(llama_backend_init)                                                                          \
-    X(llama_log_set) X(llama_model_default_params) X(llama_context_default_params) X(LOAD_MODEL)   \
-        X(FREE_MODEL) X(NEW_CONTEXT) X(llama_free) X(N_VOCAB) X(TOKEN_BOS) X(llama_tokenize)       \
-            X(llama_n_ctx) X(llama_n_batch) X(llama_batch_init) X(llama_batch_free)                \
-                X(llama_decode) X(llama_get_logits_ith) X(llama_print_system_info) FUNCTIONS_KV(X) \
-                    FUNCTIONS_VOCAB(X) FUNCTIONS_VERSION(X) FUNCTIONS_BACKEND(X)
+    X(llama_backend_init) X(llama_log_set) X(llama_model_default_params)                           \
+    X(llama_context_default_params) X(LOAD_MODEL) X(FREE_MODEL) X(NEW_CONTEXT) X(llama_free)       \
+    X(N_VOCAB) X(TOKEN_BOS) X(llama_tokenize) X(llama_n_ctx) X(llama_n_batch)                      \
+    X(llama_batch_init) X(llama_batch_free) X(llama_decode) X(llama_get_logits_ith)                \
+    X(llama_print_system_info) FUNCTIONS_KV(X) FUNCTIONS_VOCAB(X) FUNCTIONS_VERSION(X)             \
+    FUNCTIONS_BACKEND(X) FUNCTIONS_POOL(X)
+// clang-format on
 
 #if LS_HAS_MEMORY
 #define FUNCTIONS_KV(X) X(llama_get_memory) X(llama_memory_clear)
@@ -83,6 +88,16 @@
 #define FUNCTIONS_BACKEND(X)
 #endif
 
+// clang-format off
+#if USE_POOL
+#define FUNCTIONS_POOL(X)                                                                          \
+    X(llama_attach_threadpool) X(ggml_threadpool_params_default) X(ggml_backend_dev_by_type)       \
+    X(ggml_backend_dev_backend_reg) X(ggml_backend_reg_get_proc_address)
+#else
+#define FUNCTIONS_POOL(X)
+#endif
+// clang-format on
+
 #define NAME_(f) #f
 #define NAME(f)  NAME_(f) /* of a function, after the renaming macros above */
 #define FIELD(f) __typeof__(f) *f;
@@ -97,6 +112,7 @@ static struct {
     struct llama_context *ctx;
     struct llama_batch    batch;
     bool                  has_batch;
+    void                 *pool; /* threads that live as long as the context; NULL: none */
     int32_t               n_past, n_ctx, n_vocab;
 } llama;
 
@@ -192,6 +208,44 @@ static struct llama_context_params context_params(const ls_ref_open *opt)
     return p;
 }
 
+#if USE_POOL
+/* A function of the CPU library that was picked. */
+static void *cpu_function(const char *name)
+{
+    ggml_backend_dev_t cpu = api.ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU);
+    ggml_backend_reg_t reg = cpu ? api.ggml_backend_dev_backend_reg(cpu) : NULL;
+    return reg ? api.ggml_backend_reg_get_proc_address(reg, name) : NULL;
+}
+#endif
+
+/* Give the context threads of its own. Without, the library starts new ones for every
+ * evaluation, and since this process sleeps between evaluations they are now and then put on one
+ * core, where they wait for each other. Without polling they sleep while the other engine works. */
+static void start_threads(int32_t n_threads)
+{
+#if USE_POOL
+    struct ggml_threadpool_params    params = api.ggml_threadpool_params_default(n_threads);
+    __typeof__(ggml_threadpool_new) *create;
+    void                            *f = cpu_function("ggml_threadpool_new");
+    memcpy(&create, &f, sizeof(f));
+    params.poll = 0;
+    llama.pool = f && n_threads > 1 ? create(&params) : NULL;
+    if (llama.pool) api.llama_attach_threadpool(llama.ctx, llama.pool, llama.pool);
+#else
+    (void)n_threads;
+#endif
+}
+
+static void stop_threads(void)
+{
+#if USE_POOL
+    __typeof__(ggml_threadpool_free) *destroy;
+    void                             *f = cpu_function("ggml_threadpool_free");
+    memcpy(&destroy, &f, sizeof(f));
+    if (llama.pool && f) destroy(llama.pool);
+#endif
+}
+
 static int32_t n_vocab_of(const struct llama_model *model)
 {
 #if LS_HAS_VOCAB
@@ -217,6 +271,7 @@ uint32_t ref_open(const char *path, const ls_ref_open *opt, ls_ref_opened *out)
         return ref_fail(LS_REF_FAILED, "no context of %d positions: %s", opt->n_ctx,
                         llama.first_error);
     }
+    start_threads(opt->n_threads);
     llama.batch = api.llama_batch_init(opt->n_batch, 0, 1);
     llama.has_batch = true;
     llama.n_ctx = (int32_t)api.llama_n_ctx(llama.ctx);
@@ -315,5 +370,6 @@ void ref_close(void)
 {
     if (llama.has_batch) api.llama_batch_free(llama.batch);
     if (llama.ctx) api.llama_free(llama.ctx);
+    if (llama.pool) stop_threads();
     if (llama.model) api.FREE_MODEL(llama.model);
 }

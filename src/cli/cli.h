@@ -183,10 +183,11 @@ extern const cli_option cli_prompt_table[];
 ls_status cli_prompt_read(const cli_context *ctx, const cli_prompt_opts *o, char **text,
                           size_t *len, ls_error *err);
 
-/* --threads --batch --ctx --kv-type --isa --act-quant --fault. Defaults: CLI_ENGINE_DEFAULTS. */
+/* --threads --batch --ctx --kv-type --isa --lanes --act-quant --fault. Defaults: CLI_ENGINE_DEFAULTS. */
 typedef struct cli_engine_opts {
     int32_t  threads, batch, ctx;
     int      kv_type, isa, act_quant; /* ls_dtype, ls_tier, ls_act_rounding */
+    int      lanes;                   /* 0: auto */
     double   timeout_s;               /* --timeout: per request to a reference */
     cli_list faults;
 } cli_engine_opts;

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/cli.h"
 #include "cli/cli_json.h"
+#include "cli/framework.h"
 
 static const char *const ref_names[] = {"llama", "bitnet", NULL};
 
@@ -40,7 +40,10 @@ static void print_status(const ls_ref_status *s)
     print_field("Libraries:", s->lib_dir);
     print_field("Found by:", s->source);
     if (ready) return;
-    print_field("Missing:", s->missing);
+    if (s->missing[0]) {
+        printf("    %-11s ", "Missing:");
+        cli_wrap_rest(stdout, s->missing, 16, 80);
+    }
     print_field("Setup:", s->fix);
 }
 

@@ -30,7 +30,8 @@ static const char *type_name(const ls_tokenizer *t, int32_t id)
 static ls_status piece(const ls_tokenizer *t, int32_t id, char **buf, size_t *cap, ls_str *out,
                        ls_error *err)
 {
-    size_t len = ls_tokenizer_piece(t, id, true, *buf, *cap);
+    char   none;
+    size_t len = ls_tokenizer_piece(t, id, true, *buf ? *buf : &none, *cap);
     if (len > *cap) {
         char *grown = realloc(*buf, len);
         if (!grown) return ls_fail(err, LS_ERR_NOMEM, "not enough memory for a token's text");

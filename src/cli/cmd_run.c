@@ -126,6 +126,11 @@ static ls_status plan_context(run_state *r, ls_error *err)
     ls_gguf_str(r->gguf, "general.architecture", &arch);
     snprintf(key, sizeof(key), "%.*s.context_length", LS_FMT(arch));
     ls_gguf_int(r->gguf, key, &trained);
+    if (r->o->engine.ctx > trained)
+        return ls_fail(err, LS_ERR_LIMIT,
+                       "--ctx %d exceeds the %lld positions that the model was "
+                       "trained on",
+                       (int)r->o->engine.ctx, (long long)trained);
     if (r->o->engine.ctx)
         want = r->o->engine.ctx;
     else if (want > trained)
@@ -144,7 +149,7 @@ static ls_status plan_context(run_state *r, ls_error *err)
 
 static ls_status open_reference(run_state *r, ls_ref_kind kind, ls_error *err)
 {
-    static const char *const only_native[] = {"fault", "isa", "act-quant"};
+    static const char *const only_native[] = {"fault", "isa", "act-quant", "lanes"};
     ls_ref_status            ref;
     for (size_t i = 0; i < sizeof(only_native) / sizeof(only_native[0]); i++)
         if (cli_given(r->ctx, only_native[i]))
@@ -168,7 +173,9 @@ static ls_status open_any_reference(run_state *r, const ls_error *native, ls_err
         return open_reference(r, kind, err);
     }
     *err = *native;
-    ls_fail_hint(err, "another engine may read it: 'lockstep engine setup llama' installs one");
+    err->hint[0] = '\0'; /* the native engine's own hint does not know of the other engines */
+    ls_fail_hint(err, "%s%sa reference may read it: run 'lockstep engine setup llama'",
+                 native->hint, native->hint[0] ? "; " : "");
     return native->status;
 }
 
@@ -277,7 +284,7 @@ static double rate(size_t n, uint64_t ns) { return ns ? (double)n * 1e9 / (doubl
 static void say_speed(const run_state *r)
 {
     cli_note(r->ctx,
-             "prompt %zu token%s in %.2f s (%.1f tokens/s), answer %zu token%s in %.2f s "
+             "prompt %zu token%s in %.3f s (%.1f tokens/s), answer %zu token%s in %.3f s "
              "(%.1f tokens/s)",
              r->n_ids, r->n_ids == 1 ? "" : "s", (double)r->prompt_ns * 1e-9,
              rate(r->n_ids, r->prompt_ns), r->n_generated, r->n_generated == 1 ? "" : "s",

@@ -72,6 +72,8 @@ const char *cli_usage_line(const cli_command *c, char *buf, size_t cap);
 /* Print text wrapped at `width` columns with every line indented; blank lines part paragraphs and
  * lines that begin with a space are kept as they are. */
 void cli_wrap(FILE *f, const char *text, int indent, int width);
+/* One paragraph where the cursor already stands at column `indent`. */
+void cli_wrap_rest(FILE *f, const char *text, int indent, int width);
 /* The option's form for help: "-n, --n-predict N". Returns buf. */
 const char *cli_option_form(const cli_option *o, char *buf, size_t cap);
 /* The option's help with its choices and its default. Returns buf. */

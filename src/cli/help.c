@@ -50,6 +50,11 @@ void cli_wrap(FILE *f, const char *text, int indent, int width)
     }
 }
 
+void cli_wrap_rest(FILE *f, const char *text, int indent, int width)
+{
+    wrap_paragraph(f, text, strlen(text), indent, width, indent);
+}
+
 const char *cli_option_form(const cli_option *o, char *buf, size_t cap)
 {
     char letter[8] = "    ";

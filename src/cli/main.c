@@ -10,7 +10,7 @@ static ls_status unknown_command(const char *noun, const char *verb, ls_error *e
 {
     cli_closest near = {.typed = verb ? verb : noun};
     char        names[64][40];
-    for (size_t i = 0; cli_commands[i] && i < 64; i++) {
+    for (size_t i = 0; i < 64 && cli_commands[i]; i++) {
         const cli_command *c = cli_commands[i];
         cli_command_name(c, names[i], sizeof(names[i]));
         /* "lockstep tokenize" forgets the noun. */

@@ -64,6 +64,7 @@ static const cli_choice kv_types[] = {{"f16", LS_DTYPE_F16}, {"f32", LS_DTYPE_F3
 static const cli_choice tiers[] = {{"auto", LS_TIER_AUTO}, {"scalar", LS_TIER_SCALAR},
                                    {"avx2", LS_TIER_AVX2}, {"avx512", LS_TIER_AVX512},
                                    {"neon", LS_TIER_NEON}, {NULL, 0}};
+static const cli_choice lane_counts[] = {{"auto", 0}, {"8", 8}, {"16", 16}, {NULL, 0}};
 static const cli_choice roundings[] = {{"auto", LS_ROUND_AUTO}, {"i8", LS_ROUND_I8}, {NULL, 0}};
 
 const cli_option cli_engine_table[] = {
@@ -106,6 +107,14 @@ const cli_option cli_engine_table[] = {
      .choices = tiers,
      .def = "auto",
      .help = "Instruction set of the native engine; the results are the same to the bit."},
+    {.name = "lanes",
+     .kind = CLI_ENUM,
+     .off = offsetof(cli_engine_opts, lanes),
+     .metavar = "N",
+     .choices = lane_counts,
+     .def = "auto",
+     .help = "Width of the native engine's vector sums: 8 or 16. It is part of the arithmetic, "
+             "on every instruction set; auto: the reference's, else 16."},
     {.name = "act-quant",
      .kind = CLI_ENUM,
      .off = offsetof(cli_engine_opts, act_quant),
@@ -141,7 +150,8 @@ ls_status cli_engine_resolve(const cli_context *ctx, const cli_engine_opts *o,
                                .kv_type = o->kv_type,
                                .timeout_s = o->timeout_s,
                                .tier = (ls_tier)o->isa,
-                               .rounding = (ls_act_rounding)o->act_quant};
+                               .rounding = (ls_act_rounding)o->act_quant,
+                               .lanes = o->lanes};
     *faults = (ls_faults){0};
     if (!cli_given(ctx, "threads")) LS_TRY(cli_env_threads(ctx->env, &out->n_threads, err));
     if (!cli_given(ctx, "timeout")) LS_TRY(cli_env_timeout(ctx->env, &out->timeout_s, err));
@@ -213,16 +223,11 @@ ls_status cli_template_apply(const cli_context *ctx, const cli_template_opts *o,
 ls_status cli_reference_find(const cli_context *ctx, ls_ref_kind kind, ls_ref_status *out,
                              ls_error *err)
 {
-    static const char *const states[] = {
-        [LS_REF_UNBUILT] = "is there, but its adapter is not built",
-        [LS_REF_INCOMPLETE] = "is incomplete",
-        [LS_REF_ABSENT] = "is not installed",
-    };
     ls_ref_find(out, kind, &ctx->env->refs);
     if (out->state == LS_REF_READY) return LS_OK;
-    ls_fail(err, LS_ERR_REFERENCE, "the reference %s %s%s%s", ls_ref_display_name(kind),
-            states[out->state], out->missing[0] ? ": " : "", out->missing);
+    ls_fail(err, LS_ERR_REFERENCE, "the reference '%s' cannot be used: %s", ls_ref_name(kind),
+            out->missing[0] ? out->missing : "it is not installed");
     if (out->lib_dir[0]) ls_fail_at(err, "%s", out->lib_dir);
-    if (out->fix[0]) ls_fail_hint(err, "%s", out->fix);
+    if (out->fix[0]) ls_fail_hint(err, "run: %s", out->fix);
     return LS_ERR_REFERENCE;
 }

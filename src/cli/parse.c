@@ -184,10 +184,14 @@ static ls_status set_number(const cli_context *ctx, const cli_option *o, const c
 static ls_status set_value(const cli_context *ctx, const cli_option *o, const char *value,
                            void *field, ls_error *err)
 {
-    switch (o->kind) {
-    case CLI_FLAG:
+    if (o->kind == CLI_FLAG) {
         *(bool *)field = true;
         return LS_OK;
+    }
+    if (!value) return ls_fail(err, LS_ERR_INTERNAL, "option '--%s' has no value", o->name);
+    switch (o->kind) {
+    case CLI_FLAG:
+        break;
     case CLI_STRING:
         *(const char **)field = value;
         return LS_OK;

@@ -198,6 +198,18 @@ static ls_status say_hello(host *h, ls_error *err)
     return LS_OK;
 }
 
+/* Width of the vector sums of llama.cpp's CPU libraries, by name: those built for AVX-512 add 16
+ * floats at a time, the others that we know 8. Unknown: 16, our own default. */
+static int lanes_of(const char *isa)
+{
+    static const char *const eight_wide[] = {"x64",       "sse42",     "sandybridge", "ivybridge",
+                                             "piledriver", "haswell",  "alderlake"};
+    for (size_t i = 0; i < sizeof(eight_wide) / sizeof(eight_wide[0]); i++) {
+        if (strcmp(isa, eight_wide[i]) == 0) return 8;
+    }
+    return 16;
+}
+
 static ls_status open_model(host *h, const ls_engine_options *opt, ls_error *err)
 {
     size_t          path_len = strlen(opt->model_path);
@@ -228,6 +240,7 @@ static ls_status open_model(host *h, const ls_engine_options *opt, ls_error *err
             got.n_vocab, got.n_ctx, got.n_batch, got.kv_type);
     }
     take_text(info->isa, sizeof(info->isa), got.isa, sizeof(got.isa));
+    info->lanes = lanes_of(info->isa);
     snprintf(info->kv_type, sizeof(info->kv_type), "%s",
              got.kv_type == LS_REF_KV_F32 ? "f32" : "f16");
     info->n_threads = got.n_threads;

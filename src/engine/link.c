@@ -14,7 +14,9 @@
 #include "base/clock.h"
 #include "base/mem.h"
 
-#define GRACE_S 1.0 /* how long a child that should end may take */
+#define GRACE_S           1.0   /* how long a child that should end may take */
+#define DEFAULT_TIMEOUT_S 300.0 /* as engine.h promises                      */
+#define MAX_TIMEOUT_S     1e7   /* in nanoseconds it still fits a deadline   */
 
 ls_status ls_link_open(ls_link *l, const char *exe, int window_fd, double timeout_s, ls_error *err)
 {
@@ -24,7 +26,8 @@ ls_status ls_link_open(ls_link *l, const char *exe, int window_fd, double timeou
     ls_status       status;
     memset(l, 0, sizeof(*l));
     l->fd = -1;
-    l->timeout_s = timeout_s > 0 ? timeout_s : 300;
+    l->timeout_s = timeout_s > 0 ? timeout_s : DEFAULT_TIMEOUT_S;
+    if (l->timeout_s > MAX_TIMEOUT_S) l->timeout_s = MAX_TIMEOUT_S;
     snprintf(l->name, sizeof(l->name), "%.60s", strrchr(exe, '/') ? strrchr(exe, '/') + 1 : exe);
     if (access(exe, X_OK) != 0) {
         return ls_fail(err, LS_ERR_REFERENCE, "cannot run the reference program '%.300s': %s", exe,
@@ -183,6 +186,26 @@ static ls_status check_header(ls_link *l, const ls_ref_msg *m, const ls_link_cal
     return LS_OK;
 }
 
+/* A short request goes out in one piece: the child is woken once, with all there. */
+static ls_status send_request(ls_link *l, const ls_ref_msg *m, const ls_link_call *call,
+                              uint64_t deadline, ls_error *err)
+{
+    char        packed[256];
+    const void *parts[] = {m, call->head, call->body};
+    size_t      sizes[] = {sizeof(*m), call->head_len, call->body_len}, n = 0;
+    for (size_t i = 0; i < 3; i++) {
+        if (sizes[i] <= sizeof(packed) - n) {
+            if (sizes[i] > 0) memcpy(packed + n, parts[i], sizes[i]);
+            n += sizes[i];
+            continue;
+        }
+        LS_TRY(send_all(l, packed, n, call->doing, deadline, err));
+        LS_TRY(send_all(l, parts[i], sizes[i], call->doing, deadline, err));
+        n = 0;
+    }
+    return send_all(l, packed, n, call->doing, deadline, err);
+}
+
 ls_status ls_link_ask(ls_link *l, const ls_link_call *call, ls_error *err)
 {
     uint64_t   deadline = ls_now_ns() + (uint64_t)(l->timeout_s * 1e9);
@@ -193,9 +216,7 @@ ls_status ls_link_ask(ls_link *l, const ls_link_call *call, ls_error *err)
     if (l->broken[0]) {
         return ls_fail(err, LS_ERR_REFERENCE, "%s failed earlier: it %s", l->name, l->broken);
     }
-    LS_TRY(send_all(l, &m, sizeof(m), call->doing, deadline, err));
-    LS_TRY(send_all(l, call->head, call->head_len, call->doing, deadline, err));
-    LS_TRY(send_all(l, call->body, call->body_len, call->doing, deadline, err));
+    LS_TRY(send_request(l, &m, call, deadline, err));
     LS_TRY(receive_all(l, &m, sizeof(m), call->doing, deadline, err));
     LS_TRY(check_header(l, &m, call, err));
     if (m.status != LS_REF_DONE) return refused(l, &m, call, deadline, err);

@@ -90,7 +90,8 @@ static void fill_manifest(ls_ref_manifest *m, const ls_ref_layout *l)
 {
     m->protocol = LS_REF_VERSION;
     ls_path(m->header, sizeof(m->header), "%.500s/llama.h", l->llama_h);
-    ls_ref_stamp(m->stamp, sizeof(m->stamp), m->header);
+    /* headers of our own do not change, but copying a cache folder changes their time */
+    if (m->dir[0]) ls_ref_stamp(m->stamp, sizeof(m->stamp), m->header);
     memcpy(m->lib_dir, l->lib_dir, sizeof(m->lib_dir));
     memcpy(m->libraries, l->libraries, sizeof(m->libraries));
     m->n_libraries = l->n_libraries;

@@ -66,9 +66,10 @@ static const struct {
     {"llama.h", "llama_memory_clear", "-DLS_HAS_MEMORY=1"},
     {"llama.h", "llama_kv_self_clear", "-DLS_HAS_KV_SELF=1"},
     {"llama.h", "flash_attn_type;", "-DLS_HAS_FLASH_TYPE=1"},
-    {"llama.h", "bool logits_all;", "-DLS_HAS_LOGITS_ALL=1"},
-    {"llama.h", "bool op_offload;", "-DLS_HAS_OP_OFFLOAD=1"},
+    {"llama.h", "logits_all", "-DLS_HAS_LOGITS_ALL=1"},
+    {"llama.h", "op_offload;", "-DLS_HAS_OP_OFFLOAD=1"},
     {"llama.h", "llama_version", "-DLS_HAS_VERSION=1"},
+    {"llama.h", "llama_attach_threadpool", "-DLS_HAS_THREADPOOL=1"},
     {"ggml-backend.h", "ggml_backend_load_all_from_path", "-DLS_HAS_BACKEND_DIR=1"},
 };
 #define N(table) (sizeof(table) / sizeof((table)[0]))

@@ -108,8 +108,8 @@ static void tell_fix(ls_ref_status *out, const ls_ref_manifest *m)
         ls_path(out->fix, sizeof(out->fix), "lockstep engine setup %s --dir '%s'",
                 ls_ref_name(out->kind), m->dir);
     } else {
-        ls_path(out->fix, sizeof(out->fix), "lockstep engine setup %s --force",
-                ls_ref_name(out->kind));
+        ls_path(out->fix, sizeof(out->fix), "lockstep engine setup %s%s", ls_ref_name(out->kind),
+                out->state == LS_REF_INCOMPLETE ? " --force" : "");
     }
 }
 

@@ -9,7 +9,7 @@
  *   version v0.5.0
  *   dir /path               the installation it was built for; absent: files of this folder
  *   header /path/llama.h    compiled against this header,
- *   stamp 94120:1763...     when it had this size and time
+ *   stamp 94120:1763...     when it had this size and time (only with dir)
  *   lib_dir lib             where the engine looks for its CPU libraries
  *   library lib/libllama.so in the order in which they are loaded; relative to this folder
  */

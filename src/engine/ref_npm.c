@@ -156,9 +156,9 @@ static ls_status extract_headers(const char *scratch, const char *folder, const 
 {
     char              headers[LS_REF_PATH];
     const char *const clone[] = {"git", "clone", "--quiet", "--bare", bundle, "sources.git", NULL};
-    const char *const archive[] = {"git",          "-C",      "sources.git",    "archive",
-                                   "--format=tar", "-o",      "../headers.tar", "HEAD",
-                                   "LICENSE",      "include", "ggml/include",   NULL};
+    const char *const archive[] = {"git",     "--git-dir=sources.git", "archive", "--format=tar",
+                                   "-o",      "headers.tar",           "HEAD",    "LICENSE",
+                                   "include", "ggml/include",          NULL};
     const char *const unpack[] = {"tar", "-xf",   "headers.tar", "--no-same-owner",
                                   "-C",  headers, NULL};
     if (!ls_path(headers, sizeof(headers), "%s/headers", folder) || mkdir(headers, 0777) != 0) {

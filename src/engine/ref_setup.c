@@ -155,13 +155,15 @@ static bool reuse_pinned(const setup *s)
 /* What `git describe` calls a checkout; stays empty where there is none. */
 static void describe(char *version, size_t cap, const char *dir)
 {
-    const char *const argv[] = {"git",    "-C",       dir,       "describe",
+    /* named in full, so that a GIT_DIR in the environment (in a hook, say) does not matter */
+    char              git[LS_REF_PATH + 32], tree[LS_REF_PATH + 32], output[128];
+    const char *const argv[] = {"git",    git,        tree,      "describe",
                                 "--tags", "--always", "--dirty", NULL};
     ls_proc_options   opt = {.argv = argv};
-    char              git[LS_REF_PATH + 8], output[128];
     int               code = 1;
-    ls_path(git, sizeof(git), "%s/.git", dir);
-    if (access(git, F_OK) != 0) return;
+    ls_path(tree, sizeof(tree), "--work-tree=%s", dir);
+    ls_path(git, sizeof(git), "--git-dir=%s/.git", dir);
+    if (access(strchr(git, '=') + 1, F_OK) != 0) return;
     if (ls_proc_run(&opt, 30, &code, output, sizeof(output), NULL) != LS_OK || code != 0) return;
     if (!strchr(output, ' ')) snprintf(version, cap, "%.60s", output);
 }

@@ -47,16 +47,26 @@ ls_kernels ls_kernels_for(ls_tier tier)
 ls_matmul_fn *ls_kernels_matmul(const ls_kernels *k, int dtype)
 {
     switch ((ls_dtype)dtype) {
-    case LS_DTYPE_F32: return k->matmul_f32;
-    case LS_DTYPE_F16: return k->matmul_f16;
-    case LS_DTYPE_BF16: return k->matmul_bf16;
-    case LS_DTYPE_Q4_0: return k->matmul_q4_0;
-    case LS_DTYPE_Q8_0: return k->matmul_q8_0;
-    case LS_DTYPE_Q4_K: return k->matmul_q4_k;
-    case LS_DTYPE_Q6_K: return k->matmul_q6_k;
-    case LS_DTYPE_TQ2_0: return k->matmul_tq2_0;
-    case LS_DTYPE_I2_S: return k->matmul_i2_s;
-    case LS_DTYPE_NONE: break;
+    case LS_DTYPE_F32:
+        return k->matmul_f32;
+    case LS_DTYPE_F16:
+        return k->matmul_f16;
+    case LS_DTYPE_BF16:
+        return k->matmul_bf16;
+    case LS_DTYPE_Q4_0:
+        return k->matmul_q4_0;
+    case LS_DTYPE_Q8_0:
+        return k->matmul_q8_0;
+    case LS_DTYPE_Q4_K:
+        return k->matmul_q4_k;
+    case LS_DTYPE_Q6_K:
+        return k->matmul_q6_k;
+    case LS_DTYPE_TQ2_0:
+        return k->matmul_tq2_0;
+    case LS_DTYPE_I2_S:
+        return k->matmul_i2_s;
+    case LS_DTYPE_NONE:
+        break;
     }
     return NULL;
 }
@@ -64,13 +74,19 @@ ls_matmul_fn *ls_kernels_matmul(const ls_kernels *k, int dtype)
 ls_act_fn *ls_kernels_act(const ls_kernels *k, int act)
 {
     switch ((ls_act)act) {
-    case LS_ACT_F16: return k->act_f16;
-    case LS_ACT_BF16: return k->act_bf16;
-    case LS_ACT_Q8_0: return k->act_q8_0;
-    case LS_ACT_Q8_K: return k->act_q8_k;
-    case LS_ACT_I8_ROW: return k->act_i8_row;
+    case LS_ACT_F16:
+        return k->act_f16;
+    case LS_ACT_BF16:
+        return k->act_bf16;
+    case LS_ACT_Q8_0:
+        return k->act_q8_0;
+    case LS_ACT_Q8_K:
+        return k->act_q8_k;
+    case LS_ACT_I8_ROW:
+        return k->act_i8_row;
     case LS_ACT_F32:
-    case LS_N_ACTS: break;
+    case LS_N_ACTS:
+        break;
     }
     return NULL;
 }

@@ -19,17 +19,17 @@ typedef struct ls_matmul {
     const void *w;         /* weight rows                           */
     size_t      row_bytes; /* bytes between weight rows             */
     size_t      n_rows;
-    const void *x;         /* activation rows in the type's form    */
-    size_t      x_bytes;   /* bytes between activation rows         */
-    size_t      n_cols;    /* tokens                                */
-    size_t      n;         /* elements per row                      */
-    float       w_scale;   /* I2_S: the tensor's scale; else unused */
-    int         lanes;     /* F32, F16, BF16: reduction width, 8 or 16 */
+    const void *x;       /* activation rows in the type's form    */
+    size_t      x_bytes; /* bytes between activation rows         */
+    size_t      n_cols;  /* tokens                                */
+    size_t      n;       /* elements per row                      */
+    float       w_scale; /* I2_S: the tensor's scale; else unused */
+    int         lanes;   /* F32, F16, BF16: reduction width, 8 or 16 */
 } ls_matmul;
 
 typedef struct ls_kernels {
     ls_tier tier;
-#define LS_KERNEL(name, ret, params) ret (*name) params;
+#define LS_KERNEL(name, ret, params) ret(*name) params;
 #include "kernel/kernels.def"
 #undef LS_KERNEL
 } ls_kernels;

@@ -39,8 +39,20 @@ static double horner(const double *c, size_t n, double x)
 double ls_exp_d(double x)
 {
     static const double c[] = {
-        1.0 / 6227020800.0, 1.0 / 479001600.0, 1.0 / 39916800.0, 1.0 / 3628800.0, 1.0 / 362880.0,
-        1.0 / 40320.0, 1.0 / 5040.0, 1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0, 1.0,
+        1.0 / 6227020800.0,
+        1.0 / 479001600.0,
+        1.0 / 39916800.0,
+        1.0 / 3628800.0,
+        1.0 / 362880.0,
+        1.0 / 40320.0,
+        1.0 / 5040.0,
+        1.0 / 720.0,
+        1.0 / 120.0,
+        1.0 / 24.0,
+        1.0 / 6.0,
+        0.5,
+        1.0,
+        1.0,
     };
     double n, r, p;
     if (x != x) return x;
@@ -58,7 +70,8 @@ double ls_exp_d(double x)
 double ls_log_d(double x)
 {
     static const double c[] = {
-        2.0 / 21, 2.0 / 19, 2.0 / 17, 2.0 / 15, 2.0 / 13, 2.0 / 11, 2.0 / 9, 2.0 / 7, 2.0 / 5, 2.0 / 3,
+        2.0 / 21, 2.0 / 19, 2.0 / 17, 2.0 / 15, 2.0 / 13,
+        2.0 / 11, 2.0 / 9,  2.0 / 7,  2.0 / 5,  2.0 / 3,
     };
     double   e = 0, m, f, s, s2, lo;
     uint64_t u;
@@ -95,11 +108,18 @@ void ls_sincos_d(double x, double *s, double *c)
 {
     static const double cs[] = {
         1.0 / 355687428096000.0, -1.0 / 1307674368000.0, 1.0 / 6227020800.0, -1.0 / 39916800.0,
-        1.0 / 362880.0, -1.0 / 5040.0, 1.0 / 120.0, -1.0 / 6.0,
+        1.0 / 362880.0,          -1.0 / 5040.0,          1.0 / 120.0,        -1.0 / 6.0,
     };
     static const double cc[] = {
-        1.0 / 20922789888000.0, -1.0 / 87178291200.0, 1.0 / 479001600.0, -1.0 / 3628800.0,
-        1.0 / 40320.0, -1.0 / 720.0, 1.0 / 24.0, -0.5, 1.0,
+        1.0 / 20922789888000.0,
+        -1.0 / 87178291200.0,
+        1.0 / 479001600.0,
+        -1.0 / 3628800.0,
+        1.0 / 40320.0,
+        -1.0 / 720.0,
+        1.0 / 24.0,
+        -0.5,
+        1.0,
     };
     double n, r, r2, sr, cr;
     if (!(x >= -0x1p31 && x <= 0x1p31)) {
@@ -115,9 +135,52 @@ void ls_sincos_d(double x, double *s, double *c)
     sr = fma(r * r2, horner(cs, sizeof(cs) / sizeof(cs[0]), r2), r);
     cr = horner(cc, sizeof(cc) / sizeof(cc[0]), r2);
     switch ((int64_t)n & 3) { /* quadrant */
-    case 0: *s = sr; *c = cr; return;
-    case 1: *s = cr; *c = -sr; return;
-    case 2: *s = -sr; *c = -cr; return;
-    default: *s = -cr; *c = sr; return;
+    case 0:
+        *s = sr;
+        *c = cr;
+        return;
+    case 1:
+        *s = cr;
+        *c = -sr;
+        return;
+    case 2:
+        *s = -sr;
+        *c = -cr;
+        return;
+    default:
+        *s = -cr;
+        *c = sr;
+        return;
     }
+}
+
+void ls_sincos_f(float x, float *s, float *c)
+{
+    double   r, r2, n, sine, cosine;
+    unsigned quadrant;
+
+    if (!(x <= 0x1p20f && x >= -0x1p20f)) { /* far out, infinite or NaN */
+        double ds, dc;
+        ls_sincos_d((double)x, &ds, &dc);
+        *s = (float)ds;
+        *c = (float)dc;
+        return;
+    }
+    /* x = n pi/2 + r; the second part of pi/2 keeps r exact to double for every angle here. */
+    n = ((double)x * 0x1.45f306dc9c883p-1 + ROUND_MAGIC) - ROUND_MAGIC;
+    r = fma(-n, 0x1.921fb54442d18p0, (double)x);
+    if (x > 120.0f || x < -120.0f) r = fma(-n, 0x1.1a62633145c07p-54, r);
+    r2 = r * r;
+    sine = r + r * r2 * -0x1.555545995a603p-3;
+    sine += r * r2 * r2 * (0x1.1107605230bc4p-7 + r2 * -0x1.994eb3774cf24p-13);
+    cosine = (1.0 + r2 * -0x1.ffffffd0c621cp-2) + r2 * r2 * 0x1.55553e1068f19p-5;
+    cosine += r2 * r2 * r2 * (-0x1.6c087e89a359dp-10 + r2 * 0x1.99343027bf8c3p-16);
+    quadrant = (unsigned)(int64_t)n & 3;
+    if (quadrant & 1) {
+        double t = sine;
+        sine = cosine;
+        cosine = -t;
+    }
+    *s = (float)(quadrant & 2 ? -sine : sine);
+    *c = (float)(quadrant & 2 ? -cosine : cosine);
 }

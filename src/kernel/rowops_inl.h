@@ -8,6 +8,7 @@
 
 #include "dtype/blocks.h"
 #include "dtype/dtype.h"
+#include "kernel/mathd.h"
 #include "kernel/numeric_inl.h"
 
 /* ---- activations (clause 3) ---- */
@@ -139,7 +140,7 @@ static inline float row_max(const float *x, size_t n)
 }
 
 /* Groups of `lanes` values are added as a tree of floats, the groups in double, in order. */
-static inline void row_softmax(float *x, size_t n, int lanes)
+static inline __attribute__((always_inline)) void row_softmax_of(float *x, size_t n, int lanes)
 {
     double sum = 0;
     float  max = row_max(x, n), scale;
@@ -155,9 +156,22 @@ static inline void row_softmax(float *x, size_t n, int lanes)
     for (i = 0; i < n; i++) x[i] *= scale;
 }
 
+/* A constant width lets compilers unroll the trees. */
+static inline void row_softmax(float *x, size_t n, int lanes)
+{
+    if (lanes == 8) {
+        row_softmax_of(x, n, 8);
+    } else {
+        row_softmax_of(x, n, 16);
+    }
+}
+
+/* Whole groups of `lanes` use the vector form of e^x; what is left over is rounded from double. */
 static inline void row_silu_mul(float *y, const float *gate, const float *up, size_t n, int lanes)
 {
-    for (size_t i = 0; i < n; i++) y[i] = (gate[i] / (1.0f + ls_expf(-gate[i], lanes))) * up[i];
+    size_t i = 0, whole = n - n % (size_t)lanes;
+    for (; i < whole; i++) y[i] = (gate[i] / (1.0f + ls_expf(-gate[i], lanes))) * up[i];
+    for (; i < n; i++) y[i] = (gate[i] / (1.0f + (float)ls_exp_d(-(double)gate[i]))) * up[i];
 }
 
 static inline void row_relu2_mul(float *y, const float *gate, const float *up, size_t n)
@@ -195,6 +209,31 @@ static inline void row_rope_neox(float *restrict x, const float *restrict sincos
         x[i] = fmaf(a, c, -(b * s));
         x[i + n / 2] = fmaf(a, s, b * c);
     }
+}
+
+/* ---- attention ---- */
+
+/* q . k of an F32 cache: 4 * lanes stripes for whole steps, added two and two, then as a tree (of
+ * neighbours at the end where lanes is 8); what is left over is added in double (clause 2). */
+static inline float row_dot_f32(const float *a, const float *b, size_t n, int lanes)
+{
+    float  s[4 * LS_STRIPES] = {0}, t[LS_STRIPES] = {0};
+    size_t width = (size_t)lanes, step = 4 * width, i = 0;
+    double sum;
+    for (; i + step <= n; i += step) {
+        for (size_t l = 0; l < step; l++) s[l] = fmaf(a[i + l], b[i + l], s[l]);
+    }
+    for (size_t l = 0; l < width; l++) {
+        t[l] = (s[l] + s[l + 2 * width]) + (s[l + width] + s[l + 3 * width]);
+    }
+    if (lanes == 8) {
+        for (size_t l = 0; l < 4; l++) t[l] += t[l + 4];
+        sum = (double)((t[0] + t[1]) + (t[2] + t[3]));
+    } else {
+        sum = (double)ls_tree_sum(t, lanes);
+    }
+    for (; i < n; i++) sum += (double)(a[i] * b[i]);
+    return (float)sum;
 }
 
 #endif

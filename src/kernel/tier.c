@@ -38,13 +38,13 @@ static uint64_t xcr0(void)
 }
 
 /* CPUID leaf 1, ECX; leaf 7, EBX and ECX; XCR0. */
-#define BIT(n) (1u << (n))
-#define L1C_AVX2 (BIT(12) | BIT(27) | BIT(28) | BIT(29)) /* FMA, OSXSAVE, AVX, F16C */
-#define L7B_AVX2 BIT(5)
+#define BIT(n)     (1u << (n))
+#define L1C_AVX2   (BIT(12) | BIT(27) | BIT(28) | BIT(29)) /* FMA, OSXSAVE, AVX, F16C */
+#define L7B_AVX2   BIT(5)
 #define L7B_AVX512 (BIT(16) | BIT(17) | BIT(30) | BIT(31)) /* F, DQ, BW, VL */
-#define L7C_AVX512 BIT(11) /* VNNI */
-#define XCR0_YMM 0x6u
-#define XCR0_ZMM 0xe6u
+#define L7C_AVX512 BIT(11)                                 /* VNNI */
+#define XCR0_YMM   0x6u
+#define XCR0_ZMM   0xe6u
 
 static bool has(uint32_t reg, uint32_t bits) { return (reg & bits) == bits; }
 

@@ -50,11 +50,11 @@ void ls_rope_angles(ls_session *s, size_t T)
         float theta = (float)(s->base + (int32_t)t);
         for (size_t i = 0; i < half; i++, out += 2) {
             float  angle = theta / s->rope_div[i], scaled = scale * angle, mix = s->rope_mix[i];
-            double sine, cosine;
+            float  sine, cosine;
             if (mix != 0.0f) scaled = scaled * (1.0f - mix) + angle * mix;
-            ls_sincos_d((double)scaled, &sine, &cosine);
-            out[0] = (float)cosine * s->rope_mscale;
-            out[1] = (float)sine * s->rope_mscale;
+            ls_sincos_f(scaled, &sine, &cosine);
+            out[0] = cosine * s->rope_mscale;
+            out[1] = sine * s->rope_mscale;
             theta *= s->rope_step;
         }
     }

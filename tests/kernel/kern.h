@@ -18,12 +18,12 @@ enum {
 };
 
 typedef enum kern_pattern {
-    PAT_ZEROS,    /* zeros of both signs; all-zero blocks           */
-    PAT_ONES,     /* ones                                           */
-    PAT_HUGE,     /* alternating signs near the end of the range    */
-    PAT_DENORMAL, /* subnormal values and scales                    */
-    PAT_OUTLIER,  /* small values and one large one                 */
-    PAT_MAX,      /* every quant and scale at an end of its range   */
+    PAT_ZEROS,     /* zeros of both signs; all-zero blocks           */
+    PAT_ONES,      /* ones                                           */
+    PAT_HUGE,      /* alternating signs near the end of the range    */
+    PAT_DENORMAL,  /* subnormal values and scales                    */
+    PAT_OUTLIER,   /* small values and one large one                 */
+    PAT_MAX,       /* every quant and scale at an end of its range   */
     PAT_NONFINITE, /* a NaN, an infinity of each sign                */
     PAT_RANDOM,
     N_PATTERNS,
@@ -31,16 +31,25 @@ typedef enum kern_pattern {
 extern const char *const kern_pattern_names[N_PATTERNS];
 
 typedef enum kern_kind {
-    KIND_NONE, KIND_MATMUL, KIND_ACT, KIND_DOT, KIND_AXPY, KIND_NORM, KIND_SOFTMAX, KIND_GLU,
-    KIND_ADD, KIND_SCALE, KIND_ROPE,
+    KIND_NONE,
+    KIND_MATMUL,
+    KIND_ACT,
+    KIND_DOT,
+    KIND_AXPY,
+    KIND_NORM,
+    KIND_SOFTMAX,
+    KIND_GLU,
+    KIND_ADD,
+    KIND_SCALE,
+    KIND_ROPE,
 } kern_kind;
 
 typedef struct kern_info {
     const char *name;
     size_t      offset; /* of the function pointer in ls_kernels */
     kern_kind   kind;
-    int         type;   /* ls_dtype, or ls_act for KIND_ACT */
-    bool        lanes;  /* has a reduction width */
+    int         type;  /* ls_dtype, or ls_act for KIND_ACT */
+    bool        lanes; /* has a reduction width */
 } kern_info;
 const kern_info *kern_info_of(int kernel);
 
@@ -57,9 +66,10 @@ typedef struct kern_case {
 } kern_case;
 
 /* The table of a tier, or its emulation (kern_tiers.c), and whether it can run here. */
-ls_kernels  kern_table(ls_tier tier);
-bool        kern_available(ls_tier tier);
-const char *kern_tier_name(ls_tier tier); /* "avx512 (emulated)" */
+ls_kernels        kern_table(ls_tier tier);
+bool              kern_available(ls_tier tier);
+const char       *kern_tier_name(ls_tier tier); /* "avx512 (emulated)" */
+extern const char kern_program[];               /* "checkkern", "checkkern_emulated" */
 
 /* A mapping with an inaccessible page at each end. */
 typedef struct kern_buf {
@@ -94,7 +104,8 @@ void kern_invoke(kern_data *d, const kern_case *c, const ls_kernels *k, int whic
 /* Compare out[0] (scalar) and out[1]. True if they agree: equal bytes, or both NaN where the
  * output is floats. Otherwise *index is the first differing element, and *ref and *got its
  * bits, or *index is SIZE_MAX for a write outside of the buffer. */
-bool kern_compare(const kern_data *d, const kern_case *c, size_t *index, uint32_t *ref, uint32_t *got);
+bool kern_compare(const kern_data *d, const kern_case *c, size_t *index, uint32_t *ref,
+                  uint32_t *got);
 
 /* Checks that deliberately wrong kernels are caught; 0 if they are. */
 int kern_self_test(void);

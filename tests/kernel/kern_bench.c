@@ -60,16 +60,16 @@ static void bench_kernel(int kernel, size_t cols, ls_tier only)
 {
     static kern_data d;
     bool             matmul = kern_info_of(kernel)->kind == KIND_MATMUL;
-    kern_case        c = {kernel, PAT_RANDOM, 1, matmul ? 2048 : 4096, matmul ? 512 : 1, cols,
-                            PLACE_BEGIN, 16};
+    kern_case        c = {kernel,           PAT_RANDOM, 1,           matmul ? 2048 : 4096,
+                   matmul ? 512 : 1, cols,       PLACE_BEGIN, 16};
     double           base = 0;
     kern_prepare(&d, &c);
     for (int t = LS_TIER_SCALAR; t < LS_N_TIERS; t++) {
-        ls_kernels k = kern_table((ls_tier)t);
         if (!kern_available((ls_tier)t) || (only && only != (ls_tier)t && t != LS_TIER_SCALAR)) {
             continue;
         }
-        double ns = time_case(&d, &c, &k);
+        ls_kernels k = kern_table((ls_tier)t);
+        double     ns = time_case(&d, &c, &k);
         if (t == LS_TIER_SCALAR) base = ns;
         printf("%s,%s,%zu,%zu,%zu,%.0f,%.2f,%.1f,%.2f\n", kern_info_of(kernel)->name,
                ls_tier_name((ls_tier)t), c.n, c.rows, c.cols, ns, (double)d.in[0].bytes / ns,

@@ -14,34 +14,34 @@ static const struct {
     [KERN_matmul_f32] = {KIND_MATMUL, LS_DTYPE_F32, true},
     [KERN_matmul_f16] = {KIND_MATMUL, LS_DTYPE_F16, true},
     [KERN_matmul_bf16] = {KIND_MATMUL, LS_DTYPE_BF16, true},
-    [KERN_matmul_q4_0] = {KIND_MATMUL, LS_DTYPE_Q4_0},
-    [KERN_matmul_q8_0] = {KIND_MATMUL, LS_DTYPE_Q8_0},
-    [KERN_matmul_q4_k] = {KIND_MATMUL, LS_DTYPE_Q4_K},
-    [KERN_matmul_q6_k] = {KIND_MATMUL, LS_DTYPE_Q6_K},
-    [KERN_matmul_tq2_0] = {KIND_MATMUL, LS_DTYPE_TQ2_0},
-    [KERN_matmul_i2_s] = {KIND_MATMUL, LS_DTYPE_I2_S},
-    [KERN_act_f16] = {KIND_ACT, LS_ACT_F16},
-    [KERN_act_bf16] = {KIND_ACT, LS_ACT_BF16},
-    [KERN_act_q8_0] = {KIND_ACT, LS_ACT_Q8_0},
-    [KERN_act_q8_k] = {KIND_ACT, LS_ACT_Q8_K},
-    [KERN_act_i8_row] = {KIND_ACT, LS_ACT_I8_ROW},
+    [KERN_matmul_q4_0] = {KIND_MATMUL, LS_DTYPE_Q4_0, false},
+    [KERN_matmul_q8_0] = {KIND_MATMUL, LS_DTYPE_Q8_0, false},
+    [KERN_matmul_q4_k] = {KIND_MATMUL, LS_DTYPE_Q4_K, false},
+    [KERN_matmul_q6_k] = {KIND_MATMUL, LS_DTYPE_Q6_K, false},
+    [KERN_matmul_tq2_0] = {KIND_MATMUL, LS_DTYPE_TQ2_0, false},
+    [KERN_matmul_i2_s] = {KIND_MATMUL, LS_DTYPE_I2_S, false},
+    [KERN_act_f16] = {KIND_ACT, LS_ACT_F16, false},
+    [KERN_act_bf16] = {KIND_ACT, LS_ACT_BF16, false},
+    [KERN_act_q8_0] = {KIND_ACT, LS_ACT_Q8_0, false},
+    [KERN_act_q8_k] = {KIND_ACT, LS_ACT_Q8_K, false},
+    [KERN_act_i8_row] = {KIND_ACT, LS_ACT_I8_ROW, false},
     [KERN_dot_f32] = {KIND_DOT, LS_DTYPE_F32, true},
     [KERN_dot_f16] = {KIND_DOT, LS_DTYPE_F16, true},
-    [KERN_axpy_f32] = {KIND_AXPY, LS_DTYPE_F32},
-    [KERN_axpy_f16] = {KIND_AXPY, LS_DTYPE_F16},
-    [KERN_rmsnorm] = {KIND_NORM, 0},
+    [KERN_axpy_f32] = {KIND_AXPY, LS_DTYPE_F32, false},
+    [KERN_axpy_f16] = {KIND_AXPY, LS_DTYPE_F16, false},
+    [KERN_rmsnorm] = {KIND_NORM, 0, false},
     [KERN_softmax] = {KIND_SOFTMAX, 0, true},
     [KERN_silu_mul] = {KIND_GLU, 0, true},
-    [KERN_relu2_mul] = {KIND_GLU, 0},
-    [KERN_add] = {KIND_ADD, 0},
-    [KERN_scale] = {KIND_SCALE, 0},
-    [KERN_rope_normal] = {KIND_ROPE, 0},
-    [KERN_rope_neox] = {KIND_ROPE, 0},
+    [KERN_relu2_mul] = {KIND_GLU, 0, false},
+    [KERN_add] = {KIND_ADD, 0, false},
+    [KERN_scale] = {KIND_SCALE, 0, false},
+    [KERN_rope_normal] = {KIND_ROPE, 0, false},
+    [KERN_rope_neox] = {KIND_ROPE, 0, false},
 };
 
 const kern_info *kern_info_of(int kernel)
 {
-    static kern_info  info[N_KERNELS];
+    static kern_info info[N_KERNELS];
     static const struct {
         const char *name;
         size_t      offset;
@@ -58,12 +58,17 @@ const kern_info *kern_info_of(int kernel)
 static size_t act_bytes(int act, size_t n)
 {
     switch (act) {
-    case LS_ACT_F32: return 4 * n;
+    case LS_ACT_F32:
+        return 4 * n;
     case LS_ACT_F16:
-    case LS_ACT_BF16: return 2 * n;
-    case LS_ACT_Q8_0: return n / 32 * sizeof(ls_q8_0);
-    case LS_ACT_Q8_K: return n / 256 * sizeof(ls_q8_k);
-    default: return sizeof(ls_i8_row) + n;
+    case LS_ACT_BF16:
+        return 2 * n;
+    case LS_ACT_Q8_0:
+        return n / 32 * sizeof(ls_q8_0);
+    case LS_ACT_Q8_K:
+        return n / 256 * sizeof(ls_q8_k);
+    default:
+        return sizeof(ls_i8_row) + n;
     }
 }
 
@@ -94,7 +99,7 @@ static size_t y_stride(const kern_case *c) { return c->rows + 3; }
 
 static void prepare_matmul(kern_data *d, const kern_case *c, int dtype, uint64_t *rng)
 {
-    int    act = ls_dtype_act(dtype);
+    int    act = (int)ls_dtype_act(dtype);
     size_t row = ls_dtype_row_bytes(dtype, c->n), stride = act_stride(act, c->n);
     size_t y = c->cols * y_stride(c) * 4;
     kern_buf_place(&d->in[0], c->rows * row, c->place, 2);
@@ -139,13 +144,20 @@ void kern_prepare(kern_data *d, const kern_case *c)
         }
     }
     switch (k->kind) {
-    case KIND_ACT: prepare_outputs(d, c, act_bytes(k->type, c->n), NULL); return;
-    case KIND_DOT: prepare_outputs(d, c, 4, NULL); return;
+    case KIND_ACT:
+        prepare_outputs(d, c, act_bytes(k->type, c->n), NULL);
+        return;
+    case KIND_DOT:
+        prepare_outputs(d, c, 4, NULL);
+        return;
     case KIND_AXPY:
     case KIND_SOFTMAX:
     case KIND_SCALE:
-    case KIND_ROPE: prepare_outputs(d, c, 4 * c->n, d->in[1].data); return;
-    default: break;
+    case KIND_ROPE:
+        prepare_outputs(d, c, 4 * c->n, d->in[1].data);
+        return;
+    default:
+        break;
     }
     /* The shifted placement also runs in place: y equals the first input. */
     prepare_outputs(d, c, 4 * c->n, c->place == PLACE_SHIFTED ? d->in[0].data : NULL);
@@ -161,7 +173,7 @@ static void invoke_matmul(kern_data *d, const kern_case *c, const ls_kernels *k,
         .row_bytes = ls_dtype_row_bytes(dtype, c->n),
         .n_rows = c->rows,
         .x = d->in[1].data,
-        .x_bytes = act_stride(ls_dtype_act(dtype), c->n),
+        .x_bytes = act_stride((int)ls_dtype_act(dtype), c->n),
         .n_cols = c->cols,
         .n = c->n,
         .w_scale = 0.37f,
@@ -182,30 +194,66 @@ void kern_invoke(kern_data *d, const kern_case *c, const ls_kernels *k, int whic
     }
     if (c->place == PLACE_SHIFTED) a = y;
     switch (c->kernel) {
-    case KERN_act_f16: k->act_f16(y, u, n); return;
-    case KERN_act_bf16: k->act_bf16(y, u, n); return;
-    case KERN_act_q8_0: k->act_q8_0(y, u, n); return;
-    case KERN_act_q8_k: k->act_q8_k(y, u, n); return;
-    case KERN_act_i8_row: k->act_i8_row(y, u, n); return;
-    case KERN_dot_f32: *y = k->dot_f32(u, b, n, c->lanes); return;
-    case KERN_dot_f16: *y = k->dot_f16(u, (const uint16_t *)(const void *)b, n, c->lanes); return;
-    case KERN_axpy_f32: k->axpy_f32(y, n ? b[0] : 1, u, n); return;
-    case KERN_axpy_f16: k->axpy_f16(y, n ? b[0] : 1, u, n); return;
-    case KERN_rmsnorm: k->rmsnorm(y, a, b, n, 1e-5f); return;
-    case KERN_softmax: k->softmax(y, n, c->lanes); return;
-    case KERN_silu_mul: k->silu_mul(y, a, b, n, c->lanes); return;
-    case KERN_relu2_mul: k->relu2_mul(y, a, b, n); return;
-    case KERN_add: k->add(y, a, b, n); return;
-    case KERN_scale: k->scale(y, n ? b[n / 2] : 1, n); return;
-    case KERN_rope_normal: k->rope_normal(y, u, n); return;
-    case KERN_rope_neox: k->rope_neox(y, u, n); return;
-    default: return;
+    case KERN_act_f16:
+        k->act_f16(y, u, n);
+        return;
+    case KERN_act_bf16:
+        k->act_bf16(y, u, n);
+        return;
+    case KERN_act_q8_0:
+        k->act_q8_0(y, u, n);
+        return;
+    case KERN_act_q8_k:
+        k->act_q8_k(y, u, n);
+        return;
+    case KERN_act_i8_row:
+        k->act_i8_row(y, u, n);
+        return;
+    case KERN_dot_f32:
+        *y = k->dot_f32(u, b, n, c->lanes);
+        return;
+    case KERN_dot_f16:
+        *y = k->dot_f16(u, (const uint16_t *)(const void *)b, n, c->lanes);
+        return;
+    case KERN_axpy_f32:
+        k->axpy_f32(y, n ? b[0] : 1, u, n);
+        return;
+    case KERN_axpy_f16:
+        k->axpy_f16(y, n ? b[0] : 1, u, n);
+        return;
+    case KERN_rmsnorm:
+        k->rmsnorm(y, a, b, n, 1e-5f);
+        return;
+    case KERN_softmax:
+        k->softmax(y, n, c->lanes);
+        return;
+    case KERN_silu_mul:
+        k->silu_mul(y, a, b, n, c->lanes);
+        return;
+    case KERN_relu2_mul:
+        k->relu2_mul(y, a, b, n);
+        return;
+    case KERN_add:
+        k->add(y, a, b, n);
+        return;
+    case KERN_scale:
+        k->scale(y, n ? b[n / 2] : 1, n);
+        return;
+    case KERN_rope_normal:
+        k->rope_normal(y, u, n);
+        return;
+    case KERN_rope_neox:
+        k->rope_neox(y, u, n);
+        return;
+    default:
+        return;
     }
 }
 
 static bool is_nan(uint32_t bits) { return (bits & 0x7fffffff) > 0x7f800000; }
 
-bool kern_compare(const kern_data *d, const kern_case *c, size_t *index, uint32_t *ref, uint32_t *got)
+bool kern_compare(const kern_data *d, const kern_case *c, size_t *index, uint32_t *ref,
+                  uint32_t *got)
 {
     const kern_buf *r = &d->out[0], *g = &d->out[1];
     bool            bytes = kern_info_of(c->kernel)->kind == KIND_ACT;

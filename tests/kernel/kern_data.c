@@ -74,17 +74,23 @@ static float f32_of(kern_pattern p, size_t i, uint64_t *rng)
 {
     uint64_t r;
     switch (p) {
-    case PAT_ZEROS: return i % 3 ? 0.0f : -0.0f;
-    case PAT_ONES: return 1.0f;
-    case PAT_HUGE: return (i & 1 ? -1.0f : 1.0f) * ldexpf(1.5f, (int)(kern_random(rng) % 127));
+    case PAT_ZEROS:
+        return i % 3 ? 0.0f : -0.0f;
+    case PAT_ONES:
+        return 1.0f;
+    case PAT_HUGE:
+        return (i & 1 ? -1.0f : 1.0f) * ldexpf(1.5f, (int)(kern_random(rng) % 127));
     case PAT_DENORMAL:
         r = kern_random(rng);
-        return (r & 1 ? -1.0f : 1.0f) * ldexpf((float)(r >> 8 & 0xffffff), -149 - (int)(r >> 40) % 24);
-    case PAT_MAX: return kern_random(rng) & 1 ? 1.0f : -1.0f;
+        return (r & 1 ? -1.0f : 1.0f) *
+               ldexpf((float)(r >> 8 & 0xffffff), -149 - (int)(r >> 40) % 24);
+    case PAT_MAX:
+        return kern_random(rng) & 1 ? 1.0f : -1.0f;
     case PAT_OUTLIER:
     case PAT_NONFINITE:
     case PAT_RANDOM:
-    case N_PATTERNS: break;
+    case N_PATTERNS:
+        break;
     }
     return normal(rng);
 }
@@ -104,7 +110,7 @@ void kern_fill_f32(float *x, size_t n, kern_pattern p, uint64_t *rng)
         memcpy((uint8_t *)x + 4 * i, &v, 4);
     }
     if (p == PAT_OUTLIER || p == PAT_NONFINITE) {
-        float one;
+        float  one;
         size_t at = n ? kern_random(rng) % n : 0;
         spike_f32(&one, 1, p, rng);
         if (n) memcpy((uint8_t *)x + 4 * at, &one, 4);
@@ -142,15 +148,21 @@ static uint16_t scale_of(kern_pattern p, uint64_t *rng)
 {
     uint64_t r = kern_random(rng);
     switch (p) {
-    case PAT_ZEROS: return r & 1 ? 0 : 0x8000;
-    case PAT_ONES: return 0x3c00;
+    case PAT_ZEROS:
+        return r & 1 ? 0 : 0x8000;
+    case PAT_ONES:
+        return 0x3c00;
     case PAT_HUGE:
-    case PAT_MAX: return r & 1 ? 0x7bff : 0xfbff;
-    case PAT_DENORMAL: return (uint16_t)(r & 0x83ff);
-    case PAT_NONFINITE: return r % 8 == 0 ? 0x7e01 : r % 8 == 1 ? 0x7c00 : 0x2c00;
+    case PAT_MAX:
+        return r & 1 ? 0x7bff : 0xfbff;
+    case PAT_DENORMAL:
+        return (uint16_t)(r & 0x83ff);
+    case PAT_NONFINITE:
+        return r % 8 == 0 ? 0x7e01 : r % 8 == 1 ? 0x7c00 : 0x2c00;
     case PAT_OUTLIER:
     case PAT_RANDOM:
-    case N_PATTERNS: break;
+    case N_PATTERNS:
+        break;
     }
     return ls_f32_to_f16(normal(rng) * (p == PAT_OUTLIER && r % 16 == 0 ? 100.0f : 0.01f));
 }
@@ -192,10 +204,17 @@ static void fill_blocks(size_t f, uint8_t *w, size_t n, kern_pattern p, uint64_t
 void kern_fill_weights(int dtype, void *w, size_t n, kern_pattern p, uint64_t *rng)
 {
     switch (dtype) {
-    case LS_DTYPE_F32: kern_fill_f32(w, n, p, rng); return;
-    case LS_DTYPE_F16: kern_fill_f16(w, n, p, rng); return;
-    case LS_DTYPE_BF16: fill_bf16(w, n, p, rng); return;
-    default: break;
+    case LS_DTYPE_F32:
+        kern_fill_f32(w, n, p, rng);
+        return;
+    case LS_DTYPE_F16:
+        kern_fill_f16(w, n, p, rng);
+        return;
+    case LS_DTYPE_BF16:
+        fill_bf16(w, n, p, rng);
+        return;
+    default:
+        break;
     }
     for (size_t f = 0; f < sizeof(formats) / sizeof(formats[0]); f++) {
         if (formats[f].dtype == dtype) fill_blocks(f, w, n, p, rng);

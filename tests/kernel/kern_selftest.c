@@ -87,7 +87,8 @@ static bool caught_in_child(int kernel, const ls_kernels *wrong)
         (void)caught(kernel, wrong);
         _exit(0);
     }
-    return pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 1;
+    return pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) &&
+           WEXITSTATUS(status) == 1;
 }
 
 int kern_self_test(void)
@@ -117,7 +118,9 @@ int kern_self_test(void)
         bool ok = i == 5 ? caught_in_child(wrong[i].kernel, &k[i]) : caught(wrong[i].kernel, &k[i]);
         bool clean = !caught(wrong[i].kernel, &right);
         printf("%-12s %-36s %s\n", kern_info_of(wrong[i].kernel)->name, wrong[i].what,
-               !ok ? "NOT CAUGHT" : clean ? "caught" : "THE RIGHT KERNEL FAILS TOO");
+               !ok     ? "NOT CAUGHT"
+               : clean ? "caught"
+                       : "THE RIGHT KERNEL FAILS TOO");
         missed += !ok || !clean;
     }
     printf("checkkern: self-test: %d of 6 wrong kernels caught\n", 6 - missed);

@@ -8,6 +8,8 @@
 #if defined(CHECKKERN_EMULATED)
 #include "kernel/kernel_priv.h"
 
+const char kern_program[] = "checkkern_emulated";
+
 ls_kernels kern_table(ls_tier tier)
 {
     ls_kernels k = ls_kernels_for(tier == LS_TIER_AVX512 ? LS_TIER_AVX2 : tier);
@@ -30,6 +32,7 @@ const char *kern_tier_name(ls_tier tier)
     return tier == LS_TIER_AVX512 ? "avx512 (emulated)" : ls_tier_name(tier);
 }
 #else
+const char  kern_program[] = "checkkern";
 ls_kernels  kern_table(ls_tier tier) { return ls_kernels_for(tier); }
 bool        kern_available(ls_tier tier) { return ls_tier_available(tier); }
 const char *kern_tier_name(ls_tier tier) { return ls_tier_name(tier); }

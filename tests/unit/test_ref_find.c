@@ -182,7 +182,7 @@ static const struct row {
      LS_REF_UNBUILT,
      "cache",
      "another version of Lockstep",
-     "lockstep engine setup llama --force"},
+     "lockstep engine setup llama"},
     {"a checkout without adapter",
      CHECKOUT,
      LS_REF_LLAMA,

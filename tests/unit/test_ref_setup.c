@@ -244,12 +244,9 @@ static const struct broken {
      "sed -i s/llama_kv_cache_clear/llama_kv_wipe/ bit/3rdparty/llama.cpp/include/llama.h",
      "does not compile against the headers"},
     {"a library of another version",
-     "sed -i s/llama_token_bos/llama_token_boss/ bit/build/3rdparty/llama.cpp/src/libllama.so "
-     "2>/dev/null; "
-     "cd bit/build/3rdparty/llama.cpp; cc -shared -fPIC -I../../../3rdparty/llama.cpp/include "
-     "-I../../../3rdparty/llama.cpp/ggml/include "
-     "-Dllama_token_bos=llama_token_boss -o src/libllama.so " OLD_API
-     "/src/llama_stub.c -Lggml/src -lggml",
+     "cd bit/build/3rdparty/llama.cpp; L=../../../3rdparty/llama.cpp; "
+     "cc -shared -fPIC -I$L/include -I$L/ggml/include -Dllama_token_bos=llama_token_boss "
+     "-o src/libllama.so " OLD_API "/src/llama_stub.c -Lggml/src -lggml",
      "has no function 'llama_token_bos'"},
     {"a library that is none", "echo hello > bit/build/3rdparty/llama.cpp/src/libllama.so",
      "cannot load a library"},
@@ -291,6 +288,18 @@ static const struct npm {
     {"nothing", "exit 0", "left no package", NULL},
 };
 
+static void write_npm(const char *script)
+{
+    char  path[256];
+    FILE *f;
+    snprintf(path, sizeof(path), "%s/bin/npm", root);
+    f = fopen(path, "w");
+    assert_non_null(f);
+    fprintf(f, "#!/bin/sh\n%s\n", script);
+    fclose(f);
+    chmod(path, 0755);
+}
+
 static void npm_is_not_believed(void **state)
 {
     ls_ref_status s;
@@ -300,8 +309,7 @@ static void npm_is_not_believed(void **state)
     for (size_t i = 0; i < sizeof(npms) / sizeof(npms[0]); i++) {
         sh("rm -rf cache bin; mkdir bin; for t in sh mkdir tar gzip cat; do ln -s \"$(command -v "
            "$t)\" bin/; done");
-        if (npms[i].script)
-            sh("printf '#!/bin/sh\\n%s\\n' > bin/npm; chmod +x bin/npm", npms[i].script);
+        if (npms[i].script) write_npm(npms[i].script);
         snprintf(path, sizeof(path), "%s/bin", root);
         setenv("PATH", path, 1);
         assert_int_equal(set_up(LS_REF_LLAMA, NULL, false, &s, &err), LS_ERR_REFERENCE);

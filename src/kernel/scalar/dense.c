@@ -38,11 +38,6 @@ static void matmul_f32(const ls_matmul *m) { matmul(load_f32, m); }
 static void matmul_f16(const ls_matmul *m) { matmul(load_f16, m); }
 static void matmul_bf16(const ls_matmul *m) { matmul(load_bf16, m); }
 
-static float dot_f32(const float *a, const float *b, size_t n, int lanes)
-{
-    return dot(load_f32, a, b, n, lanes);
-}
-
 static float dot_f16(const uint16_t *a, const uint16_t *b, size_t n, int lanes)
 {
     return dot(load_f16, a, b, n, lanes);
@@ -63,7 +58,6 @@ void ls_kernels_scalar_dense(ls_kernels *k)
     k->matmul_f32 = matmul_f32;
     k->matmul_f16 = matmul_f16;
     k->matmul_bf16 = matmul_bf16;
-    k->dot_f32 = dot_f32;
     k->dot_f16 = dot_f16;
     k->axpy_f32 = axpy_f32;
     k->axpy_f16 = axpy_f16;

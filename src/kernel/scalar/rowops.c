@@ -17,6 +17,7 @@ void ls_kernels_scalar_rowops(ls_kernels *k)
     k->act_q8_0 = row_act_q8_0;
     k->act_q8_k = row_act_q8_k;
     k->act_i8_row = row_act_i8_row;
+    k->dot_f32 = row_dot_f32;
     k->rmsnorm = row_rmsnorm;
     k->softmax = row_softmax;
     k->silu_mul = row_silu_mul;

@@ -16,11 +16,6 @@ static void matmul_f32(const ls_matmul *m) { both_widths(F32, m); }
 static void matmul_f16(const ls_matmul *m) { both_widths(F16, m); }
 static void matmul_bf16(const ls_matmul *m) { both_widths(BF16, m); }
 
-static float dot_f32(const float *a, const float *b, size_t n, int lanes)
-{
-    return lanes == 8 ? dense_dot(F32, a, b, n, 8) : dense_dot(F32, a, b, n, 16);
-}
-
 static float dot_f16(const uint16_t *a, const uint16_t *b, size_t n, int lanes)
 {
     return lanes == 8 ? dense_dot(F16, a, b, n, 8) : dense_dot(F16, a, b, n, 16);
@@ -46,7 +41,6 @@ void ls_kernels_avx2_dense(ls_kernels *k)
     k->matmul_f32 = matmul_f32;
     k->matmul_f16 = matmul_f16;
     k->matmul_bf16 = matmul_bf16;
-    k->dot_f32 = dot_f32;
     k->dot_f16 = dot_f16;
     k->axpy_f32 = axpy_f32;
     k->axpy_f16 = axpy_f16;

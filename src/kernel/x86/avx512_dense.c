@@ -10,12 +10,15 @@
 LS_INLINE __m512 load16(elem e, const uint8_t *p, size_t i, __mmask16 mask)
 {
     switch (e) {
-    case F32: return _mm512_maskz_loadu_ps(mask, p + 4 * i);
-    case F16: return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(mask, p + 2 * i));
-    case BF16: break;
+    case F32:
+        return _mm512_maskz_loadu_ps(mask, p + 4 * i);
+    case F16:
+        return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(mask, p + 2 * i));
+    case BF16:
+        break;
     }
-    return _mm512_castsi512_ps(_mm512_slli_epi32(
-        _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, p + 2 * i)), 16));
+    return _mm512_castsi512_ps(
+        _mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, p + 2 * i)), 16));
 }
 
 /* NUMERICS.md, clause 2: + 8, + 4, + 2, + 1. */
@@ -26,8 +29,8 @@ LS_INLINE float sum16(__m512 v)
 
 /* out[c][r] = w[r] . x[c] for R <= 8 rows and C <= 4 columns, both constant. In the tail,
  * stripes without an element keep their value: even adding +0 would turn -0 into +0. */
-LS_INLINE void tile(elem e, int R, int C, const uint8_t *const *w, const uint8_t *const *x, size_t n,
-                 float (*out)[8])
+LS_INLINE void tile(elem e, int R, int C, const uint8_t *const *w, const uint8_t *const *x,
+                    size_t n, float (*out)[8])
 {
     const __mmask16 rest = (__mmask16)((1u << (n % 16)) - 1);
     __m512          acc[4][8];
@@ -107,11 +110,6 @@ LS_INLINE float dot(elem e, const void *a, const void *b, size_t n, int lanes)
     return out[0][0];
 }
 
-static float dot_f32(const float *a, const float *b, size_t n, int lanes)
-{
-    return dot(F32, a, b, n, lanes);
-}
-
 static float dot_f16(const uint16_t *a, const uint16_t *b, size_t n, int lanes)
 {
     return dot(F16, a, b, n, lanes);
@@ -143,7 +141,6 @@ void ls_kernels_avx512_dense(ls_kernels *k)
     k->matmul_f32 = matmul_f32;
     k->matmul_f16 = matmul_f16;
     k->matmul_bf16 = matmul_bf16;
-    k->dot_f32 = dot_f32;
     k->dot_f16 = dot_f16;
     k->axpy_f32 = axpy_f32;
     k->axpy_f16 = axpy_f16;

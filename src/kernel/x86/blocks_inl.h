@@ -21,8 +21,9 @@ LS_INLINE void tile_q4_0(const ls_tile *t, int nc)
         for (int c = 0; c < nc; c++) {
             const ls_q8_0 *x = (const ls_q8_0 *)(const void *)t->x[c] + b;
             xq[c] = ls_load256(x->qs);
-            init[c] = _mm256_sub_epi32(_mm256_setzero_si256(),
-                                       ls_dot_add(_mm256_setzero_si256(), _mm256_set1_epi8(8), xq[c]));
+            init[c] =
+                _mm256_sub_epi32(_mm256_setzero_si256(),
+                                 ls_dot_add(_mm256_setzero_si256(), _mm256_set1_epi8(8), xq[c]));
         }
 #pragma GCC unroll 8
         for (int r = 0; r < 8; r++) {
@@ -60,8 +61,8 @@ LS_INLINE void tile_q8_0(const ls_tile *t, int nc)
             __m256i w = ls_load256(t->w[r] + off + 2), u = _mm256_abs_epi8(w);
             for (int c = 0; c < nc; c++) {
                 __m256i sum = ls_dot_add(_mm256_setzero_si256(), u, _mm256_sign_epi8(xq[c], w));
-                acc.v[c][r] = _mm256_fmadd_ps(_mm256_set1_ps(d[c][r]), _mm256_cvtepi32_ps(sum),
-                                              acc.v[c][r]);
+                acc.v[c][r] =
+                    _mm256_fmadd_ps(_mm256_set1_ps(d[c][r]), _mm256_cvtepi32_ps(sum), acc.v[c][r]);
             }
         }
     }
@@ -153,21 +154,23 @@ LS_INLINE void q6_k_codes(__m256i u[4], const uint8_t *ql, const uint8_t *qh)
 {
     __m256i nib = _mm256_set1_epi8(15), two = _mm256_set1_epi8(0x30);
     __m256i a = ls_load256(ql), b = ls_load256(ql + 32), h = ls_load256(qh);
-    u[0] = _mm256_or_si256(_mm256_and_si256(a, nib),
-                           _mm256_and_si256(_mm256_slli_epi16(h, 4), two));
-    u[1] = _mm256_or_si256(_mm256_and_si256(b, nib),
-                           _mm256_and_si256(_mm256_slli_epi16(h, 2), two));
-    u[2] = _mm256_or_si256(_mm256_and_si256(_mm256_srli_epi16(a, 4), nib),
-                           _mm256_and_si256(h, two));
+    u[0] =
+        _mm256_or_si256(_mm256_and_si256(a, nib), _mm256_and_si256(_mm256_slli_epi16(h, 4), two));
+    u[1] =
+        _mm256_or_si256(_mm256_and_si256(b, nib), _mm256_and_si256(_mm256_slli_epi16(h, 2), two));
+    u[2] =
+        _mm256_or_si256(_mm256_and_si256(_mm256_srli_epi16(a, 4), nib), _mm256_and_si256(h, two));
     u[3] = _mm256_or_si256(_mm256_and_si256(_mm256_srli_epi16(b, 4), nib),
                            _mm256_and_si256(_mm256_srli_epi16(h, 2), two));
 }
 
 /* Row r of a Q6_K block: acc += d * (sums of each lane). Codes stay unsigned: the products of
  * scales and sums of activations, in pairs the lanes they belong to, take off 32 of each. */
-LS_INLINE void row_q6_k(const uint8_t *block, const ls_q8_k *const *x, int nc, int r, ls_tile_acc *acc)
+LS_INLINE void row_q6_k(const uint8_t *block, const ls_q8_k *const *x, int nc, int r,
+                        ls_tile_acc *acc)
 {
-    __m128i s8 = _mm_loadu_si128((const __m128i *)(const void *)(block + offsetof(ls_q6_k, scales)));
+    __m128i s8 =
+        _mm_loadu_si128((const __m128i *)(const void *)(block + offsetof(ls_q6_k, scales)));
     __m256i s16 = _mm256_cvtepi8_epi16(s8), sum[LS_TILE_COLS];
     __m256  dw = ls_f16_all(block + offsetof(ls_q6_k, d));
     for (int c = 0; c < nc; c++) {

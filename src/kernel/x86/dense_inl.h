@@ -19,9 +19,12 @@ LS_INLINE __m256 load8(elem e, const uint8_t *p, size_t i)
 {
     const void *at = p + i * elem_bytes(e);
     switch (e) {
-    case F32: return _mm256_loadu_ps(at);
-    case F16: return _mm256_cvtph_ps(_mm_loadu_si128(at));
-    case BF16: break;
+    case F32:
+        return _mm256_loadu_ps(at);
+    case F16:
+        return _mm256_cvtph_ps(_mm_loadu_si128(at));
+    case BF16:
+        break;
     }
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128(at)), 16));
 }
@@ -34,7 +37,9 @@ LS_INLINE __m256 first_lanes(int k)
 }
 
 /* The last n % lanes elements, then zeros. */
-typedef struct tail { uint8_t b[64]; } tail;
+typedef struct tail {
+    uint8_t b[64];
+} tail;
 
 LS_INLINE tail tail_of(elem e, const uint8_t *p, size_t n, size_t lanes)
 {
@@ -52,11 +57,13 @@ LS_INLINE float sum_lanes(const __m256 *acc, int lanes)
 
 /* Stripes without an element in the tail must stay as they are: even adding +0 would turn a
  * stripe of -0 into +0. */
-LS_INLINE void add_tail(elem e, __m256 *acc, const uint8_t *w, const uint8_t *x, size_t n, int lanes)
+LS_INLINE void add_tail(elem e, __m256 *acc, const uint8_t *w, const uint8_t *x, size_t n,
+                        int lanes)
 {
     tail a = tail_of(e, w, n, (size_t)lanes), b = tail_of(e, x, n, (size_t)lanes);
     for (int h = 0; h < lanes / 8; h++) {
-        __m256 s = _mm256_fmadd_ps(load8(e, a.b, 8 * (size_t)h), load8(e, b.b, 8 * (size_t)h), acc[h]);
+        __m256 s =
+            _mm256_fmadd_ps(load8(e, a.b, 8 * (size_t)h), load8(e, b.b, 8 * (size_t)h), acc[h]);
         acc[h] = _mm256_blendv_ps(acc[h], s, first_lanes((int)(n % (size_t)lanes) - 8 * h));
     }
 }

@@ -11,7 +11,8 @@
 #include "kernel/x86/tile_inl.h"
 
 /* Row r of a TQ2_0 block: acc += d * (sums of each lane). */
-LS_INLINE void row_tq2_0(const uint8_t *block, const ls_q8_k *const *x, int nc, int r, ls_tile_acc *acc)
+LS_INLINE void row_tq2_0(const uint8_t *block, const ls_q8_k *const *x, int nc, int r,
+                         ls_tile_acc *acc)
 {
     __m256i sum[LS_TILE_COLS], u[4], three = _mm256_set1_epi8(3);
     __m256  dw = ls_f16_all(block + offsetof(ls_tq2_0, d));

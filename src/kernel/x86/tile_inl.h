@@ -13,7 +13,7 @@
 
 #include "kernel/kernel_priv.h"
 
-#define LS_INLINE static inline __attribute__((always_inline))
+#define LS_INLINE    static inline __attribute__((always_inline))
 #define LS_TILE_ROWS 8
 #define LS_TILE_COLS 4
 
@@ -108,7 +108,9 @@ LS_INLINE float ls_tree256(__m256 s8)
 }
 
 /* The float lanes of a tile's outputs. */
-typedef struct ls_tile_acc { __m256 v[LS_TILE_COLS][LS_TILE_ROWS]; } ls_tile_acc;
+typedef struct ls_tile_acc {
+    __m256 v[LS_TILE_COLS][LS_TILE_ROWS];
+} ls_tile_acc;
 
 LS_INLINE void ls_tile_clear(ls_tile_acc *acc, int nc)
 {

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: MIT
+/* immintrin.h - the AVX-512 intrinsics that src/kernel/x86 uses, spelled out for AVX2 machines.
+ *
+ * Found before the compiler's own header when checkkern_emulated is built. Each follows the
+ * pseudocode of the Intel Intrinsics Guide, lane by lane; only what is used is here. General
+ * emulations exist, but compute multiply-adds with two roundings, which is not these bits. */
+#ifndef LS_TESTS_EMULATED_IMMINTRIN_H
+#define LS_TESTS_EMULATED_IMMINTRIN_H
+
+#include_next <immintrin.h>
+
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+#undef __AVX512VNNI__
+#define __AVX512VNNI__ 1
+
+typedef struct emu_f32x16 {
+    float f[16];
+} emu_f32x16;
+typedef struct emu_i32x16 {
+    uint32_t i[16];
+} emu_i32x16;
+#define __m512  emu_f32x16
+#define __m512i emu_i32x16
+
+static inline emu_f32x16 emu_set1(float a)
+{
+    emu_f32x16 r;
+    for (int j = 0; j < 16; j++) r.f[j] = a;
+    return r;
+}
+
+static inline emu_f32x16 emu_setzero(void) { return emu_set1(0.0f); }
+
+/* Lanes that the mask leaves out are not read from memory. */
+static inline emu_f32x16 emu_maskz_loadu(uint16_t mask, const void *p)
+{
+    emu_f32x16 r = emu_setzero();
+    for (int j = 0; j < 16; j++) {
+        if (mask >> j & 1) memcpy(&r.f[j], (const uint8_t *)p + 4 * j, 4);
+    }
+    return r;
+}
+
+static inline emu_f32x16 emu_loadu(const void *p) { return emu_maskz_loadu(0xffff, p); }
+
+static inline void emu_mask_storeu(void *p, uint16_t mask, emu_f32x16 a)
+{
+    for (int j = 0; j < 16; j++) {
+        if (mask >> j & 1) memcpy((uint8_t *)p + 4 * j, &a.f[j], 4);
+    }
+}
+
+static inline __m256i emu_maskz_loadu16(uint16_t mask, const void *p)
+{
+    uint16_t r[16] = {0};
+    for (int j = 0; j < 16; j++) {
+        if (mask >> j & 1) memcpy(&r[j], (const uint8_t *)p + 2 * j, 2);
+    }
+    return _mm256_loadu_si256((const __m256i *)(const void *)r);
+}
+
+static inline emu_f32x16 emu_cvtph_ps(__m256i a)
+{
+    emu_f32x16 r;
+    _mm256_storeu_ps(r.f, _mm256_cvtph_ps(_mm256_castsi256_si128(a)));
+    _mm256_storeu_ps(r.f + 8, _mm256_cvtph_ps(_mm256_extracti128_si256(a, 1)));
+    return r;
+}
+
+static inline __m256i emu_cvtps_ph(emu_f32x16 a)
+{
+    __m128i lo = _mm256_cvtps_ph(_mm256_loadu_ps(a.f), _MM_FROUND_TO_NEAREST_INT);
+    return _mm256_set_m128i(_mm256_cvtps_ph(_mm256_loadu_ps(a.f + 8), _MM_FROUND_TO_NEAREST_INT),
+                            lo);
+}
+
+static inline emu_i32x16 emu_cvtepu16(__m256i a)
+{
+    uint16_t   h[16];
+    emu_i32x16 r;
+    _mm256_storeu_si256((__m256i *)(void *)h, a);
+    for (int j = 0; j < 16; j++) r.i[j] = h[j];
+    return r;
+}
+
+static inline emu_i32x16 emu_slli(emu_i32x16 a, unsigned n)
+{
+    for (int j = 0; j < 16; j++) a.i[j] <<= n;
+    return a;
+}
+
+static inline emu_f32x16 emu_cast(emu_i32x16 a)
+{
+    emu_f32x16 r;
+    memcpy(&r, &a, sizeof(r));
+    return r;
+}
+
+static inline __m256 emu_half(emu_f32x16 a, int which) { return _mm256_loadu_ps(a.f + 8 * which); }
+
+/* mask3: lanes that the mask leaves out keep c. */
+static inline emu_f32x16 emu_mask3_fmadd(emu_f32x16 a, emu_f32x16 b, emu_f32x16 c, uint16_t mask)
+{
+    for (int j = 0; j < 16; j++) {
+        if (mask >> j & 1) c.f[j] = fmaf(a.f[j], b.f[j], c.f[j]);
+    }
+    return c;
+}
+
+static inline emu_f32x16 emu_fmadd(emu_f32x16 a, emu_f32x16 b, emu_f32x16 c)
+{
+    return emu_mask3_fmadd(a, b, c, 0xffff);
+}
+
+/* dst.dword += four products of unsigned by signed bytes, without saturation. */
+static inline __m256i emu_dpbusd(__m256i c, __m256i a, __m256i b)
+{
+    uint8_t u[32];
+    int8_t  s[32];
+    int32_t d[8];
+    _mm256_storeu_si256((__m256i *)(void *)u, a);
+    _mm256_storeu_si256((__m256i *)(void *)s, b);
+    _mm256_storeu_si256((__m256i *)(void *)d, c);
+    for (int j = 0; j < 32; j++) d[j / 4] += u[j] * s[j];
+    return _mm256_loadu_si256((const __m256i *)(const void *)d);
+}
+
+/* dst.dword += two products of signed words. */
+static inline __m256i emu_dpwssd(__m256i c, __m256i a, __m256i b)
+{
+    return _mm256_add_epi32(c, _mm256_madd_epi16(a, b));
+}
+
+#define _mm512_set1_ps           emu_set1
+#define _mm512_setzero_ps        emu_setzero
+#define _mm512_loadu_ps          emu_loadu
+#define _mm512_maskz_loadu_ps    emu_maskz_loadu
+#define _mm512_mask_storeu_ps    emu_mask_storeu
+#define _mm256_maskz_loadu_epi16 emu_maskz_loadu16
+#define _mm512_cvtph_ps          emu_cvtph_ps
+#undef _mm512_cvtps_ph
+#define _mm512_cvtps_ph(a, rounding) emu_cvtps_ph(a)
+#define _mm512_cvtepu16_epi32        emu_cvtepu16
+#undef _mm512_slli_epi32
+#define _mm512_slli_epi32         emu_slli
+#define _mm512_castsi512_ps       emu_cast
+#define _mm512_castps512_ps256(a) emu_half(a, 0)
+#undef _mm512_extractf32x8_ps
+#define _mm512_extractf32x8_ps emu_half
+#define _mm512_fmadd_ps        emu_fmadd
+#define _mm512_mask3_fmadd_ps  emu_mask3_fmadd
+#undef _mm256_dpbusd_epi32
+#define _mm256_dpbusd_epi32 emu_dpbusd
+#undef _mm256_dpwssd_epi32
+#define _mm256_dpwssd_epi32 emu_dpwssd
+
+#endif
