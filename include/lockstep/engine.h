@@ -21,6 +21,7 @@ typedef struct ls_engine_info {
     char    kv_type[8];   /* "f16", "f32"                       */
     int32_t flash_attn;   /* 0 off, 1 on                        */
     int32_t lanes;        /* width of its vector sums: 8 or 16  */
+    bool    follow;       /* native: sums follow the reference  */
 } ls_engine_info;
 
 /* Work done so far, measured inside the engine (without waiting for the verifier). */
@@ -39,6 +40,7 @@ typedef struct ls_engine_options { /* zero means: default */
     ls_tier         tier;
     ls_act_rounding rounding;
     int             lanes;         /* width of vector sums, 8 or 16; 0: 16 */
+    bool            follow;        /* sums in the reference's order for each batch, see model.h */
     const ls_faults *faults;       /* NULL: none; borrowed until close   */
 } ls_engine_options;
 

@@ -61,6 +61,9 @@ typedef struct ls_session_options { /* zero means: default */
     int             lanes;     /* width of vector sums, 8 or 16; 0: 16. Part of the arithmetic
                                 * (NUMERICS.md, clause 2), not of the machine: llama.cpp's AVX2
                                 * builds sum 8 wide, its AVX-512 builds 16 wide              */
+    bool            follow;    /* add in the order of llama.cpp's kernels for a batch of this very
+                                * shape (NUMERICS.md, clause 9). Results then depend on the
+                                * batches, as the reference's do                             */
     struct { ls_tap_fn *fn; void *ctx; } taps[LS_MAX_TAPS]; /* called in order; fn NULL: unused */
 } ls_session_options;
 

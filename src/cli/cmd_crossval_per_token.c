@@ -14,13 +14,14 @@
 enum { AGAINST_AUTO = -2, AGAINST_NATIVE = -1 }; /* else an ls_ref_kind */
 enum { BACKEND_BOTH, BACKEND_NATIVE, BACKEND_CPP };
 enum { FORMAT_TEXT, FORMAT_JSON };
+enum { SUMS_REFERENCE, SUMS_OWN };
 
 typedef struct per_token_opts {
     cli_model_opts    model;
     cli_prompt_opts   prompt;
     cli_template_opts chat;
     cli_engine_opts   engine;
-    int               backend, against, format;
+    int               backend, against, format, sums;
     int32_t           max_tokens;
     ls_budget         budget;
     bool              verbose, dump_ids, dump_reference_ids;
@@ -33,6 +34,8 @@ static const cli_choice targets[] = {{"auto", AGAINST_AUTO}, {"llama", LS_REF_LL
                                      {"bitnet", LS_REF_BITNET}, {"native", AGAINST_NATIVE}, {NULL, 0}};
 static const cli_choice formats[] = {{"text", FORMAT_TEXT}, {"json", FORMAT_JSON}, {NULL, 0}};
 
+static const cli_choice sums[] = {{"reference", SUMS_REFERENCE}, {"own", SUMS_OWN}, {NULL, 0}};
+
 #define AT(field) offsetof(per_token_opts, field)
 static const cli_option comparison[] = {
     {.name = "against", .kind = CLI_ENUM, .off = AT(against), .metavar = "ENGINE",
@@ -44,6 +47,10 @@ static const cli_option comparison[] = {
     {.name = "max-tokens", .letter = 'n', .kind = CLI_INT, .off = AT(max_tokens), .metavar = "N",
      .min = 0, .max = 1 << 24, .def = "4",
      .help = "Decoded positions after the prompt, fed the reference's choice on both sides."},
+    {.name = "sums", .kind = CLI_ENUM, .off = AT(sums), .metavar = "ORDER", .choices = sums,
+     .def = "reference",
+     .help = "Order in which the native engine adds: that of the reference's kernels, so that "
+             "rounding to int8 does not amplify last bits, or its own, which no batch changes."},
     {.name = "cos-tol", .kind = CLI_DOUBLE, .off = AT(budget.cos_tol), .metavar = "X", .min = 0,
      .max = 1, .aliases = "cos-tolerance", .def = "0.999",
      .help = "Centred cosine that every position must reach. Below 0.5 it is read as 1 - cosine."},
@@ -188,7 +195,7 @@ static ls_status open_reference(state *s, ls_error *err)
 static ls_status open_engines(state *s, ls_error *err)
 {
     ls_engine_options *opt = &s->engine_options;
-    int32_t            lanes = opt->lanes;
+    int32_t            lanes;
 
     LS_TRY(cli_engine_resolve(s->ctx, &s->o->engine, opt, &s->faults, err));
     opt->model_path = s->o->model.path;
@@ -202,6 +209,7 @@ static ls_status open_engines(state *s, ls_error *err)
     if (s->o->backend != BACKEND_CPP) {
         verbose(s, "opening the native engine");
         opt->lanes = lanes;
+        opt->follow = s->reference && s->o->against != AGAINST_NATIVE && s->o->sums != SUMS_OWN;
         LS_TRY(ls_engine_open_native(&s->subject, opt, err));
     }
     return LS_OK;

@@ -11,12 +11,13 @@
 
 typedef struct cli_report {
     const char                *model_path;
-    char                       sha256[65];    /* "" when the file was not read        */
-    char                       arch[64];
-    char                       types[128];    /* "q8_0 43, f32 13"                    */
-    const char                *backend;       /* "native", "cpp", "both"              */
-    const char                *template_name; /* the one applied; "" before that      */
-    const char                *bos;           /* "auto", "yes", "no": the subject's   */
+    const ls_gguf             *gguf;          /* NULL: the file could not be read           */
+    const ls_tokenizer        *tokenizer;     /* NULL: the same                             */
+    char                       sha256[65];    /* "" when the file was not read              */
+    const char                *prompt;        /* before its template; NULL: there was none  */
+    size_t                     prompt_len;
+    const char                *backend;       /* "native", "cpp", "both"                    */
+    const char                *template_name; /* the one applied, else the one asked for    */
     ls_budget                  budget;
     bool                       verbose;
     const ls_per_token_result *result;
@@ -24,11 +25,17 @@ typedef struct cli_report {
     int                        exit_code;
 } cli_report;
 
-/* Write to f (the caller opened it). Errors: IO, NOMEM. */
-ls_status cli_report_text(const cli_report *r, FILE *f, ls_error *err);
+/* Write to f (the caller opened it). A failed write stays in the FILE. Errors: NOMEM. */
+void      cli_report_text(const cli_report *r, FILE *f);
 ls_status cli_report_json(const cli_report *r, FILE *f, ls_error *err);
 
-/* "q8_0 43, f32 13": the types of the tensors, most frequent first. */
-void cli_report_types(char *buf, size_t cap, const ls_gguf *g);
+/* Both sides' token ids, where they part, and what to do about it: for TOKENS_DIFFER. */
+void cli_report_mismatch(const cli_report *r, FILE *f);
+
+/* "native", "llama.cpp": how people call the engine. */
+const char *cli_engine_name(const ls_engine_info *e);
+
+/* Tensor types of a file, most frequent first: fills type and count, both [cap]; returns how many. */
+size_t cli_tensor_types(const ls_gguf *g, int *type, size_t *count, size_t cap);
 
 #endif

@@ -1,100 +1,221 @@
 // SPDX-License-Identifier: MIT
 /* report_text.c - a per-token comparison for people: who, what, the worst, the verdict. */
-#include <inttypes.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli/report.h"
+#include "cli/text.h"
 
 /* Up to this many positions are all shown; beyond, the first ones and those that matter. */
-enum { SHOW_ALL = 16, SHOW_FIRST = 4, SHOW_LAST = 2, SHOW_IDS = 64 };
+enum { SHOW_ALL = 16, SHOW_FIRST = 4, SHOW_LAST = 2, SHOW_BAD = 8, SHOW_IDS = 64 };
+enum { TOKEN_WIDTH = 20 };
 
-static void engine_line(FILE *f, const char *role, const ls_engine_info *e, const ls_engine_stats *s)
+const char *cli_engine_name(const ls_engine_info *e)
 {
-    double seconds = (double)s->eval_ns * 1e-9;
-    if (!e->engine[0]) return;
-    fprintf(f, "%-10s %s %s, %s, %d thread%s, batch %d, KV %s, %d-wide sums", role, e->engine,
-            e->version, e->isa[0] ? e->isa : "unknown ISA", e->n_threads,
-            e->n_threads == 1 ? "" : "s", e->n_batch, e->kv_type, e->lanes);
-    if (seconds > 0) {
-        fprintf(f, "; %" PRIu64 " tokens in %.2f s (%.1f tokens/s)", s->n_tokens, seconds,
-                (double)s->n_tokens / seconds);
-    }
-    fprintf(f, "\n");
+    ls_ref_kind kind;
+    return ls_ref_parse(e->engine, &kind) ? ls_ref_display_name(kind) : e->engine;
 }
 
-static void header(const cli_report *r, FILE *f)
+size_t cli_tensor_types(const ls_gguf *g, int *type, size_t *count, size_t cap)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < ls_gguf_n_tensors(g); i++) {
+        int    dtype = ls_gguf_tensor_at(g, i)->dtype;
+        size_t k = 0;
+        while (k < n && type[k] != dtype) k++;
+        if (k == n && n < cap) type[n] = dtype, count[n++] = 0;
+        if (k < n) count[k]++;
+        for (; k > 0 && k < n && count[k] > count[k - 1]; k--) {
+            size_t c = count[k];
+            int    t = type[k];
+            count[k] = count[k - 1], type[k] = type[k - 1];
+            count[k - 1] = c, type[k - 1] = t;
+        }
+    }
+    return n;
+}
+
+/* ---- who and what ---- */
+
+static void model_lines(const cli_report *r, FILE *f)
+{
+    ls_str arch = {"unknown", 7};
+    int    type[16];
+    size_t count[16], n;
+    fprintf(f, "Model      ");
+    cli_print_clean(f, (ls_str){r->model_path, strlen(r->model_path)});
+    fputs("\n           ", f);
+    ls_gguf_str(r->gguf, "general.architecture", &arch);
+    cli_print_clean(f, arch);
+    n = cli_tensor_types(r->gguf, type, count, 16);
+    for (size_t i = 0; i < n; i++) {
+        const char *name = ls_dtype_name(type[i]);
+        fprintf(f, "%s%s (%zu)", i ? ", " : "; tensors ", name ? name : "unknown", count[i]);
+    }
+    fputc('\n', f);
+    if (r->sha256[0]) fprintf(f, "           sha256 %s\n", r->sha256);
+}
+
+static void prompt_line(const cli_report *r, FILE *f)
 {
     const ls_per_token_result *x = r->result;
     size_t n = x->ids_subject ? x->n_ids_subject : x->n_ids_reference;
-    fprintf(f, "%-10s %s (%s; %s)\n", "Model", r->model_path, r->arch, r->types);
-    if (r->sha256[0]) fprintf(f, "%-10s sha256 %s\n", "", r->sha256);
-    engine_line(f, "Subject", &x->subject_info, &x->subject_stats);
-    engine_line(f, "Reference", &x->reference_info, &x->reference_stats);
-    fprintf(f, "%-10s %zu prompt tokens, %zu decoded; template %s\n", "Tokens", n, x->n_decoded,
-            r->template_name);
+    fputs("Prompt     ", f);
+    cli_print_quoted(f, (ls_str){r->prompt, r->prompt_len}, 60);
+    fprintf(f, "; template %s", r->template_name);
+    if (n)
+        fprintf(f, "; %zu token%s, then %zu decoded", n, n == 1 ? "" : "s",
+                x->coverage.positions_planned - n);
+    fputc('\n', f);
+}
+
+static void engine_line(FILE *f, const char *role, const ls_engine_info *e,
+                        const ls_engine_stats *s)
+{
+    double seconds = (double)s->eval_ns * 1e-9;
+    if (!e->engine[0]) return;
+    fprintf(f, "%-10s %s %s, %s, %d thread%s, batch %d, KV %s", role, cli_engine_name(e),
+            e->version, e->isa[0] ? e->isa : "unknown instruction set", (int)e->n_threads,
+            e->n_threads == 1 ? "" : "s", (int)e->n_batch, e->kv_type);
+    if (e->lanes) fprintf(f, ", %d-wide sums", (int)e->lanes);
+    if (strcmp(e->engine, "native") != 0)
+        fprintf(f, ", flash attention %s", e->flash_attn ? "on" : "off");
+    fputc('\n', f);
+    if (s->n_tokens && seconds > 0)
+        fprintf(f, "           %llu tokens in %.3f s: %.1f tokens/s (opened in %.2f s)\n",
+                (unsigned long long)s->n_tokens, seconds, (double)s->n_tokens / seconds,
+                (double)s->load_ns * 1e-9);
 }
 
 /* ---- positions ---- */
 
-static void position_line(FILE *f, const ls_position *p)
+/* `258 " the"`, at most `width` columns. */
+static void token_cell(const cli_report *r, FILE *f, int32_t id, int width)
 {
-    static const char *const flips[] = {"", " near tie", " FLIP"};
-    fprintf(f, "  %5d %7d %-6s  %.9f  %9.2e  %9.2e  %9.2e @%-7d %7d %7d  %s%s\n", p->pos, p->token,
-            p->decode ? "decode" : "prompt", p->cosine, p->nmse, p->kl, p->max_abs,
-            p->max_abs_token, p->top1_subject, p->top1_reference, p->ok ? "ok" : "DIVERGED",
-            flips[p->flip]);
+    char   piece[64], cell[96];
+    size_t n = 0, cut;
+    int    used = snprintf(cell, sizeof(cell), "%d ", (int)id);
+    if (r->tokenizer) n = ls_tokenizer_piece(r->tokenizer, id, true, piece, sizeof(piece));
+    if (n > sizeof(piece)) n = sizeof(piece);
+    cut = width > used + 2 ? (size_t)(width - used - 2) : 0;
+    if (n > cut) {
+        for (n = cut; n > 0 && ((unsigned char)piece[n] & 0xc0) == 0x80; n--) {
+        }
+    }
+    if (n) {
+        cell[used++] = '\'';
+        memcpy(cell + used, piece, n);
+        used += (int)n;
+        cell[used++] = '\'';
+    }
+    cli_print_padded(f, (ls_str){cell, (size_t)used}, width);
 }
 
-static bool worth_showing(const ls_per_token_result *x, size_t i)
+/* The first part of the budget that the position breaks, in the order of the predicate. */
+static const char *broken_part(const ls_position *p, const ls_budget *b)
 {
-    const ls_summary *s = &x->summary;
-    int32_t           pos = x->positions[i].pos;
-    return i < SHOW_FIRST || i + SHOW_LAST >= x->n_positions || pos == s->min_cosine.pos ||
-           pos == s->max_kl.pos || pos == s->max_abs.pos || pos == s->first_divergence ||
-           x->positions[i].flip == LS_FLIP_HARD;
+    if (!p->finite) return "NaN or Inf";
+    if (!(p->cosine_centred >= b->cos_tol)) return "cosine";
+    if (!(p->nmse <= b->nmse_tol)) return "NMSE";
+    if (!(p->kl <= b->kl_tol)) return "KL";
+    return p->flip == LS_FLIP_NEAR_TIE ? "near tie, strict" : "top-1";
+}
+
+static void position_line(const cli_report *r, FILE *f, const ls_position *p)
+{
+    fprintf(f, " %5d  ", (int)p->pos);
+    token_cell(r, f, p->token, TOKEN_WIDTH);
+    fprintf(f, " %10.8f %10.8f %8.1e %8.1e %8.1e  ", p->cosine, p->cosine_centred, p->nmse, p->kl,
+            p->max_abs);
+    token_cell(r, f, p->top1_reference, 1);
+    if (p->flip != LS_FLIP_NONE) {
+        fputs(" but subject ", f);
+        token_cell(r, f, p->top1_subject, 1);
+        if (p->flip == LS_FLIP_NEAR_TIE) fputs(", a near tie", f);
+    }
+    if (!p->ok) fprintf(f, "  <-- %s", broken_part(p, &r->budget));
+    fputc('\n', f);
+}
+
+static bool worth_showing(const ls_per_token_result *x, size_t i, size_t n_bad)
+{
+    const ls_summary  *s = &x->summary;
+    const ls_position *p = &x->positions[i];
+    if (i < SHOW_FIRST || i + SHOW_LAST >= x->n_positions) return true;
+    if (!p->ok && n_bad < SHOW_BAD) return true;
+    if (p->flip != LS_FLIP_NONE && n_bad < SHOW_BAD) return true;
+    return p->pos == s->min_cosine.pos || p->pos == s->min_cosine_centred.pos ||
+           p->pos == s->max_nmse.pos || p->pos == s->max_kl.pos || p->pos == s->max_abs.pos;
+}
+
+static void skipped_line(FILE *f, size_t n)
+{
+    if (n) fprintf(f, "   ...  %zu more\n", n);
 }
 
 static void position_table(const cli_report *r, FILE *f)
 {
     const ls_per_token_result *x = r->result;
-    bool   all = r->verbose || x->n_positions <= SHOW_ALL;
-    size_t hidden = 0;
-
-    if (!x->n_positions) return;
-    fprintf(f, "\n  %5s %7s %-6s  %-11s  %9s  %9s  %9s %-8s %7s %7s\n", "pos", "token", "phase",
-            "cosine", "NMSE", "KL", "max |d|", "@token", "top-1", "ref");
+    bool                       all = r->verbose || x->n_positions <= SHOW_ALL, decoding = false;
+    size_t                     hidden = 0, n_bad = 0;
+    if (!x->coverage.positions_compared) return;
+    fprintf(f, "\n   pos  %-*s %10s %10s %8s %8s %8s  %s\n", TOKEN_WIDTH, "token", "cosine",
+            "centred", "NMSE", "KL", "max |d|", "most likely next");
     for (size_t i = 0; i < x->n_positions; i++) {
-        if (!all && !worth_showing(x, i)) {
+        if (!all && !worth_showing(x, i, n_bad)) {
             hidden++;
             continue;
         }
-        if (hidden) fprintf(f, "        ... %zu more\n", hidden);
+        n_bad += !x->positions[i].ok;
+        skipped_line(f, hidden);
         hidden = 0;
-        position_line(f, &x->positions[i]);
+        if (x->positions[i].decode && !decoding) fputs("        decoded:\n", f);
+        decoding = x->positions[i].decode;
+        position_line(r, f, &x->positions[i]);
     }
+    skipped_line(f, hidden);
 }
 
-static void summary_lines(const cli_report *r, FILE *f)
+/* ---- summary ---- */
+
+static void summary_row(FILE *f, const char *name, const char *form, const ls_extreme *worst,
+                        double mean, const char *budget)
+{
+    char value[32] = "", at[16] = "", average[32] = "";
+    bool fixed = strcmp(form, "cosine") == 0;
+    snprintf(value, sizeof(value), fixed ? "%.8f" : "%.2e", worst->value);
+    snprintf(at, sizeof(at), "%d", (int)worst->pos);
+    if (mean >= -HUGE_VAL) snprintf(average, sizeof(average), fixed ? "%.8f" : "%.2e", mean);
+    fprintf(f, " %-16s %10s  %7s  %10s  %s\n", name, value, at, average, budget);
+}
+
+static void summary_table(const cli_report *r, FILE *f)
 {
     const ls_per_token_result *x = r->result;
     const ls_summary          *s = &x->summary;
-    if (!x->n_positions) return;
-    fprintf(f, "\n%-18s worst %.9f at %d, mean %.9f\n", "Cosine", s->min_cosine.value,
-            s->min_cosine.pos, s->mean_cosine);
-    fprintf(f, "%-18s worst %.9f at %d (budget %g)\n", "Centred cosine",
-            s->min_cosine_centred.value, s->min_cosine_centred.pos, r->budget.cos_tol);
-    fprintf(f, "%-18s worst %.3e at %d, mean %.3e (budget %g)\n", "NMSE", s->max_nmse.value,
-            s->max_nmse.pos, s->mean_nmse, r->budget.nmse_tol);
-    fprintf(f, "%-18s worst %.3e at %d, mean %.3e nats (budget %g)\n", "KL divergence",
-            s->max_kl.value, s->max_kl.pos, s->mean_kl, r->budget.kl_tol);
-    fprintf(f, "%-18s worst %.3e at %d, mean %.3e\n", "L2 distance", s->max_l2.value,
-            s->max_l2.pos, s->mean_l2);
-    fprintf(f, "%-18s %.3e at %d, token %d\n", "Largest difference", s->max_abs.value,
-            s->max_abs.pos, s->max_abs_token);
-    fprintf(f, "%-18s %.2f %%, %d near tie%s, %d flip%s\n", "Top-1 agreement",
-            100 * s->top1_agreement, s->near_ties, s->near_ties == 1 ? "" : "s", s->flips,
-            s->flips == 1 ? "" : "s");
+    const double               none = (double)NAN;
+    char                       cos[32], nmse[32], kl[32];
+    size_t                     agree = x->n_positions - (size_t)(s->near_ties + s->flips);
+    if (!x->coverage.positions_compared) return;
+    snprintf(cos, sizeof(cos), ">= %.10g", r->budget.cos_tol);
+    snprintf(nmse, sizeof(nmse), "<= %g", r->budget.nmse_tol);
+    snprintf(kl, sizeof(kl), "<= %g", r->budget.kl_tol);
+    fprintf(f, "\n %-16s %10s  %7s  %10s  %s\n", "", "worst", "at", "mean", "budget");
+    summary_row(f, "cosine", "cosine", &s->min_cosine, s->mean_cosine, "");
+    summary_row(f, "centred cosine", "cosine", &s->min_cosine_centred, none, cos);
+    summary_row(f, "centred NMSE", "", &s->max_nmse, s->mean_nmse, nmse);
+    summary_row(f, "KL, nats", "", &s->max_kl, s->mean_kl, kl);
+    summary_row(f, "L2", "", &s->max_l2, s->mean_l2, "");
+    summary_row(f, "max |d|", "", &s->max_abs, s->mean_abs, "");
+    fprintf(f, " top-1 agrees at %zu of %zu positions (%.4g %%), %d near tie%s, %d flip%s", agree,
+            x->n_positions, s->top1_agreement * 100, (int)s->near_ties,
+            s->near_ties == 1 ? "" : "s", (int)s->flips, s->flips == 1 ? "" : "s");
+    if (s->max_abs_token >= 0) {
+        fputs("; max |d| is that of token ", f);
+        token_cell(r, f, s->max_abs_token, TOKEN_WIDTH / 2);
+    }
+    fputc('\n', f);
 }
 
 /* ---- token mismatch ---- */
@@ -102,81 +223,97 @@ static void summary_lines(const cli_report *r, FILE *f)
 static void id_list(FILE *f, const char *who, const int32_t *ids, size_t n)
 {
     fprintf(f, "%s tokens (%zu):\n  [", who, n);
-    for (size_t i = 0; i < n && i < SHOW_IDS; i++) fprintf(f, "%s%d", i ? ", " : "", ids[i]);
+    for (size_t i = 0; i < n && i < SHOW_IDS; i++) fprintf(f, "%s%d", i ? ", " : "", (int)ids[i]);
     fprintf(f, "%s]\n\n", n > SHOW_IDS ? ", ..." : "");
 }
 
-static void mismatch(const cli_report *r, FILE *f)
+static void id_or_end(FILE *f, const int32_t *ids, size_t n, size_t i)
+{
+    if (i < n)
+        fprintf(f, "%d", (int)ids[i]);
+    else
+        fputs("(end)", f);
+}
+
+void cli_report_mismatch(const cli_report *r, FILE *f)
 {
     const ls_per_token_result *x = r->result;
-    fprintf(f, "\nToken sequence mismatch with the reference: nothing was evaluated.\n\n");
-    id_list(f, "Subject", x->ids_subject, x->n_ids_subject);
-    id_list(f, "Reference", x->ids_reference, x->n_ids_reference);
-    fprintf(f, "First difference at index %d.\n\n", x->first_difference);
-    fprintf(f, "Common causes:\n"
-               "  - a beginning-of-text token put twice or not at all: compare --bos auto, yes, no\n"
-               "  - a prompt template that does not fit the model: try --prompt-template raw\n"
-               "  - a pre-tokenizer that the two engines read differently: lockstep model inspect\n");
+    const char *subject = cli_engine_name(&x->subject_info);
+    const char *reference = cli_engine_name(&x->reference_info);
+    size_t      at = (size_t)x->first_difference;
+    fprintf(f,
+            "\n✗ Token sequence mismatch with the reference: %s\n"
+            "Fix BOS or template before comparing logits; nothing was evaluated.\n\n",
+            reference);
+    id_list(f, subject, x->ids_subject, x->n_ids_subject);
+    id_list(f, reference, x->ids_reference, x->n_ids_reference);
+    fprintf(f, "First diff at index: %zu\nMismatch: %s token=", at, subject);
+    id_or_end(f, x->ids_subject, x->n_ids_subject, at);
+    fprintf(f, ", %s token=", reference);
+    id_or_end(f, x->ids_reference, x->n_ids_reference, at);
+    fputs("\n\nCommon fixes:\n"
+          "  - leave --bos at auto: yes and no act on the subject alone\n"
+          "  - use --prompt-template raw, which puts nothing around the prompt\n"
+          "  - look at the tokenizer's metadata: lockstep model inspect -m MODEL\n"
+          "  - look at the native ids: lockstep model tokenize -m MODEL -p TEXT --ids\n",
+          f);
 }
 
 /* ---- verdict ---- */
 
 static void next_steps(const cli_report *r, FILE *f)
 {
-    int32_t pos = r->result->summary.first_divergence;
-    if (r->result->verdict != LS_VERDICT_DIVERGED) return;
-    if (pos >= 0) fprintf(f, "%-10s position %d\n", "First", pos);
-    fprintf(f, "\nNext steps:\n"
-               "  - show every position: --verbose; keep the logits of both: --dump-logits PREFIX\n"
-               "  - rule out the KV cache: --kv-type f32\n"
-               "  - check that the native engine agrees with itself: lockstep crossval determinism\n");
+    const ls_per_token_result *x = r->result;
+    if (x->verdict != LS_VERDICT_DIVERGED) return;
+    fputs("\nNext steps, added to the same command:\n"
+          "  --verbose              every position\n"
+          "  --dump-logits PREFIX   the logits of both engines, for other tools\n",
+          f);
+    if (strcmp(x->subject_info.kv_type, "f32") != 0)
+        fputs("  --kv-type f32          is it the rounding of the KV cache?\n", f);
+    if (strcmp(x->reference_info.engine, "native") != 0)
+        fputs("  --against native       is it an instruction set of the native engine?\n", f);
+    fputs("and 'lockstep crossval determinism -m MODEL -p TEXT': does native agree with itself?\n",
+          f);
 }
 
 static void verdict_lines(const cli_report *r, FILE *f)
 {
+    static const char *const marks[] = {
+        [LS_VERDICT_NONE] = "-",          [LS_VERDICT_MATCH] = "✓",
+        [LS_VERDICT_DIVERGED] = "✗",      [LS_VERDICT_TOKENS_DIFFER] = "✗",
+        [LS_VERDICT_INCONCLUSIVE] = "?",
+    };
     const ls_per_token_result *x = r->result;
     const ls_coverage         *c = &x->coverage;
-    fprintf(f, "\n%-10s compared %zu/%zu positions x %zu/%zu logits, %zu/%zu taps\n", "Coverage",
-            c->positions_compared, c->positions_planned,
-            c->positions_compared ? c->logits_compared / c->positions_compared : 0, c->vocab,
+    fprintf(f, "\ncompared %zu/%zu positions x %zu/%zu logits, %zu/%zu taps\n",
+            c->positions_compared, c->positions_planned, c->logits_compared, c->vocab,
             c->taps_compared, c->taps_planned);
-    fprintf(f, "%-10s %s%s%s\n", "Verdict", ls_verdict_name(x->verdict), x->reason[0] ? ": " : "",
-            x->reason);
+    fprintf(f, "%s %s", marks[x->verdict], ls_verdict_name(x->verdict));
+    if (x->verdict == LS_VERDICT_MATCH) {
+        fputs(": every position is inside its budget", f);
+        if (x->summary.near_ties) fputs(" (near ties count as equal)", f);
+    } else if (x->reason[0]) {
+        fputs(": ", f);
+        cli_print_clean(f, (ls_str){x->reason, strlen(x->reason)});
+    }
+    fputc('\n', f);
+    if (x->error.hint[0]) {
+        fputs("  hint: ", f);
+        cli_print_clean(f, (ls_str){x->error.hint, strlen(x->error.hint)});
+        fputc('\n', f);
+    }
 }
 
-ls_status cli_report_text(const cli_report *r, FILE *f, ls_error *err)
+void cli_report_text(const cli_report *r, FILE *f)
 {
-    (void)err;
-    if (r->error) return LS_OK; /* the error itself is printed on standard error */
-    header(r, f);
-    if (r->result->verdict == LS_VERDICT_TOKENS_DIFFER) mismatch(r, f);
+    const ls_per_token_result *x = r->result;
+    if (r->gguf) model_lines(r, f);
+    if (r->prompt) prompt_line(r, f);
+    engine_line(f, "Subject", &x->subject_info, &x->subject_stats);
+    engine_line(f, "Reference", &x->reference_info, &x->reference_stats);
     position_table(r, f);
-    summary_lines(r, f);
+    summary_table(r, f);
     verdict_lines(r, f);
     next_steps(r, f);
-    return LS_OK;
-}
-
-/* ---- tensor types ---- */
-
-void cli_report_types(char *buf, size_t cap, const ls_gguf *g)
-{
-    size_t count[256] = {0}, used = 0;
-    for (size_t i = 0; i < ls_gguf_n_tensors(g); i++) {
-        int dtype = ls_gguf_tensor_at(g, i)->dtype;
-        if (dtype >= 0 && dtype < 256) count[dtype]++;
-    }
-    if (cap) buf[0] = '\0';
-    for (;;) { /* most frequent first */
-        int best = -1, n;
-        for (int d = 0; d < 256; d++) {
-            if (count[d] && (best < 0 || count[d] > count[best])) best = d;
-        }
-        if (best < 0) return;
-        n = snprintf(buf + used, cap - used, "%s%s %zu", used ? ", " : "",
-                     ls_dtype_name(best) ? ls_dtype_name(best) : "?", count[best]);
-        if (n < 0 || (size_t)n >= cap - used) return;
-        used += (size_t)n;
-        count[best] = 0;
-    }
 }

@@ -83,6 +83,7 @@ static ls_status open_session(native *n, const ls_engine_options *opt, ls_error 
         .n_ctx = opt->n_ctx, .n_batch = opt->n_batch, .n_threads = opt->n_threads,
         .kv_type = opt->kv_type,
         .tier = opt->tier, .rounding = opt->rounding, .lanes = opt->lanes,
+        .follow = opt->follow,
     };
     if (opt->faults) n->faults = *opt->faults;
     LS_TRY(check_faults(n, err));
@@ -102,6 +103,7 @@ static void describe(native *n)
     snprintf(info->isa, sizeof(info->isa), "%s", ls_tier_name(o->tier));
     snprintf(info->kv_type, sizeof(info->kv_type), "%s", ls_dtype_name(o->kv_type));
     info->lanes = o->lanes;
+    info->follow = o->follow;
     info->n_threads = o->n_threads;
     info->n_batch = o->n_batch;
     info->n_ctx = o->n_ctx;

@@ -213,26 +213,53 @@ static inline void row_rope_neox(float *restrict x, const float *restrict sincos
 
 /* ---- attention ---- */
 
-/* q . k of an F32 cache: 4 * lanes stripes for whole steps, added two and two, then as a tree (of
- * neighbours at the end where lanes is 8); what is left over is added in double (clause 2). */
+/* The end of a wide reduction: 4 * lanes stripes s added two and two, then as a tree (of neighbours
+ * at the end where lanes is 8). */
+static inline float row_wide_sum(const float *s, int lanes)
+{
+    float  t[LS_STRIPES] = {0};
+    size_t width = (size_t)lanes;
+    for (size_t l = 0; l < width; l++) {
+        t[l] = (s[l] + s[l + 2 * width]) + (s[l + width] + s[l + 3 * width]);
+    }
+    if (lanes == 16) return ls_tree_sum(t, lanes);
+    for (size_t l = 0; l < 4; l++) t[l] += t[l + 4];
+    return (t[0] + t[1]) + (t[2] + t[3]);
+}
+
+/* Wide reductions (clause 2): whole steps of 4 * lanes elements go to as many stripes; what is
+ * left over is added in double. */
 static inline float row_dot_f32(const float *a, const float *b, size_t n, int lanes)
 {
-    float  s[4 * LS_STRIPES] = {0}, t[LS_STRIPES] = {0};
-    size_t width = (size_t)lanes, step = 4 * width, i = 0;
+    float  s[4 * LS_STRIPES] = {0};
+    size_t step = 4 * (size_t)lanes, i = 0;
     double sum;
     for (; i + step <= n; i += step) {
         for (size_t l = 0; l < step; l++) s[l] = fmaf(a[i + l], b[i + l], s[l]);
     }
-    for (size_t l = 0; l < width; l++) {
-        t[l] = (s[l] + s[l + 2 * width]) + (s[l + width] + s[l + 3 * width]);
-    }
-    if (lanes == 8) {
-        for (size_t l = 0; l < 4; l++) t[l] += t[l + 4];
-        sum = (double)((t[0] + t[1]) + (t[2] + t[3]));
-    } else {
-        sum = (double)ls_tree_sum(t, lanes);
-    }
+    sum = (double)row_wide_sum(s, lanes);
     for (; i < n; i++) sum += (double)(a[i] * b[i]);
+    return (float)sum;
+}
+
+/* n halves to floats, exactly. */
+typedef void row_halves_fn(float *restrict y, const uint16_t *restrict x, size_t n);
+
+static inline float row_dot_f16_wide(const uint16_t *a, const uint16_t *b, size_t n, int lanes,
+                                     row_halves_fn *halves)
+{
+    float  s[4 * LS_STRIPES] = {0}, u[4 * LS_STRIPES], v[4 * LS_STRIPES];
+    size_t step = 4 * (size_t)lanes, i = 0;
+    double sum;
+    for (; i + step <= n; i += step) {
+        halves(u, a + i, step);
+        halves(v, b + i, step);
+        for (size_t l = 0; l < step; l++) s[l] = fmaf(u[l], v[l], s[l]);
+    }
+    sum = (double)row_wide_sum(s, lanes);
+    halves(u, a + i, n - i);
+    halves(v, b + i, n - i);
+    for (size_t l = 0; l < n - i; l++) sum += (double)(u[l] * v[l]);
     return (float)sum;
 }
 

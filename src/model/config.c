@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "model/model_priv.h"
+#include "model/weights.h"
 
 static const struct {
     const char   *name;

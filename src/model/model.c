@@ -10,7 +10,7 @@
 
 #include "base/mem.h"
 #include "dtype/dtype.h"
-#include "model/model_priv.h"
+#include "model/weights.h"
 
 typedef struct binder {
     ls_model *m;

@@ -15,6 +15,7 @@ typedef struct job {
     ls_session *s;
     int32_t     layer;
     float       scale;
+    bool        wide_scores, wide_values; /* 4 * lanes stripes instead of lanes */
 } job;
 
 static size_t kv_row(const ls_session *s)
@@ -63,29 +64,61 @@ static void weights_f16(const job *j, float *scores, const float *q, size_t at, 
     size_t K = (size_t)s->model->config.head_dim, ld = kv_row(s);
     const uint16_t *k = (const uint16_t *)s->k_cache + at;
     s->k.act_f16(q16, q, K);
-    for (size_t p = 0; p < n; p++) scores[p] = s->k.dot_f16(q16, k + p * ld, K, s->opt.lanes) * j->scale;
+    for (size_t p = 0; p < n; p++) {
+        const uint16_t *row = k + p * ld;
+        scores[p] = (j->wide_scores ? s->k.dot_f16_wide(q16, row, K, s->opt.lanes)
+                                    : s->k.dot_f16(q16, row, K, s->opt.lanes)) * j->scale;
+    }
 }
 
-/* out[K] = sum over positions of weight * value: position p goes to stripe p mod lanes, in
- * ascending order; then the stripes are added as a tree, like those of a dot product. */
-static void mix(const ls_session *s, float *out, const float *weights, size_t at, size_t n,
-                float *stripes, uint16_t *w16)
+/* Rows a and b of the stripes: a += b, for n rows of K. */
+static void join(const ls_session *s, float *stripes, size_t a, size_t b, size_t n)
 {
-    size_t K = (size_t)s->model->config.head_dim, ld = kv_row(s), lanes = (size_t)s->opt.lanes;
-    memset(stripes, 0, lanes * K * sizeof(float));
+    size_t K = (size_t)s->model->config.head_dim;
+    s->k.add(stripes + a * K, stripes + a * K, stripes + b * K, n * K);
+}
+
+/* The stripes as a tree, the result in stripe 0: the same trees as those of dot products. */
+static void join_all(const job *j, float *stripes)
+{
+    const ls_session *s = j->s;
+    size_t            lanes = (size_t)s->opt.lanes;
+    if (j->wide_values) {
+        join(s, stripes, 0, 2 * lanes, 2 * lanes);
+        join(s, stripes, 0, lanes, lanes);
+    }
+    if (j->wide_values && lanes == 8) { /* neighbours at the end */
+        join(s, stripes, 0, 4, 4);
+        join(s, stripes, 0, 1, 1);
+        join(s, stripes, 2, 3, 1);
+        join(s, stripes, 0, 2, 1);
+        return;
+    }
+    for (size_t h = lanes / 2; h; h /= 2) join(s, stripes, 0, h, h);
+}
+
+/* out[K] = sum over positions of weight * value: position p goes to stripe p mod their number, in
+ * ascending order. */
+static void mix(const job *j, float *out, const float *weights, size_t at, size_t n, float *stripes,
+                uint16_t *w16)
+{
+    const ls_session *s = j->s;
+    size_t K = (size_t)s->model->config.head_dim, ld = kv_row(s);
+    size_t n_stripes = (size_t)s->opt.lanes * (j->wide_values ? 4 : 1);
+    memset(stripes, 0, n_stripes * K * sizeof(float));
     if (s->opt.kv_type == LS_DTYPE_F16) {
         const uint16_t *v = (const uint16_t *)s->v_cache + at;
         s->k.act_f16(w16, weights, n);
         for (size_t p = 0; p < n; p++) {
-            s->k.axpy_f16(stripes + p % lanes * K, ls_f16_to_f32(w16[p]), v + p * ld, K);
+            s->k.axpy_f16(stripes + p % n_stripes * K, ls_f16_to_f32(w16[p]), v + p * ld, K);
         }
     } else {
         const float *v = (const float *)s->v_cache + at;
         for (size_t p = 0; p < n; p++) {
-            s->k.axpy_f32(stripes + p % lanes * K, weights[p], v + p * ld, K);
+            s->k.axpy_f32(stripes + p % n_stripes * K, weights[p], v + p * ld, K);
         }
     }
-    for (size_t h = lanes / 2; h; h /= 2) s->k.add(stripes, stripes, stripes + h * K, h * K);
+    join_all(j, stripes);
     memcpy(out, stripes, K * sizeof(float));
 }
 
@@ -97,7 +130,7 @@ static void attend(void *ctx, size_t begin, size_t end, int thread)
     size_t H = (size_t)c->n_heads, K = (size_t)c->head_dim, P = (size_t)s->opt.n_ctx;
     size_t per_group = H / (size_t)c->n_kv_heads;
     float    *scores = s->scores + (size_t)thread * P;
-    float    *stripes = s->stripes + (size_t)thread * LS_MAX_LANES * K;
+    float    *stripes = s->stripes + (size_t)thread * LS_MAX_STRIPES * K;
     uint16_t *half = s->half + (size_t)thread * (P > K ? P : K);
 
     for (size_t item = begin; item < end; item++) {
@@ -112,13 +145,18 @@ static void attend(void *ctx, size_t begin, size_t end, int thread)
         tap_scores(j, LS_OP_ATTN_SCORES, t, h, scores, n);
         s->k.softmax(scores, n, s->opt.lanes);
         tap_scores(j, LS_OP_ATTN_SCORES_SOFTMAX, t, h, scores, n);
-        mix(s, s->att + item * K, scores, at, n, stripes, half);
+        mix(j, s->att + item * K, scores, at, n, stripes, half);
     }
 }
 
 void ls_attention(ls_session *s, int32_t layer, size_t T)
 {
     const ls_model_config *c = &s->model->config;
-    job j = {s, layer, 1.0f / sqrtf((float)c->head_dim)};
+    /* The reference multiplies matrices for two tokens and more, vectors for one, and vectors
+     * also where the head width is no multiple of its registers. */
+    bool vectors = s->opt.follow && T == 1;
+    job  j = {.s = s, .layer = layer, .scale = 1.0f / sqrtf((float)c->head_dim),
+              .wide_scores = vectors || (s->opt.follow && c->head_dim % s->opt.lanes),
+              .wide_values = vectors};
     ls_pool_run(s->pool, attend, &j, T * (size_t)c->n_heads, 1);
 }

@@ -83,7 +83,8 @@ void ls_linear(ls_session *s, const ls_product *p, size_t n, const float *x, siz
             .matmul = ls_kernels_matmul(&s->k, w->dtype),
             .m = {.y = p[i].y, .ldy = p[i].ldy, .w = w->data, .row_bytes = w->row_bytes,
                   .n_rows = w->n_rows, .x = s->act, .x_bytes = slot, .n_cols = T,
-                  .n = w->n, .w_scale = w->scale, .lanes = s->opt.lanes},
+                  .n = w->n, .w_scale = w->scale, .lanes = s->opt.lanes,
+                  .follow = s->opt.follow},
         };
         if (j.codes && slot < ls_act_row_bytes(LS_ACT_I8_ROW, w->n)) {
             j.m.x_bytes = ls_act_row_bytes(LS_ACT_I8_ROW, w->n); /* the codes pass through the slot */

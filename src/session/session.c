@@ -108,7 +108,7 @@ static ls_status allocate(ls_session *s, ls_error *err)
         {&s->rope_div, {1, 1, half}, 4, "RoPE angles"},
         {&s->rope_mix, {1, 1, half}, 4, "RoPE angles"},
         {&s->scores, {1, threads, P}, 4, "attention scores"},
-        {&s->stripes, {threads, LS_MAX_LANES, K}, 4, "attention sums"},
+        {&s->stripes, {threads, LS_MAX_STRIPES, K}, 4, "attention sums"},
         {&s->half, {1, threads, P > K ? P : K}, 2, "attention scores"},
         {&s->hidden, {1, T, D}, 4, "activations"},
         {&s->logits, {1, s->logit_rows, V}, 4, "logits"},

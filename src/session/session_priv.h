@@ -10,9 +10,9 @@
 #include "base/pool.h"
 #include "dtype/dtype.h"
 #include "kernel/kernel.h"
-#include "model/model_priv.h"
+#include "model/weights.h"
 
-enum { LS_MAX_LANES = 16 };
+enum { LS_MAX_STRIPES = 64 }; /* 4 * lanes at most */
 
 struct ls_session {
     const ls_model    *model;
@@ -40,7 +40,7 @@ struct ls_session {
     float  rope_step;        /* factor from the angle of one pair to the next      */
     float  rope_mscale;      /* multiplies cosine and sine (YaRN)                  */
     float *scores;           /* [threads][n_ctx]                                   */
-    float *stripes;          /* [threads][LS_MAX_LANES][K] sums of values          */
+    float *stripes;          /* [threads][LS_MAX_STRIPES][K] sums of values        */
     uint16_t *half;          /* [threads][max(n_ctx, K)] rounded queries, weights  */
     float *hidden;           /* [T][D] after the final norm                        */
     float *logits;           /* [logit_rows][V]                                    */

@@ -286,7 +286,7 @@ ls_status ls_tokenizer_encode(const ls_tokenizer *t, const char *text, size_t le
 
 static size_t copy(ls_str s, char *buf, size_t cap)
 {
-    memcpy(buf, s.p, s.len < cap ? s.len : cap);
+    if (cap) memcpy(buf, s.p, s.len < cap ? s.len : cap);
     return s.len;
 }
 

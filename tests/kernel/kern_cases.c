@@ -16,7 +16,7 @@ static const struct {
     [KERN_matmul_bf16] = {KIND_MATMUL, LS_DTYPE_BF16, true},
     [KERN_matmul_q4_0] = {KIND_MATMUL, LS_DTYPE_Q4_0, false},
     [KERN_matmul_q8_0] = {KIND_MATMUL, LS_DTYPE_Q8_0, false},
-    [KERN_matmul_q4_k] = {KIND_MATMUL, LS_DTYPE_Q4_K, false},
+    [KERN_matmul_q4_k] = {KIND_MATMUL, LS_DTYPE_Q4_K, true},
     [KERN_matmul_q6_k] = {KIND_MATMUL, LS_DTYPE_Q6_K, false},
     [KERN_matmul_tq2_0] = {KIND_MATMUL, LS_DTYPE_TQ2_0, false},
     [KERN_matmul_i2_s] = {KIND_MATMUL, LS_DTYPE_I2_S, false},
@@ -27,6 +27,7 @@ static const struct {
     [KERN_act_i8_row] = {KIND_ACT, LS_ACT_I8_ROW, false},
     [KERN_dot_f32] = {KIND_DOT, LS_DTYPE_F32, true},
     [KERN_dot_f16] = {KIND_DOT, LS_DTYPE_F16, true},
+    [KERN_dot_f16_wide] = {KIND_DOT, LS_DTYPE_F16, true},
     [KERN_axpy_f32] = {KIND_AXPY, LS_DTYPE_F32, false},
     [KERN_axpy_f16] = {KIND_AXPY, LS_DTYPE_F16, false},
     [KERN_rmsnorm] = {KIND_NORM, 0, false},
@@ -178,6 +179,7 @@ static void invoke_matmul(kern_data *d, const kern_case *c, const ls_kernels *k,
         .n = c->n,
         .w_scale = 0.37f,
         .lanes = c->lanes,
+        .follow = c->lanes == 8, /* only Q4_K looks at it, and not at lanes */
     };
     ls_kernels_matmul(k, dtype)(&m);
 }
@@ -214,6 +216,9 @@ void kern_invoke(kern_data *d, const kern_case *c, const ls_kernels *k, int whic
         return;
     case KERN_dot_f16:
         *y = k->dot_f16(u, (const uint16_t *)(const void *)b, n, c->lanes);
+        return;
+    case KERN_dot_f16_wide:
+        *y = k->dot_f16_wide(u, (const uint16_t *)(const void *)b, n, c->lanes);
         return;
     case KERN_axpy_f32:
         k->axpy_f32(y, n ? b[0] : 1, u, n);

@@ -19,12 +19,12 @@
 static ls_ref_status reference;
 static char          story[4096];
 
-static ls_engine *open_story(int32_t n_ctx, int kv_type)
+static ls_engine *open_story(int32_t n_threads, int kv_type)
 {
     ls_engine_options o = {.model_path = story,
-                           .n_ctx = n_ctx,
+                           .n_ctx = 256,
                            .n_batch = 64,
-                           .n_threads = 2,
+                           .n_threads = n_threads,
                            .kv_type = kv_type,
                            .timeout_s = 60};
     ls_engine        *e;
@@ -59,7 +59,7 @@ static void tells_the_story_that_the_model_is_known_for(void **state)
 {
     static const char told[] = "Once upon a time, there was a little girl named Lily. She loved to "
                                "play outside in the park. One day, she saw a big, red ball.";
-    ls_engine        *e = open_story(256, LS_DTYPE_F16);
+    ls_engine        *e = open_story(1, LS_DTYPE_F16);
     size_t            n, n_prompt;
     int32_t          *ids = tokens_of(e, told, LS_BOS_AUTO, &n);
     int32_t          *prompt = tokens_of(e, "Once upon a time", LS_BOS_AUTO, &n_prompt);
@@ -79,7 +79,7 @@ static void tells_the_story_that_the_model_is_known_for(void **state)
 
 static void says_which_library_it_is(void **state)
 {
-    ls_engine            *e = open_story(256, LS_DTYPE_F32);
+    ls_engine            *e = open_story(2, LS_DTYPE_F32);
     const ls_engine_info *i = ls_engine_get_info(e);
     (void)state;
     assert_string_equal(i->engine, "llama");
@@ -97,7 +97,7 @@ static void says_which_library_it_is(void **state)
 
 static void adds_bos_once_or_not_at_all(void **state)
 {
-    ls_engine *e = open_story(256, LS_DTYPE_F16);
+    ls_engine *e = open_story(1, LS_DTYPE_F16);
     size_t     n_auto, n_yes, n_no;
     int32_t   *by_model = tokens_of(e, "Once", LS_BOS_AUTO, &n_auto);
     int32_t   *yes = tokens_of(e, "Once", LS_BOS_YES, &n_yes),
@@ -116,7 +116,7 @@ static void adds_bos_once_or_not_at_all(void **state)
 
 static void starts_over_with_an_empty_cache(void **state)
 {
-    ls_engine   *e = open_story(256, LS_DTYPE_F16);
+    ls_engine   *e = open_story(1, LS_DTYPE_F16);
     const float *row;
     float        first[512];
     size_t       n;
@@ -139,7 +139,7 @@ static void starts_over_with_an_empty_cache(void **state)
 static void a_full_context_is_a_limit_and_not_a_crash(void **state)
 {
     static int32_t ids[64];
-    ls_engine     *e = open_story(256, LS_DTYPE_F16);
+    ls_engine     *e = open_story(1, LS_DTYPE_F16);
     ls_error       err = {0};
     (void)state;
     for (int i = 0; i < 64; i++) ids[i] = 5;

@@ -4,7 +4,7 @@
  * The definition (NUMERICS.md, clause 4): integer sums are exact; they enter float accumulators
  * with one fmaf each, in the order that llama.cpp's x86 kernels share: Q4_0 one accumulator, Q8_0
  * and Q6_K eight (elements 4l to 4l + 3 of every 32 belong to lane l), Q4_K one for the scaled
- * quants and one for the minimums, fed every 64 elements. */
+ * quants and one for the minimums, fed every 64 elements (every 256 where m->follow says so). */
 #include "dtype/dtype.h"
 #include "kernel/kernel_priv.h"
 #include "kernel/numeric_inl.h"
@@ -52,7 +52,7 @@ static float dot_q8_0(const void *w, const void *x, size_t n)
 }
 
 /* isum carries the scales, msum the minimums, which multiply the plain sums of x. */
-static float dot_q4_k(const void *w, const void *x, size_t n)
+static float dot_q4_k(const void *w, const void *x, size_t n, int per_sum)
 {
     const ls_q4_k *b = w;
     const ls_q8_k *a = x;
@@ -70,7 +70,7 @@ static float dot_q4_k(const void *w, const void *x, size_t n)
             }
             isum += sc * dot;
             msum += mn * (a->bsums[2 * j] + a->bsums[2 * j + 1]);
-            if (j % 2 == 0) continue;
+            if ((j + 1) % per_sum) continue;
             acc = fmaf(d, (float)isum, acc);
             mins = fmaf(dmin, (float)msum, mins);
             isum = msum = 0;
@@ -102,7 +102,18 @@ static float dot_q6_k(const void *w, const void *x, size_t n)
 
 static void matmul_q4_0(const ls_matmul *m) { matmul(dot_q4_0, m); }
 static void matmul_q8_0(const ls_matmul *m) { matmul(dot_q8_0, m); }
-static void matmul_q4_k(const ls_matmul *m) { matmul(dot_q4_k, m); }
+
+static void matmul_q4_k(const ls_matmul *m)
+{
+    for (size_t c = 0; c < m->n_cols; c++) {
+        int per_sum = m->follow && c >= m->n_cols - m->n_cols % 4 ? 8 : 2; /* sub-blocks of 32 */
+        for (size_t r = 0; r < m->n_rows; r++) {
+            m->y[c * m->ldy + r] = dot_q4_k((const uint8_t *)m->w + r * m->row_bytes,
+                                            (const uint8_t *)m->x + c * m->x_bytes, m->n, per_sum);
+        }
+    }
+}
+
 static void matmul_q6_k(const ls_matmul *m) { matmul(dot_q6_k, m); }
 
 void ls_kernels_scalar_blocks(ls_kernels *k)

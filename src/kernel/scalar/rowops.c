@@ -10,6 +10,16 @@ static void act_f16(void *restrict y, const float *restrict x, size_t n)
     for (size_t i = 0; i < n; i++) h[i] = ls_f32_to_f16(x[i]);
 }
 
+static void halves(float *restrict y, const uint16_t *restrict x, size_t n)
+{
+    for (size_t i = 0; i < n; i++) y[i] = ls_f16_to_f32(x[i]);
+}
+
+static float dot_f16_wide(const uint16_t *a, const uint16_t *b, size_t n, int lanes)
+{
+    return row_dot_f16_wide(a, b, n, lanes, halves);
+}
+
 void ls_kernels_scalar_rowops(ls_kernels *k)
 {
     k->act_f16 = act_f16;
@@ -18,6 +28,7 @@ void ls_kernels_scalar_rowops(ls_kernels *k)
     k->act_q8_k = row_act_q8_k;
     k->act_i8_row = row_act_i8_row;
     k->dot_f32 = row_dot_f32;
+    k->dot_f16_wide = dot_f16_wide;
     k->rmsnorm = row_rmsnorm;
     k->softmax = row_softmax;
     k->silu_mul = row_silu_mul;

@@ -115,13 +115,19 @@ LS_INLINE void row_q4_k(const uint8_t *block, const ls_q8_k *const *x, int nc, i
     }
 }
 
-/* acc += d * (lane k of the 8 rows p), k = 0..3 in turn, rows in the lanes of acc. */
-LS_INLINE __m256 add_4_sums(__m256 acc, __m256 d, const __m128i p[8])
+/* acc += d * (lane k of the 8 rows p), k = 0..3 in turn, rows in the lanes of acc; `whole`: the
+ * four are added as integers first. */
+LS_INLINE __m256 add_4_sums(__m256 acc, __m256 d, const __m128i p[8], bool whole)
 {
     __m256i a = _mm256_set_m128i(p[4], p[0]), b = _mm256_set_m128i(p[5], p[1]);
     __m256i c = _mm256_set_m128i(p[6], p[2]), e = _mm256_set_m128i(p[7], p[3]);
     __m256i ab = _mm256_unpacklo_epi32(a, b), ce = _mm256_unpacklo_epi32(c, e);
     __m256i AB = _mm256_unpackhi_epi32(a, b), CE = _mm256_unpackhi_epi32(c, e);
+    if (whole) {
+        __m256i s = _mm256_add_epi32(_mm256_unpacklo_epi64(ab, ce), _mm256_unpackhi_epi64(ab, ce));
+        __m256i S = _mm256_add_epi32(_mm256_unpacklo_epi64(AB, CE), _mm256_unpackhi_epi64(AB, CE));
+        return _mm256_fmadd_ps(d, _mm256_cvtepi32_ps(_mm256_add_epi32(s, S)), acc);
+    }
     acc = _mm256_fmadd_ps(d, _mm256_cvtepi32_ps(_mm256_unpacklo_epi64(ab, ce)), acc);
     acc = _mm256_fmadd_ps(d, _mm256_cvtepi32_ps(_mm256_unpackhi_epi64(ab, ce)), acc);
     acc = _mm256_fmadd_ps(d, _mm256_cvtepi32_ps(_mm256_unpacklo_epi64(AB, CE)), acc);
@@ -142,8 +148,9 @@ LS_INLINE void tile_q4_k(const ls_tile *t, int nc)
         for (int r = 0; r < 8; r++) row_q4_k(t->w[r] + off, x, nc, r, p, q);
         for (int c = 0; c < nc; c++) {
             __m256 dx = _mm256_set1_ps(x[c]->d);
-            acc[c] = add_4_sums(acc[c], _mm256_mul_ps(dw, dx), p[c]);
-            mins[c] = add_4_sums(mins[c], _mm256_mul_ps(mw, dx), q[c]);
+            bool   whole = nc == 1 && t->follow; /* single columns are the last n_cols % 4 */
+            acc[c] = add_4_sums(acc[c], _mm256_mul_ps(dw, dx), p[c], whole);
+            mins[c] = add_4_sums(mins[c], _mm256_mul_ps(mw, dx), q[c], whole);
         }
     }
     for (int c = 0; c < nc; c++) ls_tile_store(t, c, _mm256_sub_ps(acc[c], mins[c]));

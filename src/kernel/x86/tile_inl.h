@@ -24,6 +24,7 @@ typedef struct ls_tile {
     float         *y[LS_TILE_COLS];
     size_t         n_rows, n;
     float          w_scale;
+    bool           follow;
 } ls_tile;
 
 typedef void ls_tile_fn(const ls_tile *t);
@@ -31,7 +32,7 @@ typedef void ls_tile_fn(const ls_tile *t);
 /* Run `one` or `four` columns at a time over all of m. */
 LS_INLINE void ls_tiles_run(const ls_matmul *m, ls_tile_fn *one, ls_tile_fn *four)
 {
-    ls_tile t = {.n = m->n, .w_scale = m->w_scale};
+    ls_tile t = {.n = m->n, .w_scale = m->w_scale, .follow = m->follow};
     for (size_t r = 0; r < m->n_rows; r += LS_TILE_ROWS) {
         t.n_rows = m->n_rows - r < LS_TILE_ROWS ? m->n_rows - r : LS_TILE_ROWS;
         for (size_t i = 0; i < LS_TILE_ROWS; i++) {

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
-/* model_priv.h - an opened model: hyper-parameters and weights addressed by meaning.
+/* weights.h - an opened model: hyper-parameters and weights addressed by meaning.
  *
  * Included by model/ and session/. Letters as in model.h; matrices are [n_rows][n] as stored.
  */
-#ifndef LS_MODEL_MODEL_PRIV_H
-#define LS_MODEL_MODEL_PRIV_H
+#ifndef LS_MODEL_WEIGHTS_H
+#define LS_MODEL_WEIGHTS_H
 
 #include "lockstep/model.h"
 
