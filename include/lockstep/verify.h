@@ -56,6 +56,7 @@ typedef struct ls_position {
 LS_API void ls_compare_row(ls_position *out, const float *subject, const float *reference,
                            size_t n, const ls_budget *budget);
 
+/* The worst value and where it is; without positions NaN and -1. NaN is worse than any number. */
 typedef struct ls_extreme { double value; int32_t pos; } ls_extreme;
 
 typedef struct ls_summary {
@@ -64,9 +65,11 @@ typedef struct ls_summary {
     double     mean_cosine, mean_l2, mean_abs, mean_nmse, mean_kl;
     double     top1_agreement; /* 0 to 1 */
     int32_t    near_ties, flips;
-    int32_t    first_divergence; /* position, -1: none */
+    int32_t    first_divergence; /* first position that is not ok, -1: none. Where there are too
+                                  * many near ties, and nothing else is wrong, the first of them */
 } ls_summary;
 
+/* In pairs: positions, logits of each compared position (of the vocabulary), taps. */
 typedef struct ls_coverage {
     size_t positions_planned, positions_compared, vocab, logits_compared, taps_planned, taps_compared;
 } ls_coverage;
@@ -113,6 +116,7 @@ typedef struct ls_per_token_result {
 LS_API ls_status ls_verify_per_token(ls_per_token_result *result, ls_engine *subject,
                                      ls_engine *reference, const ls_per_token_options *opt,
                                      ls_error *err);
-LS_API void ls_per_token_fini(ls_per_token_result *result); /* NULL is allowed */
+/* Release everything; leaves an empty result (INCONCLUSIVE). NULL and zeroed structs are allowed. */
+LS_API void ls_per_token_fini(ls_per_token_result *result);
 
 #endif

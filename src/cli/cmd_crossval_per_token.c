@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT
-/* cmd_crossval_per_token.c - `lockstep crossval per-token`: native against a reference.
+/* cmd_crossval_per_token.c - `lockstep crossval per-token`: the native engine against a reference.
  *
- * Order, cheapest failure first: options and template, tokenizer, token ids, then the engines.
- * The reference is opened first, because the native engine takes the width of its vector sums
- * from it. Text and JSON give the same exit code.
+ * Cheapest failure first: options, tokenizer, template, is there a reference, then the engines;
+ * the verifier compares token ids before anything is evaluated. The reference is opened before
+ * the native engine, which takes the width of its vector sums from it. Text and JSON give the
+ * same exit code, and JSON is printed whatever happens.
  */
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/dump.h"
 #include "cli/report.h"
@@ -28,191 +30,177 @@ typedef struct per_token_opts {
     const char       *dump_logits, *output;
 } per_token_opts;
 
-static const cli_choice backends[] = {
-    {"both", BACKEND_BOTH}, {"native", BACKEND_NATIVE}, {"cpp", BACKEND_CPP}, {NULL, 0}};
-static const cli_choice targets[] = {{"auto", AGAINST_AUTO}, {"llama", LS_REF_LLAMA},
-                                     {"bitnet", LS_REF_BITNET}, {"native", AGAINST_NATIVE}, {NULL, 0}};
-static const cli_choice formats[] = {{"text", FORMAT_TEXT}, {"json", FORMAT_JSON}, {NULL, 0}};
-
-static const cli_choice sums[] = {{"reference", SUMS_REFERENCE}, {"own", SUMS_OWN}, {NULL, 0}};
-
-#define AT(field) offsetof(per_token_opts, field)
-static const cli_option comparison[] = {
-    {.name = "against", .kind = CLI_ENUM, .off = AT(against), .metavar = "ENGINE",
-     .choices = targets, .aliases = "cpp-backend", .def = "by the model's path",
-     .help = "Reference to compare with: llama, bitnet, or native (the scalar tier)."},
-    {.name = "backend", .kind = CLI_ENUM, .off = AT(backend), .metavar = "WHICH",
-     .choices = backends, .def = "both",
-     .help = "Engines to run: both compares them; native or cpp runs one alone, without a verdict."},
-    {.name = "max-tokens", .letter = 'n', .kind = CLI_INT, .off = AT(max_tokens), .metavar = "N",
-     .min = 0, .max = 1 << 24, .def = "4",
-     .help = "Decoded positions after the prompt, fed the reference's choice on both sides."},
-    {.name = "sums", .kind = CLI_ENUM, .off = AT(sums), .metavar = "ORDER", .choices = sums,
-     .def = "reference",
-     .help = "Order in which the native engine adds: that of the reference's kernels, so that "
-             "rounding to int8 does not amplify last bits, or its own, which no batch changes."},
-    {.name = "cos-tol", .kind = CLI_DOUBLE, .off = AT(budget.cos_tol), .metavar = "X", .min = 0,
-     .max = 1, .aliases = "cos-tolerance", .def = "0.999",
-     .help = "Centred cosine that every position must reach. Below 0.5 it is read as 1 - cosine."},
-    {.name = "nmse-tol", .kind = CLI_DOUBLE, .off = AT(budget.nmse_tol), .metavar = "X", .min = 0,
-     .max = 1e9, .def = "1e-4", .help = "Centred NMSE that no position may exceed."},
-    {.name = "kl-tol", .kind = CLI_DOUBLE, .off = AT(budget.kl_tol), .metavar = "X", .min = 0,
-     .max = 1e9, .def = "1e-3", .help = "KL(reference, subject) in nats that no position may exceed."},
-    {.name = "strict", .kind = CLI_FLAG, .off = AT(budget.strict),
-     .help = "A near tie that flips the top token is a divergence, too."},
-    {0},
-};
-static const cli_option reporting[] = {
-    {.name = "format", .kind = CLI_ENUM, .off = AT(format), .metavar = "FORMAT", .choices = formats,
-     .def = "text", .help = "Form of the report; --json is short for --format json."},
-    {.name = "output", .letter = 'o', .kind = CLI_STRING, .off = AT(output), .metavar = "FILE",
-     .help = "Write the report to FILE instead of standard output."},
-    {.name = "dump-logits", .kind = CLI_STRING, .off = AT(dump_logits), .metavar = "PREFIX",
-     .help = "Write PREFIX.subject.f32 and PREFIX.reference.f32: positions x vocabulary, "
-             "little-endian floats."},
-    {.name = "dump-ids", .kind = CLI_FLAG, .off = AT(dump_ids),
-     .help = "Print the subject's token ids on standard error."},
-    {.name = "dump-cpp-ids", .kind = CLI_FLAG, .off = AT(dump_reference_ids),
-     .help = "Print the reference's token ids on standard error."},
-    {.name = "verbose", .letter = 'v', .kind = CLI_FLAG, .off = AT(verbose),
-     .help = "Show every position, and what is done on standard error."},
-    {0},
-};
-static const cli_group groups[] = {
-    {"Model", cli_model_table, AT(model)},       {"Prompt", cli_prompt_table, AT(prompt)},
-    {"Template", cli_template_table, AT(chat)},  {"Comparison", comparison, 0},
-    {"Engine", cli_engine_table, AT(engine)},    {"Report", reporting, 0},
-    {NULL, NULL, 0},
-};
-
 /* Everything that lives as long as the command. */
 typedef struct state {
-    cli_context         *ctx;
-    per_token_opts      *o;
-    char                *text;
-    size_t               len;
-    ls_gguf             *gguf;
-    ls_tokenizer        *tokenizer;
-    ls_prompt            prompt;
-    int32_t              n_positions; /* that prompt and decoded tokens need */
-    ls_faults            faults;
-    ls_engine_options    engine_options;
-    ls_engine           *subject, *reference;
-    cli_dump             dump;
-    ls_per_token_result  result;
-    cli_report           report;
+    cli_context        *ctx;
+    per_token_opts     *o;
+    char               *text; /* of the prompt option */
+    size_t              len;
+    ls_gguf            *gguf;
+    ls_tokenizer       *tokenizer;
+    ls_prompt           prompt;
+    ls_faults           faults;
+    ls_engine_options   engine_options;
+    ls_engine          *subject, *reference;
+    cli_dump            dump;
+    ls_per_token_result result;
+    cli_report          report;
 } state;
 
-static void verbose(const state *s, const char *what)
+/* ---- before the engines: options, tokenizer, template, length ---- */
+
+static ls_status check_options(state *s, ls_error *err)
 {
-    if (s->o->verbose) cli_note(s->ctx, "%s", what);
+    static const char *const only_native[] = {"fault", "isa", "act-quant", "lanes", "bos"};
+    per_token_opts          *o = s->o;
+    LS_TRY(cli_model_check(s->ctx, &o->model, err));
+    for (size_t i = 0; o->backend == BACKEND_CPP && i < 5; i++)
+        if (cli_given(s->ctx, only_native[i]))
+            return cli_usage(s->ctx, err,
+                             "option '--%s' acts on the native engine, which "
+                             "--backend cpp leaves out",
+                             only_native[i]);
+    if (o->budget.cos_tol < 0.5) {
+        double as_cosine = 1 - o->budget.cos_tol;
+        cli_note(s->ctx, "note: --cos-tol %g is read as 1 - cosine: a cosine of at least %.10g",
+                 o->budget.cos_tol, as_cosine);
+        o->budget.cos_tol = as_cosine;
+        s->report.budget = o->budget;
+    }
+    LS_TRY(cli_engine_resolve(s->ctx, &o->engine, &s->engine_options, &s->faults, err));
+    s->engine_options.model_path = o->model.path;
+    return cli_prompt_read(s->ctx, &o->prompt, &s->text, &s->len, err);
 }
 
-/* ---- steps 1 to 4: options, tokenizer, template, length ---- */
-
-static void read_budget(state *s)
+static ls_status count_tokens(const state *s, const ls_encode_options *enc, size_t *n,
+                              ls_error *err)
 {
-    per_token_opts *o = s->o;
-    if (o->budget.cos_tol < 0.5) {
-        cli_note(s->ctx, "note: --cos-tol %g is read as 1 - cosine: every position must reach %.9g",
-                 o->budget.cos_tol, 1 - o->budget.cos_tol);
-        o->budget.cos_tol = 1 - o->budget.cos_tol;
-    }
-    s->report.budget = o->budget;
+    int32_t *ids = NULL;
+    LS_TRY(ls_tokenizer_encode(s->tokenizer, s->prompt.text, s->prompt.len, enc, &ids, n, err));
+    free(ids);
+    return LS_OK;
+}
+
+/* Room for the prompt, as either side may see it, and the decoded tokens. */
+static ls_status plan_context(state *s, ls_error *err)
+{
+    ls_encode_options enc = s->prompt.encode;
+    size_t            n = 0, own = 0;
+    LS_TRY(count_tokens(s, &enc, &n, err));
+    if (s->o->chat.bos != LS_BOS_AUTO) enc.bos = (ls_bos_mode)s->o->chat.bos;
+    LS_TRY(count_tokens(s, &enc, &own, err));
+    if (own > n) n = own;
+    n += (size_t)s->o->max_tokens;
+    if (n > INT32_MAX) return ls_fail(err, LS_ERR_LIMIT, "%zu positions are too many", n);
+    if (!s->engine_options.n_ctx) s->engine_options.n_ctx = (int32_t)n;
+    s->result.coverage.positions_planned = n;
+    s->result.coverage.vocab = (size_t)ls_tokenizer_n_vocab(s->tokenizer);
+    return LS_OK;
 }
 
 static ls_status open_text(state *s, ls_error *err)
 {
-    const per_token_opts *o = s->o;
-    int32_t              *ids;
-    size_t                n;
-
-    LS_TRY(ls_gguf_open(&s->gguf, o->model.path, err));
-    cli_report_types(s->report.types, sizeof(s->report.types), s->gguf);
-    ls_str arch;
-    if (ls_gguf_str(s->gguf, "general.architecture", &arch)) {
-        snprintf(s->report.arch, sizeof(s->report.arch), "%.*s", LS_FMT(arch));
-    }
+    LS_TRY(ls_gguf_open(&s->gguf, s->o->model.path, err));
+    s->report.gguf = s->gguf;
     LS_TRY(ls_tokenizer_create(&s->tokenizer, s->gguf, err));
-    LS_TRY(cli_template_apply(s->ctx, &o->chat, s->text, s->len, s->tokenizer, s->gguf, &s->prompt,
-                              err));
+    s->report.tokenizer = s->tokenizer;
+    s->report.prompt = s->text;
+    s->report.prompt_len = s->len;
+    LS_TRY(cli_template_apply(s->ctx, &s->o->chat, s->text, s->len, s->tokenizer, s->gguf,
+                              &s->prompt, err));
     s->report.template_name = s->prompt.template_name;
-    LS_TRY(ls_tokenizer_encode(s->tokenizer, s->prompt.text, s->prompt.len, &s->prompt.encode, &ids,
-                               &n, err));
-    free(ids);
-    if (n + (size_t)o->max_tokens + 1 > INT32_MAX) {
-        return ls_fail(err, LS_ERR_LIMIT, "%zu tokens are too many", n);
-    }
-    s->n_positions = (int32_t)n + o->max_tokens + (o->chat.bos == LS_BOS_YES); /* one BOS more */
-    return LS_OK;
+    return plan_context(s, err);
 }
 
 /* ---- the engines ---- */
 
-/* Which reference: the one asked for or suggested by the path; if that is not there and nothing
- * was asked for, another that is. */
-static ls_status find_reference(state *s, ls_ref_status *found, ls_error *err)
+/* A reference that is missing or does not start is no error of the run but its verdict. Returns
+ * LS_ERR_REFERENCE, so that nothing more is done. */
+static ls_status no_reference(state *s, const char *code, const ls_error *why)
+{
+    ls_per_token_result *x = &s->result;
+    x->verdict = LS_VERDICT_INCONCLUSIVE;
+    x->error = *why;
+    x->error.status = LS_ERR_REFERENCE;
+    snprintf(x->reason, sizeof(x->reason), "%s", why->what);
+    snprintf(x->reason_code, sizeof(x->reason_code), "%s", code);
+    return LS_ERR_REFERENCE;
+}
+
+/* The one asked for, or the one that the path suggests; if that is not there and none was asked
+ * for, another that is. */
+static ls_status find_reference(state *s, ls_ref_status *found)
 {
     int         against = s->o->against;
     ls_ref_kind kind = against >= 0 ? (ls_ref_kind)against : ls_ref_for_model(s->o->model.path);
-    ls_error    why = {0};
-    ls_status   status = cli_reference_find(s->ctx, kind, found, &why);
-
-    for (int other = 0; status != LS_OK && against == AGAINST_AUTO && other < LS_N_REFS; other++) {
-        if (cli_reference_find(s->ctx, (ls_ref_kind)other, found, NULL) != LS_OK) continue;
-        cli_note(s->ctx, "note: %s is not ready; comparing with %s instead",
+    const char *why = against >= 0 ? "as asked for" : "by the model's path";
+    ls_error    missing = {0};
+    if (cli_reference_find(s->ctx, kind, found, &missing) != LS_OK) {
+        int other = 0;
+        for (; against == AGAINST_AUTO && other < LS_N_REFS; other++)
+            if (cli_reference_find(s->ctx, (ls_ref_kind)other, found, NULL) == LS_OK) break;
+        if (against != AGAINST_AUTO || other == LS_N_REFS)
+            return no_reference(s, "reference-missing", &missing);
+        cli_note(s->ctx, "note: %s, which the model's path suggests, is not installed; using %s",
                  ls_ref_display_name(kind), ls_ref_display_name((ls_ref_kind)other));
-        return LS_OK;
+        why = "the one that is installed";
     }
-    if (status == LS_OK && s->o->verbose) {
-        cli_note(s->ctx, "selected backend: %s (%s)", ls_ref_display_name(kind), found->exe);
+    if (s->o->verbose)
+        cli_note(s->ctx, "reference: %s (%s), %s", ls_ref_display_name(found->kind), why,
+                 found->exe);
+    return LS_OK;
+}
+
+/* Ourselves on another instruction set: scalar, unless the subject runs that. */
+static ls_status open_native_reference(state *s, ls_error *err)
+{
+    ls_engine_options opt = s->engine_options;
+    ls_tier           own = opt.tier == LS_TIER_AUTO ? ls_tier_best() : opt.tier;
+    opt.tier = own == LS_TIER_SCALAR ? ls_tier_best() : LS_TIER_SCALAR;
+    opt.faults = NULL;
+    return ls_engine_open_native(&s->reference, &opt, err);
+}
+
+static ls_status open_reference(state *s, const ls_ref_status *found, ls_error *err)
+{
+    ls_error  why = {0};
+    ls_status status;
+    if (s->o->against == AGAINST_NATIVE) return open_native_reference(s, err);
+    status = ls_engine_open_reference(&s->reference, found->exe, &s->engine_options, &why);
+    if (status == LS_ERR_REFERENCE) return no_reference(s, "reference-failed", &why);
+    if (status == LS_ERR_FORMAT || status == LS_ERR_UNSUPPORTED) {
+        /* We can read the file: that the reference cannot says nothing about the file. */
+        ls_fail_hint(&why, "compare with another reference: --against native, llama or bitnet");
+        return no_reference(s, "reference-refuses", &why);
     }
     if (status != LS_OK && err) *err = why;
     return status;
 }
 
-static ls_status open_reference(state *s, ls_error *err)
+/* A model that the native engine cannot run is to be known before a reference loads it. */
+static ls_status check_model(const state *s, ls_error *err)
 {
-    ls_engine_options opt = s->engine_options;
-    ls_ref_status     found;
-    ls_status         status;
-
-    if (s->o->against == AGAINST_NATIVE) { /* our own arithmetic, without vector instructions */
-        opt.tier = LS_TIER_SCALAR;
-        opt.faults = NULL;
-        return ls_engine_open_native(&s->reference, &opt, err);
-    }
-    LS_TRY(find_reference(s, &found, err));
-    status = ls_engine_open_reference(&s->reference, found.exe, &opt, err);
-    /* The file is one that we have read: what the reference cannot do with it is its own limit. */
-    if (status == LS_ERR_FORMAT || status == LS_ERR_UNSUPPORTED) {
-        if (err) err->status = LS_ERR_REFERENCE;
-        return LS_ERR_REFERENCE;
-    }
-    return status;
+    ls_model *model;
+    LS_TRY(ls_model_open(&model, s->o->model.path, err));
+    ls_model_close(model);
+    return LS_OK;
 }
 
 static ls_status open_engines(state *s, ls_error *err)
 {
-    ls_engine_options *opt = &s->engine_options;
-    int32_t            lanes;
-
-    LS_TRY(cli_engine_resolve(s->ctx, &s->o->engine, opt, &s->faults, err));
-    opt->model_path = s->o->model.path;
-    if (opt->n_ctx < s->n_positions) opt->n_ctx = s->n_positions;
-    lanes = opt->lanes;
+    ls_ref_status found = {0};
+    bool          native = s->o->backend != BACKEND_CPP, both = s->o->backend == BACKEND_BOTH;
+    if (native) LS_TRY(check_model(s, err));
     if (s->o->backend != BACKEND_NATIVE) {
-        verbose(s, "opening the reference");
-        LS_TRY(open_reference(s, err));
-        if (!lanes) lanes = ls_engine_get_info(s->reference)->lanes;
+        if (s->o->against != AGAINST_NATIVE) LS_TRY(find_reference(s, &found));
+        LS_TRY(open_reference(s, &found, err));
     }
-    if (s->o->backend != BACKEND_CPP) {
-        verbose(s, "opening the native engine");
-        opt->lanes = lanes;
-        opt->follow = s->reference && s->o->against != AGAINST_NATIVE && s->o->sums != SUMS_OWN;
-        LS_TRY(ls_engine_open_native(&s->subject, opt, err));
-    }
-    return LS_OK;
+    if (!native) return LS_OK;
+    if (both && !s->engine_options.lanes)
+        s->engine_options.lanes = ls_engine_get_info(s->reference)->lanes;
+    s->engine_options.follow =
+        both && s->o->against != AGAINST_NATIVE && s->o->sums == SUMS_REFERENCE;
+    return ls_engine_open_native(&s->subject, &s->engine_options, err);
 }
 
 /* ---- the comparison ---- */
@@ -221,123 +209,139 @@ static ls_status compare(state *s, ls_error *err)
 {
     cli_progress         progress;
     ls_per_token_options opt = {
-        .text = s->prompt.text, .len = s->prompt.len, .encode = s->prompt.encode,
-        .subject_bos = (ls_bos_mode)s->o->chat.bos, .max_tokens = s->o->max_tokens,
-        .budget = s->o->budget, .progress = cli_progress_update, .progress_ctx = &progress,
+        .text = s->prompt.text,
+        .len = s->prompt.len,
+        .encode = s->prompt.encode,
+        .subject_bos = (ls_bos_mode)s->o->chat.bos,
+        .max_tokens = s->o->max_tokens,
+        .budget = s->o->budget,
+        .progress = cli_progress_update,
+        .progress_ctx = &progress,
         .cancelled = cli_catch_interrupt(),
     };
     ls_status status;
-
     if (s->o->dump_logits) {
         LS_TRY(cli_dump_open(&s->dump, s->o->dump_logits, s->subject != NULL, s->reference != NULL,
                              err));
         opt.rows = cli_dump_rows;
         opt.rows_ctx = &s->dump;
     }
-    verbose(s, "evaluating");
-    cli_progress_begin(&progress, s->ctx, "positions");
+    cli_progress_begin(&progress, s->ctx, "comparing");
     status = ls_verify_per_token(&s->result, s->subject, s->reference, &opt, err);
     cli_progress_end(&progress);
-    return status == LS_OK ? cli_dump_commit(&s->dump, err) : status;
-}
-
-static void print_ids(const state *s, const char *who, const int32_t *ids, size_t n)
-{
-    if (!ids) return;
-    cli_progress_erase();
-    fprintf(stderr, "%s tokens (%zu total):\n  [", who, n);
-    for (size_t i = 0; i < n; i++) fprintf(stderr, "%s%d", i ? ", " : "", ids[i]);
-    fprintf(stderr, "]\n");
-    (void)s;
+    if (status != LS_OK || !s->o->dump_logits) return status;
+    if (s->result.n_positions == s->result.coverage.positions_planned && s->result.n_positions)
+        return cli_dump_commit(&s->dump, err);
+    cli_note(s->ctx, "note: not every position was evaluated, so no logits are written");
+    return LS_OK;
 }
 
 static ls_status work(state *s, ls_error *err)
 {
-    LS_TRY(cli_model_check(s->ctx, &s->o->model, err));
-    LS_TRY(cli_prompt_read(s->ctx, &s->o->prompt, &s->text, &s->len, err));
+    LS_TRY(check_options(s, err));
     LS_TRY(open_text(s, err));
+    LS_TRY(cli_check_interrupt(err));
     LS_TRY(open_engines(s, err));
-    LS_TRY(compare(s, err));
-    if (s->o->dump_ids) print_ids(s, "Subject", s->result.ids_subject, s->result.n_ids_subject);
-    if (s->o->dump_reference_ids) {
-        print_ids(s, "Reference", s->result.ids_reference, s->result.n_ids_reference);
-    }
-    return ls_hash_file(s->report.sha256, sizeof(s->report.sha256), LS_SHA256,
-                        s->o->model.path, err);
+    return compare(s, err);
 }
 
 /* ---- the report ---- */
 
-/* A reference that is missing or does not start is no failure of the run but its verdict. */
-static void no_reference(state *s, ls_error *why)
+static void print_ids(const char *who, const char *backend, const int32_t *ids, size_t n)
 {
-    s->result.verdict = LS_VERDICT_INCONCLUSIVE;
-    s->result.error = *why;
-    snprintf(s->result.reason, sizeof(s->result.reason), "%s", why->what);
-    snprintf(s->result.reason_code, sizeof(s->result.reason_code), "reference-unavailable");
+    if (!ids) return;
+    cli_progress_erase();
+    fprintf(stderr, "%s tokens (%zu total%s%s):\n  [", who, n, backend ? ", backend: " : "",
+            backend ? backend : "");
+    for (size_t i = 0; i < n; i++) fprintf(stderr, "%s%d", i ? ", " : "", (int)ids[i]);
+    fputs("]\n", stderr);
+}
+
+static void dump_ids(const state *s)
+{
+    const ls_per_token_result *x = &s->result;
+    if (s->o->dump_ids)
+        print_ids(cli_engine_name(&x->subject_info), NULL, x->ids_subject, x->n_ids_subject);
+    if (s->o->dump_reference_ids)
+        print_ids(cli_engine_name(&x->reference_info), x->reference_info.engine, x->ids_reference,
+                  x->n_ids_reference);
 }
 
 static ls_status print_report(state *s, ls_error *err)
 {
     cli_output out = {0};
-    ls_status  status = cli_output_open(&out, s->o->output, err);
-    if (status == LS_OK) {
-        status = s->o->format == FORMAT_JSON ? cli_report_json(&s->report, out.f, err)
-                                             : cli_report_text(&s->report, out.f, err);
+    ls_status  status;
+    LS_TRY(cli_output_open(&out, s->o->output, err));
+    if (s->o->format == FORMAT_JSON)
+        status = cli_report_json(&s->report, out.f, err);
+    else {
+        status = LS_OK;
+        cli_report_text(&s->report, out.f);
     }
     if (status == LS_OK) status = cli_output_commit(&out, err);
     cli_output_abort(&out);
     return status;
 }
 
-/* Print the report; `status` and `why` say how the work ended. */
-static ls_status finish(state *s, ls_status status, ls_error *why, ls_error *err)
+/* What else the user has to know, on standard error. */
+static void print_aside(const state *s)
 {
-    bool missing = status == LS_ERR_REFERENCE;
-    int  code;
+    bool same_screen = !s->o->output && isatty(STDOUT_FILENO) && isatty(STDERR_FILENO);
+    bool text = s->o->format == FORMAT_TEXT;
+    if (s->result.verdict == LS_VERDICT_TOKENS_DIFFER && text && !s->ctx->quiet)
+        cli_report_mismatch(&s->report, stderr);
+    else if (s->result.error.status != LS_OK && !(text && same_screen))
+        cli_print_error(s->ctx, &s->result.error);
+    else if (s->o->output)
+        cli_note(s->ctx, "%s; the report is in %s", ls_verdict_name(s->result.verdict),
+                 s->o->output);
+}
 
-    if (missing) no_reference(s, why);
-    code = status == LS_OK || missing ? ls_verdict_exit_code(s->result.verdict)
-                                      : ls_exit_code(status, why);
-    s->report.exit_code = code;
-    s->report.error = status == LS_OK || missing ? NULL : why;
-    if (s->report.error && s->o->format == FORMAT_TEXT) {
+/* `status` and `why` say how the work ended; the report says it to the user. */
+static ls_status finish(state *s, ls_status status, const ls_error *why, ls_error *err)
+{
+    bool verdict = status == LS_OK || s->result.error.status != LS_OK;
+    dump_ids(s);
+    if (s->gguf && (verdict || s->o->format == FORMAT_JSON))
+        ls_hash_file(s->report.sha256, sizeof(s->report.sha256), LS_SHA256, s->o->model.path, NULL);
+    s->report.exit_code =
+        verdict ? ls_verdict_exit_code(s->result.verdict) : ls_exit_code(status, why);
+    s->report.error = verdict ? NULL : why;
+    if (verdict || s->o->format == FORMAT_JSON) LS_TRY(print_report(s, err));
+    if (!verdict) {
         *err = *why;
         return status;
     }
-    if (status == LS_ERR_USAGE || (missing && s->o->format == FORMAT_TEXT)) {
-        *err = *why; /* one clear message says it all */
-        return status;
-    }
-    LS_TRY(print_report(s, err));
-    s->ctx->exit_code = code;
-    if (s->result.verdict == LS_VERDICT_INCONCLUSIVE && s->result.error.what[0]) {
-        cli_print_error(s->ctx, &s->result.error);
-    } else if (s->report.error) {
-        cli_print_error(s->ctx, why);
-    }
+    print_aside(s);
+    s->ctx->exit_code = s->report.exit_code;
     return LS_OK;
 }
 
 static ls_status run(cli_context *ctx, void *opts, ls_error *err)
 {
     static const char *const backend_names[] = {"both", "native", "cpp"};
-    static const char *const bos_names[] = {"auto", "yes", "no"};
-    per_token_opts *o = opts;
-    state           s = {.ctx = ctx, .o = o};
-    ls_error        why = {0};
-    ls_status       status;
-
+    per_token_opts          *o = opts;
+    state                    s = {.ctx = ctx, .o = o};
+    ls_error                 why = {0};
+    ls_status                status;
     if (ctx->json) o->format = FORMAT_JSON;
     if (o->format == FORMAT_JSON) ctx->json_errors = 1;
-    s.result = (ls_per_token_result){.verdict = LS_VERDICT_INCONCLUSIVE, .first_difference = -1};
-    s.result.summary.first_divergence = -1;
+    ls_per_token_fini(&s.result); /* an empty result: INCONCLUSIVE */
     s.report = (cli_report){.model_path = o->model.path ? o->model.path : "",
-                            .backend = backend_names[o->backend], .template_name = "",
-                            .bos = bos_names[o->chat.bos], .verbose = o->verbose,
+                            .backend = backend_names[o->backend],
+                            .template_name = o->chat.name,
+                            .budget = o->budget,
+                            .faults = &o->engine.faults,
+                            .act_quant = o->engine.act_quant,
+                            .verbose = o->verbose,
                             .result = &s.result};
-    read_budget(&s);
+    cli_catch_interrupt();
     status = work(&s, &why);
+    if (status != LS_OK && cli_check_interrupt(NULL) != LS_OK) { /* of which engines die, too */
+        ls_error_clear(&why);
+        ls_error_clear(&s.result.error);
+        status = cli_check_interrupt(&why);
+    }
     status = finish(&s, status, &why, err);
     cli_dump_abort(&s.dump);
     ls_engine_close(s.subject);
@@ -350,23 +354,166 @@ static ls_status run(cli_context *ctx, void *opts, ls_error *err)
     return status;
 }
 
+/* ---- the command line ---- */
+
+static const cli_choice sums[] = {
+    {"reference", SUMS_REFERENCE}, {"own", SUMS_OWN}, {NULL, 0}};
+static const cli_choice backends[] = {
+    {"both", BACKEND_BOTH}, {"native", BACKEND_NATIVE}, {"cpp", BACKEND_CPP}, {NULL, 0}};
+static const cli_choice targets[] = {{"auto", AGAINST_AUTO},
+                                     {"llama", LS_REF_LLAMA},
+                                     {"bitnet", LS_REF_BITNET},
+                                     {"native", AGAINST_NATIVE},
+                                     {NULL, 0}};
+static const cli_choice formats[] = {{"text", FORMAT_TEXT}, {"json", FORMAT_JSON}, {NULL, 0}};
+
+#define AT(field) offsetof(per_token_opts, field)
+
+static const cli_option comparison[] = {
+    {.name = "against",
+     .kind = CLI_ENUM,
+     .off = AT(against),
+     .metavar = "ENGINE",
+     .choices = targets,
+     .def = "auto",
+     .aliases = "cpp-backend",
+     .help = "The reference. auto: bitnet where the model's path says so, else llama, and an "
+             "installed one where that is missing. native: this engine itself, on the scalar "
+             "tier."},
+    {.name = "backend",
+     .kind = CLI_ENUM,
+     .off = AT(backend),
+     .metavar = "WHICH",
+     .choices = backends,
+     .def = "both",
+     .help = "Engines to run. native or cpp (the reference) alone compares nothing: the verdict "
+             "is NONE."},
+    {.name = "sums",
+     .kind = CLI_ENUM,
+     .off = offsetof(per_token_opts, sums),
+     .metavar = "ORDER",
+     .choices = sums,
+     .def = "reference",
+     .help = "Order in which the native engine adds: that of the reference's kernels for the same "
+             "batch, so that rounding to int8 does not amplify last bits, or its own, which no "
+             "batch changes."},
+    {.name = "max-tokens",
+     .letter = 'n',
+     .kind = CLI_INT,
+     .off = AT(max_tokens),
+     .metavar = "N",
+     .min = 0,
+     .max = 1 << 24,
+     .def = "4",
+     .help = "Positions to decode after the prompt; both engines are fed the reference's choice. "
+             "0: the prompt alone."},
+    {.name = "cos-tol",
+     .kind = CLI_DOUBLE,
+     .off = AT(budget.cos_tol),
+     .metavar = "X",
+     .min = 0,
+     .max = 1,
+     .def = "0.999",
+     .aliases = "cos-tolerance",
+     .help = "Centred cosine that every position must reach. A value below 0.5 is read as 1 - "
+             "cosine."},
+    {.name = "nmse-tol",
+     .kind = CLI_DOUBLE,
+     .off = AT(budget.nmse_tol),
+     .metavar = "X",
+     .min = 0,
+     .max = 1e300,
+     .def = "1e-4",
+     .help = "Centred NMSE that no position may exceed."},
+    {.name = "kl-tol",
+     .kind = CLI_DOUBLE,
+     .off = AT(budget.kl_tol),
+     .metavar = "X",
+     .min = 0,
+     .max = 1e300,
+     .def = "1e-3",
+     .help = "KL(reference, subject) in nats that no position may exceed."},
+    {.name = "strict",
+     .kind = CLI_FLAG,
+     .off = AT(budget.strict),
+     .help = "A near tie that flips the most likely token is a divergence, too."},
+    {0},
+};
+
+static const cli_option reporting[] = {
+    {.name = "format",
+     .kind = CLI_ENUM,
+     .off = AT(format),
+     .metavar = "FORM",
+     .choices = formats,
+     .def = "text",
+     .help = "Form of the report; --json is short for --format json."},
+    {.name = "output",
+     .letter = 'o',
+     .kind = CLI_STRING,
+     .off = AT(output),
+     .metavar = "FILE",
+     .help = "Write the report to FILE instead of standard output."},
+    {.name = "dump-logits",
+     .kind = CLI_STRING,
+     .off = AT(dump_logits),
+     .metavar = "PREFIX",
+     .help = "Write PREFIX.subject.f32 and PREFIX.reference.f32: positions x vocabulary, "
+             "little-endian floats."},
+    {.name = "dump-ids",
+     .kind = CLI_FLAG,
+     .off = AT(dump_ids),
+     .help = "Print the subject's prompt ids on standard error."},
+    {.name = "dump-cpp-ids",
+     .kind = CLI_FLAG,
+     .off = AT(dump_reference_ids),
+     .help = "Print the reference's prompt ids on standard error."},
+    {.name = "verbose",
+     .letter = 'v',
+     .kind = CLI_FLAG,
+     .off = AT(verbose),
+     .help = "Show every position, and which reference is used and why."},
+    {0},
+};
+
+static const cli_group groups[] = {
+    {"Model and prompt", cli_model_table, AT(model)},
+    {"Model and prompt", cli_prompt_table, AT(prompt)},
+    {"Model and prompt", cli_template_table, AT(chat)},
+    {"Comparison", comparison, 0},
+    {"Report", reporting, 0},
+    {"Engine", cli_engine_table, AT(engine)},
+    {0},
+};
+
+static const per_token_opts defaults = {
+    .chat = CLI_TEMPLATE_DEFAULTS,
+    .engine = CLI_ENGINE_DEFAULTS,
+    .against = AGAINST_AUTO,
+    .max_tokens = 4,
+    .budget = {.cos_tol = 0.999, .nmse_tol = 1e-4, .kl_tol = 1e-3},
+};
+
 const cli_command cli_cmd_crossval_per_token = {
     .noun = "crossval",
     .verb = "per-token",
-    .summary = "Compare two engines position by position",
-    .details = "Runs the native engine and a reference over the same tokens and compares their "
-               "logits at every position: the prompt's, then one per decoded token. Token ids are "
-               "compared first; if they differ nothing is evaluated.\n\n"
-               "Exit code: 0 MATCH, 1 DIVERGED, 2 TOKENS_DIFFER, 3 INCONCLUSIVE (the reference is "
-               "missing or failed, or less was compared than planned), 4 template error, 5 bad "
-               "model file.",
-    .examples = "$ lockstep crossval per-token -m model.gguf -p \"Once upon a time\"\n"
-                "$ lockstep crossval per-token -m model.gguf -f prompt.txt -n 64 --json -o out.json\n"
-                "$ lockstep crossval per-token -m model.gguf -p hi --fault 1.attn_norm=scale:2",
+    .summary = "Compare the logits of two engines, position by position",
+    .details =
+        "Runs the native engine (the subject) and a reference over the same tokens and compares "
+        "the logits of every position: all of the prompt's, then one per decoded token. Token "
+        "ids are compared first; where they differ, nothing is evaluated.\n\n"
+        "A position is inside its budget when the centred cosine, the centred NMSE and the KL "
+        "divergence are, no logit is NaN or infinite, and both engines find the same token most "
+        "likely or the reference itself can hardly tell the two apart (a near tie).\n\n"
+        "Verdicts: MATCH (exit 0), DIVERGED (1), TOKENS_DIFFER (2), INCONCLUSIVE (3: the "
+        "reference is missing or failed, or less was compared than planned), NONE (0: one engine "
+        "ran alone).\n",
+    .examples =
+        "$ lockstep crossval per-token -m model.gguf -p \"Once upon a time\"\n"
+        "$ lockstep crossval per-token -m model.gguf -f prompt.txt -n 64 --json -o report.json\n"
+        "$ lockstep crossval per-token -m model.gguf -p \"Hello\" --fault 1.attn_norm=scale:2\n",
     .groups = groups,
-    .defaults = &(const per_token_opts){
-        .chat = CLI_TEMPLATE_DEFAULTS, .engine = CLI_ENGINE_DEFAULTS, .against = AGAINST_AUTO,
-        .max_tokens = 4, .budget = {.cos_tol = 0.999, .nmse_tol = 1e-4, .kl_tol = 1e-3}},
+    .defaults = &defaults,
     .opts_bytes = sizeof(per_token_opts),
     .reports = true,
     .run = run,

@@ -11,17 +11,19 @@
 
 typedef struct cli_report {
     const char                *model_path;
-    const ls_gguf             *gguf;          /* NULL: the file could not be read           */
-    const ls_tokenizer        *tokenizer;     /* NULL: the same                             */
-    char                       sha256[65];    /* "" when the file was not read              */
-    const char                *prompt;        /* before its template; NULL: there was none  */
+    const ls_gguf             *gguf;       /* NULL: the file could not be read           */
+    const ls_tokenizer        *tokenizer;  /* NULL: the same                             */
+    char                       sha256[65]; /* "" when the file was not read              */
+    const char                *prompt;     /* before its template; NULL: there was none  */
     size_t                     prompt_len;
     const char                *backend;       /* "native", "cpp", "both"                    */
     const char                *template_name; /* the one applied, else the one asked for    */
     ls_budget                  budget;
+    const cli_list            *faults;    /* injected into the subject, as given        */
+    int                        act_quant; /* ls_act_rounding of the subject             */
     bool                       verbose;
     const ls_per_token_result *result;
-    const ls_error            *error;         /* NULL, or what ended the run without a verdict */
+    const ls_error            *error; /* NULL, or what ended the run without a verdict */
     int                        exit_code;
 } cli_report;
 
@@ -35,7 +37,8 @@ void cli_report_mismatch(const cli_report *r, FILE *f);
 /* "native", "llama.cpp": how people call the engine. */
 const char *cli_engine_name(const ls_engine_info *e);
 
-/* Tensor types of a file, most frequent first: fills type and count, both [cap]; returns how many. */
+/* Tensor types of a file, most frequent first: fills type and count, both [cap]; returns how many.
+ */
 size_t cli_tensor_types(const ls_gguf *g, int *type, size_t *count, size_t cap);
 
 #endif

@@ -49,11 +49,11 @@ static json_t *engine(const ls_engine_info *e, const ls_engine_stats *s)
 {
     double seconds = (double)s->eval_ns * 1e-9;
     if (!e->engine[0]) return json_null();
-    return json_pack("{s:s, s:o, s:o, s:o, s:i, s:i, s:s, s:b, s:i, s:i, s:i, s:I, s:f, s:f, s:f}",
+    return json_pack("{s:s, s:o, s:o, s:o, s:i, s:i, s:s, s:b, s:i, s:s, s:i, s:i, s:I, s:f, s:f, s:f}",
                      "engine", e->engine, "version", text(e->version), "isa", text(e->isa),
                      "library", text(e->library), "threads", (int)e->n_threads, "batch",
                      (int)e->n_batch, "kv_type", e->kv_type, "flash_attn", e->flash_attn == 1,
-                     "lanes", (int)e->lanes, "n_ctx", (int)e->n_ctx, "n_vocab", (int)e->n_vocab,
+                     "lanes", (int)e->lanes, "sums", e->follow ? "reference" : "own", "n_ctx", (int)e->n_ctx, "n_vocab", (int)e->n_vocab,
                      "n_tokens", (json_int_t)s->n_tokens, "load_ms", (double)s->load_ns * 1e-6,
                      "wall_ms", (double)s->eval_ns * 1e-6, "tokens_per_second",
                      seconds > 0 ? (double)s->n_tokens / seconds : 0.0);
@@ -65,11 +65,10 @@ static json_t *tokens(const cli_report *r)
     bool                       own = x->ids_subject != NULL;
     const int32_t             *prompt = own ? x->ids_subject : x->ids_reference;
     size_t                     n = own ? x->n_ids_subject : x->n_ids_reference;
-    bool     bos = r->tokenizer && n && prompt[0] == ls_tokenizer_bos(r->tokenizer);
-    json_t  *t = json_pack("{s:o, s:o, s:b, s:s, s:o}", "prompt", ids(prompt, n), "decoded",
-                           ids(x->decoded, x->n_decoded), "bos", (int)bos, "template",
-                           r->template_name, "first_difference",
-                           index_or_null(x->first_difference));
+    bool    bos = r->tokenizer && n && prompt[0] == ls_tokenizer_bos(r->tokenizer);
+    json_t *t = json_pack("{s:o, s:o, s:b, s:s, s:o}", "prompt", ids(prompt, n), "decoded",
+                          ids(x->decoded, x->n_decoded), "bos", (int)bos, "template",
+                          r->template_name, "first_difference", index_or_null(x->first_difference));
     if (t && x->first_difference >= 0)
         json_object_set_new(t, "prompt_reference", ids(x->ids_reference, x->n_ids_reference));
     return t;
@@ -125,17 +124,24 @@ static json_t *summary(const ls_per_token_result *x)
     } means[] = {{"mean_cosine", s->mean_cosine}, {"mean_l2", s->mean_l2},
                  {"mean_abs", s->mean_abs},       {"mean_nmse", s->mean_nmse},
                  {"mean_kl", s->mean_kl},         {"top1_agreement", s->top1_agreement}};
-    json_t *j = json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:i, s:i, s:o}", "min_cosine",
-                          extreme(&s->min_cosine), "min_cosine_centred",
-                          extreme(&s->min_cosine_centred), "max_l2", extreme(&s->max_l2),
-                          "max_abs", extreme(&s->max_abs), "max_abs_token",
-                          index_or_null(s->max_abs_token), "max_nmse", extreme(&s->max_nmse),
-                          "max_kl", extreme(&s->max_kl), "near_ties", (int)s->near_ties, "flips",
-                          (int)s->flips, "first_divergence", index_or_null(s->first_divergence));
+    json_t *j =
+        json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:i, s:i, s:o}", "min_cosine",
+                  extreme(&s->min_cosine), "min_cosine_centred", extreme(&s->min_cosine_centred),
+                  "max_l2", extreme(&s->max_l2), "max_abs", extreme(&s->max_abs), "max_abs_token",
+                  index_or_null(s->max_abs_token), "max_nmse", extreme(&s->max_nmse), "max_kl",
+                  extreme(&s->max_kl), "near_ties", (int)s->near_ties, "flips", (int)s->flips,
+                  "first_divergence", index_or_null(s->first_divergence));
     for (size_t i = 0; j && i < sizeof(means) / sizeof(means[0]); i++)
         json_object_set_new(j, means[i].name,
                             x->coverage.positions_compared ? number(means[i].value) : json_null());
     return j;
+}
+
+static json_t *faults(const cli_report *r)
+{
+    json_t *a = json_array();
+    for (size_t i = 0; i < r->faults->n; i++) json_array_append_new(a, text(r->faults->at[i]));
+    return a;
 }
 
 /* Keys that readers of the original tool's output know. */
@@ -166,27 +172,33 @@ static void compatibility(json_t *root, const cli_report *r)
 static json_t *build(const cli_report *r)
 {
     const ls_per_token_result *x = r->result;
-    const char *status = r->error ? "error" : ls_verdict_status(x->verdict);
-    json_t     *positions = json_array();
-    json_t     *root = json_pack(
-            "{s:s, s:s, s:i, s:o, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o}", "schema",
-            "lockstep.crossval/1", "verdict", ls_verdict_name(x->verdict), "exit_code", r->exit_code,
-            "reason", text(r->error ? r->error->what : x->reason), "reason_code",
-            r->error ? ls_status_name(r->error->status) : x->reason_code, "status", status, "backend",
-            r->backend, "model", model(r), "subject", engine(&x->subject_info, &x->subject_stats),
-            "reference", engine(&x->reference_info, &x->reference_stats), "tokens", tokens(r),
-            "coverage", coverage(&x->coverage));
+    const char                *status = r->error ? "error" : ls_verdict_status(x->verdict);
+    json_t                    *positions = json_array();
+    json_t                    *root = json_pack(
+                           "{s:s, s:s, s:i, s:o, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o}", "schema",
+                           "lockstep.crossval/1", "verdict", ls_verdict_name(x->verdict), "exit_code", r->exit_code,
+                           "reason", text(r->error ? r->error->what : x->reason), "reason_code",
+        r->error ? ls_status_name(r->error->status) : x->reason_code, "status", status, "backend",
+                           r->backend, "model", model(r), "subject", engine(&x->subject_info, &x->subject_stats),
+                           "reference", engine(&x->reference_info, &x->reference_stats), "tokens", tokens(r),
+                           "coverage", coverage(&x->coverage));
     for (size_t i = 0; i < x->n_positions; i++)
         json_array_append_new(positions, x->coverage.positions_compared
                                              ? position(&x->positions[i])
                                              : lone_position(&x->positions[i]));
-    if (!root) return NULL;
+    if (!root) {
+        json_decref(positions);
+        return NULL;
+    }
     json_object_set_new(root, "positions", positions);
     json_object_set_new(root, "summary", summary(x));
     json_object_set_new(root, "budget",
                         json_pack("{s:o, s:o, s:o, s:b}", "cos_tol", number(r->budget.cos_tol),
                                   "nmse_tol", number(r->budget.nmse_tol), "kl_tol",
                                   number(r->budget.kl_tol), "strict", (int)r->budget.strict));
+    json_object_set_new(root, "faults", faults(r));
+    json_object_set_new(root, "act_quant",
+                        json_string(r->act_quant == LS_ROUND_I8 ? "i8" : "auto"));
     if (r->error) json_object_set_new(root, "error", cli_json_error(r->error));
     if (!r->error && x->error.status != LS_OK)
         json_object_set_new(root, "error", cli_json_error(&x->error));

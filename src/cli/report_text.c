@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 /* report_text.c - a per-token comparison for people: who, what, the worst, the verdict. */
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -60,7 +59,7 @@ static void model_lines(const cli_report *r, FILE *f)
 static void prompt_line(const cli_report *r, FILE *f)
 {
     const ls_per_token_result *x = r->result;
-    size_t n = x->ids_subject ? x->n_ids_subject : x->n_ids_reference;
+    size_t                     n = x->ids_subject ? x->n_ids_subject : x->n_ids_reference;
     fputs("Prompt     ", f);
     cli_print_quoted(f, (ls_str){r->prompt, r->prompt_len}, 60);
     fprintf(f, "; template %s", r->template_name);
@@ -78,7 +77,9 @@ static void engine_line(FILE *f, const char *role, const ls_engine_info *e,
     fprintf(f, "%-10s %s %s, %s, %d thread%s, batch %d, KV %s", role, cli_engine_name(e),
             e->version, e->isa[0] ? e->isa : "unknown instruction set", (int)e->n_threads,
             e->n_threads == 1 ? "" : "s", (int)e->n_batch, e->kv_type);
-    if (e->lanes) fprintf(f, ", %d-wide sums", (int)e->lanes);
+    if (e->lanes)
+        fprintf(f, ", %d-wide sums%s", (int)e->lanes,
+                e->follow ? " in the reference's order" : "");
     if (strcmp(e->engine, "native") != 0)
         fprintf(f, ", flash attention %s", e->flash_attn ? "on" : "off");
     fputc('\n', f);
@@ -90,26 +91,27 @@ static void engine_line(FILE *f, const char *role, const ls_engine_info *e,
 
 /* ---- positions ---- */
 
-/* `258 " the"`, at most `width` columns. */
-static void token_cell(const cli_report *r, FILE *f, int32_t id, int width)
+/* `258 ' the'` in at most `width` columns; padded to them, unless this is the last cell. */
+static void token_cell(const cli_report *r, FILE *f, int32_t id, int width, bool last)
 {
-    char   piece[64], cell[96];
-    size_t n = 0, cut;
+    char   piece[64], cell[128];
+    size_t n = 0, room;
     int    used = snprintf(cell, sizeof(cell), "%d ", (int)id);
+    bool   cut = false;
     if (r->tokenizer) n = ls_tokenizer_piece(r->tokenizer, id, true, piece, sizeof(piece));
-    if (n > sizeof(piece)) n = sizeof(piece);
-    cut = width > used + 2 ? (size_t)(width - used - 2) : 0;
-    if (n > cut) {
-        for (n = cut; n > 0 && ((unsigned char)piece[n] & 0xc0) == 0x80; n--) {
+    room = width > used + 2 ? (size_t)(width - used - 2) : 0;
+    if (n > sizeof(piece)) n = sizeof(piece), cut = true;
+    if (n > room) {
+        for (n = room; n > 0 && ((unsigned char)piece[n] & 0xc0) == 0x80; n--) {
         }
+        cut = true;
     }
-    if (n) {
-        cell[used++] = '\'';
-        memcpy(cell + used, piece, n);
-        used += (int)n;
-        cell[used++] = '\'';
-    }
-    cli_print_padded(f, (ls_str){cell, (size_t)used}, width);
+    if (n)
+        used += snprintf(cell + used, sizeof(cell) - (size_t)used, "'%.*s%s", (int)n, piece,
+                         cut ? "…" : "'");
+    else
+        used--; /* the space */
+    cli_print_padded(f, (ls_str){cell, (size_t)used}, last ? 0 : width);
 }
 
 /* The first part of the budget that the position breaks, in the order of the predicate. */
@@ -125,13 +127,13 @@ static const char *broken_part(const ls_position *p, const ls_budget *b)
 static void position_line(const cli_report *r, FILE *f, const ls_position *p)
 {
     fprintf(f, " %5d  ", (int)p->pos);
-    token_cell(r, f, p->token, TOKEN_WIDTH);
+    token_cell(r, f, p->token, TOKEN_WIDTH, false);
     fprintf(f, " %10.8f %10.8f %8.1e %8.1e %8.1e  ", p->cosine, p->cosine_centred, p->nmse, p->kl,
             p->max_abs);
-    token_cell(r, f, p->top1_reference, 1);
+    token_cell(r, f, p->top1_reference, TOKEN_WIDTH, true);
     if (p->flip != LS_FLIP_NONE) {
-        fputs(" but subject ", f);
-        token_cell(r, f, p->top1_subject, 1);
+        fputs(", subject ", f);
+        token_cell(r, f, p->top1_subject, TOKEN_WIDTH, true);
         if (p->flip == LS_FLIP_NEAR_TIE) fputs(", a near tie", f);
     }
     if (!p->ok) fprintf(f, "  <-- %s", broken_part(p, &r->budget));
@@ -154,12 +156,38 @@ static void skipped_line(FILE *f, size_t n)
     if (n) fprintf(f, "   ...  %zu more\n", n);
 }
 
+/* One engine alone: what it would say next, and how surely. */
+static void lone_table(const cli_report *r, FILE *f)
+{
+    const ls_per_token_result *x = r->result;
+    bool                       all = r->verbose || x->n_positions <= SHOW_ALL;
+    fprintf(f, "\n   pos  %-*s %10s  %s\n", TOKEN_WIDTH, "token", "margin", "most likely next");
+    for (size_t i = 0; i < x->n_positions; i++) {
+        const ls_position *p = &x->positions[i];
+        if (!all && i == SHOW_FIRST) {
+            i = x->n_positions - SHOW_FIRST;
+            skipped_line(f, i - SHOW_FIRST);
+            p = &x->positions[i];
+        }
+        fprintf(f, " %5d  ", (int)p->pos);
+        token_cell(r, f, p->token, TOKEN_WIDTH, false);
+        fprintf(f, " %10.3e  ", p->margin);
+        token_cell(r, f, p->top1_subject >= 0 ? p->top1_subject : p->top1_reference, TOKEN_WIDTH,
+                   true);
+        fputs(p->finite ? "\n" : "  <-- NaN or Inf\n", f);
+    }
+}
+
 static void position_table(const cli_report *r, FILE *f)
 {
     const ls_per_token_result *x = r->result;
     bool                       all = r->verbose || x->n_positions <= SHOW_ALL, decoding = false;
     size_t                     hidden = 0, n_bad = 0;
-    if (!x->coverage.positions_compared) return;
+    if (!x->n_positions) return;
+    if (!x->coverage.positions_compared) {
+        lone_table(r, f);
+        return;
+    }
     fprintf(f, "\n   pos  %-*s %10s %10s %8s %8s %8s  %s\n", TOKEN_WIDTH, "token", "cosine",
             "centred", "NMSE", "KL", "max |d|", "most likely next");
     for (size_t i = 0; i < x->n_positions; i++) {
@@ -179,22 +207,21 @@ static void position_table(const cli_report *r, FILE *f)
 
 /* ---- summary ---- */
 
-static void summary_row(FILE *f, const char *name, const char *form, const ls_extreme *worst,
-                        double mean, const char *budget)
+static void summary_row(FILE *f, const char *name, bool fixed, const ls_extreme *worst,
+                        const double *mean, const char *budget)
 {
     char value[32] = "", at[16] = "", average[32] = "";
-    bool fixed = strcmp(form, "cosine") == 0;
     snprintf(value, sizeof(value), fixed ? "%.8f" : "%.2e", worst->value);
     snprintf(at, sizeof(at), "%d", (int)worst->pos);
-    if (mean >= -HUGE_VAL) snprintf(average, sizeof(average), fixed ? "%.8f" : "%.2e", mean);
-    fprintf(f, " %-16s %10s  %7s  %10s  %s\n", name, value, at, average, budget);
+    if (mean) snprintf(average, sizeof(average), fixed ? "%.8f" : "%.2e", *mean);
+    fprintf(f, " %-16s %10s  %7s  %10s%s%s\n", name, value, at, average, *budget ? "  " : "",
+            budget);
 }
 
 static void summary_table(const cli_report *r, FILE *f)
 {
     const ls_per_token_result *x = r->result;
     const ls_summary          *s = &x->summary;
-    const double               none = (double)NAN;
     char                       cos[32], nmse[32], kl[32];
     size_t                     agree = x->n_positions - (size_t)(s->near_ties + s->flips);
     if (!x->coverage.positions_compared) return;
@@ -202,18 +229,18 @@ static void summary_table(const cli_report *r, FILE *f)
     snprintf(nmse, sizeof(nmse), "<= %g", r->budget.nmse_tol);
     snprintf(kl, sizeof(kl), "<= %g", r->budget.kl_tol);
     fprintf(f, "\n %-16s %10s  %7s  %10s  %s\n", "", "worst", "at", "mean", "budget");
-    summary_row(f, "cosine", "cosine", &s->min_cosine, s->mean_cosine, "");
-    summary_row(f, "centred cosine", "cosine", &s->min_cosine_centred, none, cos);
-    summary_row(f, "centred NMSE", "", &s->max_nmse, s->mean_nmse, nmse);
-    summary_row(f, "KL, nats", "", &s->max_kl, s->mean_kl, kl);
-    summary_row(f, "L2", "", &s->max_l2, s->mean_l2, "");
-    summary_row(f, "max |d|", "", &s->max_abs, s->mean_abs, "");
+    summary_row(f, "cosine", true, &s->min_cosine, &s->mean_cosine, "");
+    summary_row(f, "centred cosine", true, &s->min_cosine_centred, NULL, cos);
+    summary_row(f, "centred NMSE", false, &s->max_nmse, &s->mean_nmse, nmse);
+    summary_row(f, "KL, nats", false, &s->max_kl, &s->mean_kl, kl);
+    summary_row(f, "L2", false, &s->max_l2, &s->mean_l2, "");
+    summary_row(f, "max |d|", false, &s->max_abs, &s->mean_abs, "");
     fprintf(f, " top-1 agrees at %zu of %zu positions (%.4g %%), %d near tie%s, %d flip%s", agree,
             x->n_positions, s->top1_agreement * 100, (int)s->near_ties,
             s->near_ties == 1 ? "" : "s", (int)s->flips, s->flips == 1 ? "" : "s");
     if (s->max_abs_token >= 0) {
         fputs("; max |d| is that of token ", f);
-        token_cell(r, f, s->max_abs_token, TOKEN_WIDTH / 2);
+        token_cell(r, f, s->max_abs_token, TOKEN_WIDTH, true);
     }
     fputc('\n', f);
 }
@@ -238,9 +265,9 @@ static void id_or_end(FILE *f, const int32_t *ids, size_t n, size_t i)
 void cli_report_mismatch(const cli_report *r, FILE *f)
 {
     const ls_per_token_result *x = r->result;
-    const char *subject = cli_engine_name(&x->subject_info);
-    const char *reference = cli_engine_name(&x->reference_info);
-    size_t      at = (size_t)x->first_difference;
+    const char                *subject = cli_engine_name(&x->subject_info);
+    const char                *reference = cli_engine_name(&x->reference_info);
+    size_t                     at = (size_t)x->first_difference;
     fprintf(f,
             "\n✗ Token sequence mismatch with the reference: %s\n"
             "Fix BOS or template before comparing logits; nothing was evaluated.\n\n",
@@ -280,8 +307,8 @@ static void next_steps(const cli_report *r, FILE *f)
 static void verdict_lines(const cli_report *r, FILE *f)
 {
     static const char *const marks[] = {
-        [LS_VERDICT_NONE] = "-",          [LS_VERDICT_MATCH] = "✓",
-        [LS_VERDICT_DIVERGED] = "✗",      [LS_VERDICT_TOKENS_DIFFER] = "✗",
+        [LS_VERDICT_NONE] = "-",         [LS_VERDICT_MATCH] = "✓",
+        [LS_VERDICT_DIVERGED] = "✗",     [LS_VERDICT_TOKENS_DIFFER] = "✗",
         [LS_VERDICT_INCONCLUSIVE] = "?",
     };
     const ls_per_token_result *x = r->result;
@@ -310,6 +337,8 @@ void cli_report_text(const cli_report *r, FILE *f)
     const ls_per_token_result *x = r->result;
     if (r->gguf) model_lines(r, f);
     if (r->prompt) prompt_line(r, f);
+    for (size_t i = 0; i < r->faults->n; i++)
+        fprintf(f, "%-10s %s, injected into the subject\n", i ? "" : "Fault", r->faults->at[i]);
     engine_line(f, "Subject", &x->subject_info, &x->subject_stats);
     engine_line(f, "Reference", &x->reference_info, &x->reference_stats);
     position_table(r, f);

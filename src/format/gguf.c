@@ -76,7 +76,13 @@ static ls_status read_array(const ls_gguf *g, ls_cursor *c, ls_gguf_kv *kv, ls_e
     if (!ls_cursor_u32(c, &type) || !ls_cursor_u64(c, &kv->n)) {
         return truncated(g, c, "an array of the metadata", err);
     }
-    if (type >= LS_GGUF_N_TYPES || type == LS_GGUF_ARRAY) {
+    if (type == LS_GGUF_ARRAY) {
+        ls_fail(err, LS_ERR_UNSUPPORTED, "array '%.*s' holds arrays, which Lockstep does not read",
+                LS_FMT(kv->key));
+        ls_fail_at(err, "%s: byte %zu", g->path, at);
+        return LS_ERR_UNSUPPORTED;
+    }
+    if (type >= LS_GGUF_N_TYPES) {
         return broken(g, at, err, "array '%.*s' has elements of type %u, which GGUF does not allow",
                       LS_FMT(kv->key), type);
     }

@@ -60,6 +60,28 @@ static void multiply(void *ctx, size_t begin, size_t end, int thread)
     j->matmul(&m);
 }
 
+/* F32 and F16 by wide sums, where the reference multiplies vectors (NUMERICS.md, clause 9). */
+static void multiply_wide(void *ctx, size_t begin, size_t end, int thread)
+{
+    const job *j = ctx;
+    (void)thread;
+    for (size_t t = 0; t < j->m.n_cols; t++) {
+        const void *x = (const uint8_t *)j->m.x + t * j->m.x_bytes;
+        for (size_t r = begin; r < end; r++) {
+            const void *w = (const uint8_t *)j->m.w + r * j->m.row_bytes;
+            j->m.y[t * j->m.ldy + r] = j->round ? j->s->k.dot_f16_wide(w, x, j->m.n, j->m.lanes)
+                                                : j->s->k.dot_f32(w, x, j->m.n, j->m.lanes);
+        }
+    }
+}
+
+/* The reference's matrix kernels take two tokens and more, whole registers and rows in fours. */
+static bool follows_vectors(const ls_session *s, const ls_matrix *w, size_t T)
+{
+    if (!s->opt.follow || (w->dtype != LS_DTYPE_F32 && w->dtype != LS_DTYPE_F16)) return false;
+    return T == 1 || w->n % (size_t)s->opt.lanes || w->n_rows % 4;
+}
+
 static void unscale(const job *j)
 {
     for (size_t t = 0; t < j->m.n_cols; t++) {
@@ -91,7 +113,8 @@ void ls_linear(ls_session *s, const ls_product *p, size_t n, const float *x, siz
         }
         if (rounded != (int)form) ls_pool_run(s->pool, round_rows, &j, T, 1);
         rounded = (int)form;
-        ls_pool_run(s->pool, multiply, &j, w->n_rows, ROWS_PER_CLAIM);
+        ls_pool_run(s->pool, follows_vectors(s, w, T) ? multiply_wide : multiply, &j, w->n_rows,
+                    ROWS_PER_CLAIM);
         if (j.codes) unscale(&j);
     }
 }

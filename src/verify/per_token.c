@@ -275,13 +275,19 @@ static ls_status check_options(const ls_engine *subject, const ls_engine *refere
     return LS_OK;
 }
 
+/* Nothing is known yet. */
+static void begin(ls_per_token_result *result)
+{
+    *result = (ls_per_token_result){.verdict = LS_VERDICT_INCONCLUSIVE, .first_difference = -1};
+    ls_summarise(&result->summary, NULL, 0);
+}
+
 ls_status ls_verify_per_token(ls_per_token_result *result, ls_engine *subject, ls_engine *reference,
                               const ls_per_token_options *opt, ls_error *err)
 {
     run       v = {.r = result, .opt = opt, .subject = subject, .reference = reference};
     ls_status status;
-    *result = (ls_per_token_result){.verdict = LS_VERDICT_INCONCLUSIVE, .first_difference = -1};
-    ls_summarise(&result->summary, NULL, 0);
+    begin(result);
     LS_TRY(check_options(subject, reference, opt, err));
     v.f.compares = subject && reference;
     if (subject) result->subject_info = *ls_engine_get_info(subject);
@@ -302,5 +308,5 @@ void ls_per_token_fini(ls_per_token_result *result)
     free(result->ids_reference);
     free(result->decoded);
     free(result->positions);
-    *result = (ls_per_token_result){.verdict = LS_VERDICT_INCONCLUSIVE, .first_difference = -1};
+    begin(result);
 }

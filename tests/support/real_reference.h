@@ -30,7 +30,7 @@ static inline bool real_reference(ls_ref_status *out, ls_ref_kind kind)
     else snprintf(cache, sizeof(cache), "%s/.cache/lockstep", home ? home : "");
     ls_ref_find(out, kind, &dirs);
     if (out->state == LS_REF_READY) return true;
-    printf("skipped: %s (%s)\n", out->missing, out->fix);
+    printf("SKIP: %s (%s)\n", out->missing, out->fix);
     return false;
 }
 
@@ -41,7 +41,7 @@ static inline bool shared_file(char *out, size_t cap, const char *name)
     if (shared && shared[0]) snprintf(out, cap, "%s/%s", shared, name);
     else snprintf(out, cap, "%s/../shared/%s", LS_SOURCE_DIR, name);
     if (access(out, R_OK) == 0) return true;
-    printf("skipped: '%s' is not there\n", out);
+    printf("SKIP: '%s' is not there\n", out);
     return false;
 }
 

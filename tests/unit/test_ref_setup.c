@@ -350,7 +350,7 @@ int main(void)
         cmocka_unit_test(npm_is_not_believed),
     };
     if (system("cc --version >/dev/null 2>&1") != 0) {
-        printf("skipped: there is no C compiler 'cc'\n");
+        printf("SKIP: there is no C compiler 'cc'\n");
         return 77;
     }
     return cmocka_run_group_tests(tests, make_root, remove_root);
