@@ -119,4 +119,26 @@ LS_API ls_status ls_verify_per_token(ls_per_token_result *result, ls_engine *sub
 /* Release everything; leaves an empty result (INCONCLUSIVE). NULL and zeroed structs are allowed. */
 LS_API void ls_per_token_fini(ls_per_token_result *result);
 
+/* ---- one engine against itself ---- */
+
+#define LS_FINGERPRINT_BYTES 32
+
+/* SHA-256 of the float bytes of logits: of every row, and of all rows in order. */
+typedef struct ls_fingerprint {
+    uint8_t  all[LS_FINGERPRINT_BYTES];
+    uint8_t *rows;          /* [n][LS_FINGERPRINT_BYTES], owned */
+    size_t   n, n_vocab;
+    bool     finite;        /* no NaN or Inf                    */
+} ls_fingerprint;
+
+/* Evaluate n ids from where the engine stands, in batches of n_batch (or what the engine takes at
+ * most). Errors: those of the engine, CANCELLED, NOMEM, USAGE (n or n_batch 0). Release with
+ * ls_fingerprint_fini, also after a failure. */
+LS_API ls_status ls_fingerprint_run(ls_fingerprint *out, ls_engine *e, const int32_t *ids, size_t n,
+                                    size_t n_batch, const volatile int *cancelled, ls_error *err);
+/* First position whose logits differ in any bit, -1: none. Unequal lengths differ where the
+ * shorter one ends. */
+LS_API int32_t ls_fingerprint_compare(const ls_fingerprint *a, const ls_fingerprint *b);
+LS_API void    ls_fingerprint_fini(ls_fingerprint *f); /* NULL is allowed */
+
 #endif

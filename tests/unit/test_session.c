@@ -93,6 +93,41 @@ static void gives_the_same_bits_for_every_batch_thread_count_and_tier(void **sta
     check_identity("fables-bitnet-5m-I2_S.gguf", LS_DTYPE_F16);
 }
 
+/* With `follow` the cut into calls is part of the arithmetic; threads and tiers are not. */
+static void follows_the_reference_with_the_same_bits_on_every_tier(void **state)
+{
+    static const char *const names[] = {"stories260K.gguf", "fables-llama-5m-Q8_0.gguf"};
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        ls_model          *m = open_model(names[i % 2]);
+        size_t             bytes = N * (size_t)ls_model_get_config(m)->n_vocab * sizeof(float);
+        ls_session_options base = {.n_ctx = N, .n_batch = N, .n_threads = 1,
+                                   .kv_type = LS_DTYPE_F16, .tier = LS_TIER_SCALAR,
+                                   .follow = true, .lanes = i < 2 ? 8 : 16};
+        float *expected = all_logits(m, &base, 13), *single = all_logits(m, &base, 1);
+        /* int8 rounding of activations can hide the difference; F32 weights show it */
+        if (i % 2 == 0) assert_memory_not_equal(single, expected, bytes);
+        for (int tier = LS_TIER_SCALAR; tier < LS_N_TIERS; tier++) {
+            if (!ls_tier_available((ls_tier)tier)) continue;
+            for (int threads = 1; threads <= 2; threads++) {
+                ls_session_options opt = base;
+                float             *got;
+                opt.tier = (ls_tier)tier;
+                opt.n_threads = threads;
+                got = all_logits(m, &opt, 13);
+                if (memcmp(got, expected, bytes) != 0) {
+                    fail_msg("%s: tier %s, %d threads differ", names[i % 2],
+                             ls_tier_name((ls_tier)tier), threads);
+                }
+                free(got);
+            }
+        }
+        free(expected);
+        free(single);
+        ls_model_close(m);
+    }
+}
+
 static void cuts_one_call_into_batches_and_keeps_the_last_rows(void **state)
 {
     ls_model    *m = open_model("stories260K.gguf");
@@ -255,6 +290,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gives_the_same_bits_for_every_batch_thread_count_and_tier),
+        cmocka_unit_test(follows_the_reference_with_the_same_bits_on_every_tier),
         cmocka_unit_test(cuts_one_call_into_batches_and_keeps_the_last_rows),
         cmocka_unit_test(gives_the_same_bits_after_a_rewind),
         cmocka_unit_test(refuses_what_does_not_fit),
