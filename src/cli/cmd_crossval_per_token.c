@@ -356,8 +356,7 @@ static ls_status run(cli_context *ctx, void *opts, ls_error *err)
 
 /* ---- the command line ---- */
 
-static const cli_choice sums[] = {
-    {"reference", SUMS_REFERENCE}, {"own", SUMS_OWN}, {NULL, 0}};
+static const cli_choice sums[] = {{"reference", SUMS_REFERENCE}, {"own", SUMS_OWN}, {NULL, 0}};
 static const cli_choice backends[] = {
     {"both", BACKEND_BOTH}, {"native", BACKEND_NATIVE}, {"cpp", BACKEND_CPP}, {NULL, 0}};
 static const cli_choice targets[] = {{"auto", AGAINST_AUTO},

@@ -14,7 +14,8 @@ static ls_status open_one(cli_output *o, const char *prefix, const char *suffix,
     return cli_output_open(o, path, err);
 }
 
-ls_status cli_dump_open(cli_dump *d, const char *prefix, bool subject, bool reference, ls_error *err)
+ls_status cli_dump_open(cli_dump *d, const char *prefix, bool subject, bool reference,
+                        ls_error *err)
 {
     if (subject) LS_TRY(open_one(&d->subject, prefix, "subject", err));
     if (reference) LS_TRY(open_one(&d->reference, prefix, "reference", err));

@@ -10,7 +10,8 @@ typedef struct cli_dump {
 } cli_dump;
 
 /* Begin PREFIX.subject.f32 and PREFIX.reference.f32, whichever is wanted. Errors: IO. */
-ls_status cli_dump_open(cli_dump *d, const char *prefix, bool subject, bool reference, ls_error *err);
+ls_status cli_dump_open(cli_dump *d, const char *prefix, bool subject, bool reference,
+                        ls_error *err);
 /* An ls_rows_fn: appends both rows. */
 ls_status cli_dump_rows(void *dump, const float *subject, const float *reference, size_t n,
                         ls_error *err);

@@ -49,14 +49,15 @@ static json_t *engine(const ls_engine_info *e, const ls_engine_stats *s)
 {
     double seconds = (double)s->eval_ns * 1e-9;
     if (!e->engine[0]) return json_null();
-    return json_pack("{s:s, s:o, s:o, s:o, s:i, s:i, s:s, s:b, s:i, s:s, s:i, s:i, s:I, s:f, s:f, s:f}",
-                     "engine", e->engine, "version", text(e->version), "isa", text(e->isa),
-                     "library", text(e->library), "threads", (int)e->n_threads, "batch",
-                     (int)e->n_batch, "kv_type", e->kv_type, "flash_attn", e->flash_attn == 1,
-                     "lanes", (int)e->lanes, "sums", e->follow ? "reference" : "own", "n_ctx", (int)e->n_ctx, "n_vocab", (int)e->n_vocab,
-                     "n_tokens", (json_int_t)s->n_tokens, "load_ms", (double)s->load_ns * 1e-6,
-                     "wall_ms", (double)s->eval_ns * 1e-6, "tokens_per_second",
-                     seconds > 0 ? (double)s->n_tokens / seconds : 0.0);
+    return json_pack(
+        "{s:s, s:o, s:o, s:o, s:i, s:i, s:s, s:b, s:i, s:s, s:i, s:i, s:I, s:f, s:f, s:f}",
+        "engine", e->engine, "version", text(e->version), "isa", text(e->isa), "library",
+        text(e->library), "threads", (int)e->n_threads, "batch", (int)e->n_batch, "kv_type",
+        e->kv_type, "flash_attn", e->flash_attn == 1, "lanes", (int)e->lanes, "sums",
+        e->follow ? "reference" : "own", "n_ctx", (int)e->n_ctx, "n_vocab", (int)e->n_vocab,
+        "n_tokens", (json_int_t)s->n_tokens, "load_ms", (double)s->load_ns * 1e-6, "wall_ms",
+        (double)s->eval_ns * 1e-6, "tokens_per_second",
+        seconds > 0 ? (double)s->n_tokens / seconds : 0.0);
 }
 
 static json_t *tokens(const cli_report *r)

@@ -78,8 +78,7 @@ static void engine_line(FILE *f, const char *role, const ls_engine_info *e,
             e->version, e->isa[0] ? e->isa : "unknown instruction set", (int)e->n_threads,
             e->n_threads == 1 ? "" : "s", (int)e->n_batch, e->kv_type);
     if (e->lanes)
-        fprintf(f, ", %d-wide sums%s", (int)e->lanes,
-                e->follow ? " in the reference's order" : "");
+        fprintf(f, ", %d-wide sums%s", (int)e->lanes, e->follow ? " in the reference's order" : "");
     if (strcmp(e->engine, "native") != 0)
         fprintf(f, ", flash attention %s", e->flash_attn ? "on" : "off");
     fputc('\n', f);

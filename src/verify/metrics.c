@@ -59,18 +59,16 @@ static void study(row_facts *f, const float *v, size_t n)
 {
     sum    total = {0, 0};
     double square = 0, centred = 0;
-    bool   constant = true;
     f->finite = true;
     find_top(f, v, n);
     for (size_t i = 0; i < n; i++) {
         double x = (double)v[i];
         if (!isfinite(v[i])) f->finite = false;
-        constant = constant && v[i] == v[0];
         sum_add(&total, x);
         square += x * x;
     }
-    /* The mean of a constant row is to be that constant, not its neighbour. */
-    f->mean = constant ? (double)v[0] : sum_of(&total) / (double)n;
+    /* Of a constant row this is that constant exactly: n times a float has at most 53 bits. */
+    f->mean = sum_of(&total) / (double)n;
     for (size_t i = 0; i < n; i++) {
         double c = (double)v[i] - f->mean;
         centred += c * c;

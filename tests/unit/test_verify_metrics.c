@@ -273,6 +273,22 @@ static void nan_ranks_lowest_and_the_lowest_of_equals_is_the_top(void **state)
     assert_false(p.ok);
 }
 
+static void constant_rows_have_no_centred_norm_however_long_they_are(void **state)
+{
+    const size_t n = 128256;
+    float       *s = malloc(n * sizeof(*s)), *r = malloc(n * sizeof(*r));
+    ls_budget    b = ls_budget_default();
+    ls_position  p = {0};
+    (void)state;
+    assert_non_null(s);
+    assert_non_null(r);
+    for (size_t i = 0; i < n; i++) s[i] = 0.1f, r[i] = -33.3333f;
+    ls_compare_row(&p, s, r, n, &b);
+    assert_true(p.cosine_centred == 1 && p.nmse == 0 && p.sigma == 0 && p.kl == 0);
+    free(s);
+    free(r);
+}
+
 static void rows_of_zero_norm_have_defined_metrics(void **state)
 {
     const float zero[] = {0, 0, 0}, tenth[] = {0.1f, 0.1f, 0.1f}, one[] = {1, 2, 4};
@@ -377,6 +393,7 @@ int main(void)
         cmocka_unit_test(a_tolerance_that_is_nan_passes_nothing),
         cmocka_unit_test(nan_and_infinity_on_either_side_are_outside),
         cmocka_unit_test(nan_ranks_lowest_and_the_lowest_of_equals_is_the_top),
+        cmocka_unit_test(constant_rows_have_no_centred_norm_however_long_they_are),
         cmocka_unit_test(rows_of_zero_norm_have_defined_metrics),
         cmocka_unit_test(a_flip_within_a_ten_thousandth_is_a_near_tie),
         cmocka_unit_test(a_flip_within_the_noise_is_a_near_tie),

@@ -314,6 +314,26 @@ static void nan_names_the_side_and_poisons_the_summary(void **state)
     ls_per_token_fini(&o.r);
 }
 
+static void nan_from_11_on(void *ctx, int32_t pos, float *row, size_t n)
+{
+    (void)ctx;
+    (void)n;
+    if (pos >= 11) row[0] = NAN;
+}
+
+static void the_worst_position_is_the_first_of_several_that_are_nan(void **state)
+{
+    fake_options         s = {.edit = nan_from_11_on}, t = {0};
+    ls_per_token_options opt = options();
+    outcome              o = run_fakes(&s, &t, &opt);
+    (void)state;
+    assert_int_equal(o.r.summary.min_cosine.pos, 11);
+    assert_int_equal(o.r.summary.max_nmse.pos, 11);
+    assert_int_equal(o.r.summary.first_divergence, 11);
+    assert_int_equal(o.r.summary.max_abs_token, 0);
+    ls_per_token_fini(&o.r);
+}
+
 /* ---- near ties ---- */
 
 typedef struct tie {
@@ -545,6 +565,7 @@ int main(void)
         cmocka_unit_test(a_divergence_seen_before_the_failure_is_still_said),
         cmocka_unit_test(no_fault_of_either_engine_ends_in_match),
         cmocka_unit_test(nan_names_the_side_and_poisons_the_summary),
+        cmocka_unit_test(the_worst_position_is_the_first_of_several_that_are_nan),
         cmocka_unit_test(near_ties_count_as_match_unless_they_are_many),
         cmocka_unit_test(strict_lets_no_near_tie_pass),
         cmocka_unit_test(a_constant_per_row_and_noise_of_one_ulp_match),

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: MIT
+/* unicode.c - UTF-8 (RFC 3629's bit layout) and the kind of a code point. */
+#include "text/unicode.h"
+
+#include <stdbool.h>
+
+static bool is_space(uint32_t c)
+{
+    return c == 0x85 || c == 0xa0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200a) || c == 0x2028 ||
+           c == 0x2029 || c == 0x202f || c == 0x205f || c == 0x3000;
+}
+
+uint8_t ls_unicode_kind(uint32_t c)
+{
+    size_t low = 0, high = ls_n_kind_ranges;
+    if (c < 0x80) return (uint8_t)c;
+    if (is_space(c)) return LS_KIND_SPACE;
+    while (low < high) {
+        size_t               mid = low + (high - low) / 2;
+        const ls_kind_range *r = &ls_kind_ranges[mid];
+        if (c > r->last)
+            low = mid + 1;
+        else if (c < r->first)
+            high = mid;
+        else
+            return r->kind;
+    }
+    return LS_KIND_OTHER;
+}
+
+size_t ls_utf8_len(char first)
+{
+    static const uint8_t by_high_nibble[16] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 3, 4};
+    return by_high_nibble[(uint8_t)first >> 4];
+}
+
+size_t ls_utf8_decode(const char *p, size_t left, uint32_t *c)
+{
+    uint8_t  first = (uint8_t)*p;
+    size_t   n = ls_utf8_len(*p);
+    uint32_t v = first;
+    if (n > left || (first >= 0x80 && first < 0xc0) || first >= 0xf8) return 0;
+    if (n > 1) v = first & (0x7fu >> n);
+    for (size_t i = 1; i < n; i++) {
+        uint8_t b = (uint8_t)p[i];
+        if ((b & 0xc0) != 0x80) return 0;
+        v = v << 6 | (b & 0x3fu);
+    }
+    if (v > 0x10ffff) return 0;
+    *c = v;
+    return n;
+}
+
+size_t ls_utf8_encode(uint32_t c, char *out)
+{
+    size_t n = c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
+    if (n == 1) {
+        out[0] = (char)c;
+        return 1;
+    }
+    for (size_t i = n - 1; i > 0; i--, c >>= 6) out[i] = (char)(0x80 | (c & 0x3f));
+    out[0] = (char)((0xf00u >> n & 0xf0) | c);
+    return n;
+}
