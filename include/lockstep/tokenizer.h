@@ -34,7 +34,7 @@ LS_API void      ls_tokenizer_destroy(ls_tokenizer *t); /* NULL is allowed */
 
 /* Encode len bytes of text (any bytes; invalid UTF-8 is encoded through byte tokens).
  * *ids is owned: release with free(). len 0 gives what the BOS mode gives.
- * Errors: NOMEM, LIMIT (more than INT32_MAX bytes). */
+ * Errors: NOMEM, LIMIT (more than INT32_MAX / 4 bytes). */
 LS_API ls_status ls_tokenizer_encode(const ls_tokenizer *t, const char *text, size_t len,
                                      const ls_encode_options *opt, int32_t **ids, size_t *n,
                                      ls_error *err);

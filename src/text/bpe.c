@@ -1,132 +1,56 @@
 // SPDX-License-Identifier: MIT
 /* bpe.c - byte-level BPE (Radford et al. 2019, section 2.2): a pattern cuts the text into words,
  * the bytes of a word become printable characters, and pairs are joined by merge rank. */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
+#include "text/chars.h"
 #include "text/merge.h"
-
-/* Pre-tokenizers: the pattern that cuts words, and what the reference assumes with it. */
-#define LLAMA3_CONTRACTIONS "(?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])"
-static const char llama_bpe[] = LLAMA3_CONTRACTIONS
-    "|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*"
-    "|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
-static const char qwen2[] = LLAMA3_CONTRACTIONS
-    "|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*"
-    "|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
-static const char gpt2[] = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+"
-                           "|\\s+(?!\\S)|\\s+";
-
-static const struct {
-    const char *name, *pattern;
-    bool        ignore_merges, add_bos;
-} pres[] = {
-    {"llama-bpe", llama_bpe, true, true}, {"llama3", llama_bpe, true, true},
-    {"llama-v3", llama_bpe, true, true},  {"gpt-2", gpt2, false, false},
-    {"qwen2", qwen2, false, false},
-};
-
-static ls_status compile(ls_tokenizer *t, const char *pattern, ls_error *err)
-{
-    int        code;
-    PCRE2_SIZE at;
-    t->pattern = pcre2_compile((PCRE2_SPTR)pattern, PCRE2_ZERO_TERMINATED, PCRE2_UTF | PCRE2_UCP,
-                               &code, &at, NULL);
-    if (!t->pattern) {
-        return ls_fail(err, LS_ERR_NOMEM, "cannot compile the pre-tokenizer's pattern (PCRE2 %d)",
-                       code);
-    }
-    pcre2_jit_compile(t->pattern, PCRE2_JIT_COMPLETE); /* without JIT it is slower, not wrong */
-    return LS_OK;
-}
-
-static ls_status read_merges(ls_tokenizer *t, const ls_gguf *g, ls_error *err)
-{
-    const ls_gguf_kv *kv = ls_gguf_array(g, "tokenizer.ggml.merges", LS_GGUF_STR);
-    const void       *cursor;
-    if (!kv || kv->n > INT32_MAX) {
-        ls_fail(err, LS_ERR_FORMAT, "metadata key 'tokenizer.ggml.merges' is missing");
-        return ls_fail_at(err, "%s", ls_gguf_path(g)), LS_ERR_FORMAT;
-    }
-    LS_TRY(ls_str_map_init(&t->merges, (size_t)kv->n, err));
-    cursor = kv->data;
-    for (uint64_t i = 0; i < kv->n; i++) {
-        ls_str_map_put(&t->merges, ls_gguf_next_str(&cursor), (int32_t)i);
-    }
-    return LS_OK;
-}
-
-ls_status ls_bpe_init(ls_tokenizer *t, const ls_gguf *g, ls_error *err)
-{
-    for (size_t i = 0; i < sizeof(pres) / sizeof(pres[0]); i++) {
-        if (strcmp(t->pre, pres[i].name)) continue;
-        t->ignore_merges = pres[i].ignore_merges;
-        t->add_bos = pres[i].add_bos;
-        LS_TRY(read_merges(t, g, err));
-        return compile(t, pres[i].pattern, err);
-    }
-    ls_fail(err, LS_ERR_UNSUPPORTED, "pre-tokenizer '%s' is not supported", t->pre);
-    ls_fail_at(err, "%s: metadata key 'tokenizer.ggml.pre'", ls_gguf_path(g));
-    ls_fail_hint(err, "supported are llama-bpe, gpt-2 and qwen2");
-    return LS_ERR_UNSUPPORTED;
-}
 
 /* ---- bytes as printable characters ---- */
 
 /* Printable Latin-1 stays itself; the other 68 bytes become U+0100 upwards, in order. */
-static uint32_t byte_char(uint8_t b)
+static uint32_t char_of_byte(uint8_t b)
 {
-    uint32_t next = 256;
-    if ((b >= 33 && b <= 126) || (b >= 161 && b <= 172) || b >= 174) return b;
-    for (uint32_t i = 0; i < b; i++) {
-        if (!((i >= 33 && i <= 126) || (i >= 161 && i <= 172) || i >= 174)) next++;
-    }
-    return next;
+    if (b <= 32) return 0x100u + b;
+    if (b >= 127 && b <= 160) return 0x100u + 33 + (b - 127u);
+    return b == 173 ? 0x100u + 67 : b;
 }
 
-static size_t put_char(char *out, uint32_t c)
+/* The byte that a character stands for, or -1. */
+static int byte_of_char(uint32_t c)
 {
-    if (c < 0x80) {
-        out[0] = (char)c;
-        return 1;
-    }
-    out[0] = (char)(0xc0 | c >> 6);
-    out[1] = (char)(0x80 | (c & 63));
-    return 2;
+    if (c >= 0x100 && c < 0x100 + 33) return (int)c - 0x100;
+    if (c >= 0x100 + 33 && c < 0x100 + 67) return (int)c - 0x100 - 33 + 127;
+    if (c == 0x100 + 67) return 173;
+    return c < 0x100 && char_of_byte((uint8_t)c) == c ? (int)c : -1;
 }
 
 size_t ls_bpe_bytes(ls_str text, char *buf, size_t cap)
 {
     size_t n = 0;
     for (size_t i = 0; i < text.len;) {
-        uint8_t  b = (uint8_t)text.p[i];
-        uint32_t c = b;
-        size_t   k = 1;
-        if (b >= 0xc0 && b < 0xe0 && i + 1 < text.len) {
-            c = (uint32_t)(b & 31) << 6 | ((uint8_t)text.p[i + 1] & 63);
-            k = 2;
+        uint32_t c;
+        size_t   k = ls_char_get(text.p + i, text.len - i, &c);
+        int      b = byte_of_char(c);
+        for (size_t j = 0; j < (b >= 0 ? 1 : k); j++, n++) { /* not one of ours: stands for itself */
+            if (n < cap) buf[n] = b >= 0 ? (char)b : text.p[i + j];
         }
-        for (int j = 0; k == 2 && j < 256; j++) {
-            if (byte_char((uint8_t)j) == c) {
-                b = (uint8_t)j;
-                k = 3;
-            }
-        }
-        if (k == 2) { /* not one of ours: its bytes stand for themselves */
-            if (n < cap) buf[n] = text.p[i];
-            n++;
-            b = (uint8_t)text.p[i + 1];
-        }
-        if (n < cap) buf[n] = (char)b;
-        n++;
-        i += k > 1 ? 2 : 1;
+        i += k;
     }
     return n;
 }
 
 /* ---- words ---- */
+
+typedef struct encoder {
+    const ls_tokenizer *t;
+    ls_merger           m;
+    char               *word; /* the word's bytes as characters */
+    size_t              word_cap;
+    ls_ids             *out;
+} encoder;
 
 static bool pair_by_rank(const ls_tokenizer *t, ls_str a, ls_str b, double *priority)
 {
@@ -134,16 +58,6 @@ static bool pair_by_rank(const ls_tokenizer *t, ls_str a, ls_str b, double *prio
     *priority = rank;
     return rank >= 0;
 }
-
-typedef struct encoder {
-    const ls_tokenizer *t;
-    ls_merger           m;
-    char               *word; /* the word's bytes as characters */
-    size_t              word_cap;
-    char                chars[256][2];
-    uint8_t             char_len[256];
-    ls_ids             *out;
-} encoder;
 
 static ls_status emit(encoder *e, ls_error *err)
 {
@@ -162,99 +76,94 @@ static ls_status emit(encoder *e, ls_error *err)
     return LS_OK;
 }
 
-static ls_status encode_word(encoder *e, const char *p, size_t len, ls_error *err)
+static ls_status encode_word(encoder *e, ls_str bytes, ls_error *err)
 {
-    size_t  n = 0;
+    size_t  n = 0, k;
     int32_t id;
-    LS_TRY(ls_grow(&e->word, &e->word_cap, 2 * len + 1, 1, "a tokenizer", err));
-    e->m.n_symbols = 0;
-    for (size_t i = 0; i < len; i++) {
-        uint8_t b = (uint8_t)p[i];
-        memcpy(e->word + n, e->chars[b], e->char_len[b]);
-        n += e->char_len[b];
+
+    LS_TRY(ls_grow(&e->word, &e->word_cap, 2 * bytes.len + 4, 1, "a tokenizer", err));
+    for (size_t i = 0; i < bytes.len; i++) {
+        n += ls_char_put(e->word + n, char_of_byte((uint8_t)bytes.p[i]));
     }
     if (e->t->ignore_merges && (id = ls_str_map_get(&e->t->ids, (ls_str){e->word, n})) >= 0) {
         return ls_ids_push(e->out, id, err);
     }
-    for (size_t i = 0, at = 0; i < len; at += e->char_len[(uint8_t)p[i++]]) {
-        LS_TRY(ls_merger_add(&e->m, (ls_str){e->word + at, e->char_len[(uint8_t)p[i]]}, err));
+    e->m.n_symbols = 0;
+    for (size_t at = 0; at < n; at += k) {
+        k = (uint8_t)e->word[at] < 0x80 ? 1 : 2;
+        LS_TRY(ls_merger_add(&e->m, (ls_str){e->word + at, k}, err));
     }
     LS_TRY(ls_merger_run(&e->m, e->t, pair_by_rank, err));
     return emit(e, err);
 }
 
-/* Length of a valid character at p, 0 if there is none. */
-static size_t valid_char(const uint8_t *p, size_t left)
-{
-    size_t   n = *p < 0x80 ? 1 : *p >= 0xc2 && *p < 0xe0 ? 2 : *p >= 0xe0 && *p < 0xf0 ? 3
-               : *p >= 0xf0 && *p < 0xf5 ? 4 : 0;
-    uint32_t c;
-    if (n == 0 || n > left) return 0;
-    if (n == 1) return 1;
-    c = *p & (0x7fu >> n);
-    for (size_t i = 1; i < n; i++) {
-        if ((p[i] & 0xc0) != 0x80) return 0;
-        c = c << 6 | (p[i] & 63);
-    }
-    if ((n == 3 && (c < 0x800 || (c >= 0xd800 && c < 0xe000))) ||
-        (n == 4 && (c < 0x10000 || c > 0x10ffff))) {
-        return 0;
-    }
-    return n;
-}
+/* ---- text ---- */
 
-/* Patterns need valid UTF-8: every byte that is not part of any becomes U+FFFD. */
-static ls_status sanitize(const char *text, size_t len, char **out, size_t *n, ls_error *err)
-{
-    char *buf;
-    LS_TRY(ls_alloc(&buf, len, 3, "a tokenizer", err));
-    *n = 0;
-    for (size_t i = 0; i < len;) {
-        size_t k = valid_char((const uint8_t *)text + i, len - i);
-        memcpy(buf + *n, k ? text + i : "\xef\xbf\xbd", k ? k : 3);
-        *n += k ? k : 3;
-        i += k ? k : 1;
-    }
-    *out = buf;
-    return LS_OK;
-}
+/* Text in clean UTF-8, and the class of each of its characters. */
+typedef struct classified {
+    char    *text;
+    uint8_t *classes;
+    size_t   n; /* characters */
+} classified;
 
-static ls_status encode_words(encoder *e, const char *text, size_t n, pcre2_match_data *match,
-                              ls_error *err)
+static ls_status classify(classified *c, ls_str text, ls_error *err)
 {
     size_t at = 0;
-    while (at < n) {
-        PCRE2_SIZE *found = pcre2_get_ovector_pointer(match);
-        int rc = pcre2_match(e->t->pattern, (PCRE2_SPTR)text, n, at, PCRE2_NO_UTF_CHECK, match, NULL);
-        if (rc < 0 && rc != PCRE2_ERROR_NOMATCH) {
-            return ls_fail(err, LS_ERR_LIMIT, "the pre-tokenizer gave up on the text (PCRE2 %d)", rc);
-        }
-        if (rc < 0 || found[1] <= at) {
-            return encode_word(e, text + at, n - at, err);
-        }
-        if (found[0] > at) LS_TRY(encode_word(e, text + at, found[0] - at, err));
-        LS_TRY(encode_word(e, text + found[0], found[1] - found[0], err));
-        at = found[1];
+    LS_TRY(ls_alloc(&c->text, text.len + 2, 3, "a tokenizer", err)); /* U+FFFD has three bytes */
+    LS_TRY(ls_alloc(&c->classes, text.len, 1, "a tokenizer", err));
+    for (size_t i = 0; i < text.len; c->n++) {
+        uint32_t code;
+        i += ls_char_get(text.p + i, text.len - i, &code);
+        c->classes[c->n] = ls_char_class(code);
+        at += ls_char_put(c->text + at, code);
     }
     return LS_OK;
 }
 
-ls_status ls_bpe_encode(const ls_tokenizer *t, const char *text, size_t len, ls_ids *out,
-                        ls_error *err)
+/* The bytes of the next n characters of *text, which moves on. */
+static ls_str take(const char **text, size_t n)
+{
+    const char *start = *text;
+    for (; n > 0; n--) {
+        uint8_t first = (uint8_t)**text;
+        *text += first < 0x80 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
+    }
+    return (ls_str){start, (size_t)(*text - start)};
+}
+
+static ls_status encode_words(encoder *e, const classified *c, pcre2_match_data *match,
+                              ls_error *err)
+{
+    const PCRE2_SIZE *found = pcre2_get_ovector_pointer(match);
+    const char       *text = c->text;
+
+    for (size_t at = 0; at < c->n; at = found[1]) {
+        int rc = pcre2_match(e->t->pattern, c->classes, c->n, at, 0, match, NULL);
+        if (rc == PCRE2_ERROR_NOMATCH) return encode_word(e, take(&text, c->n - at), err);
+        if (rc < 0) {
+            return ls_fail(err, LS_ERR_LIMIT, "the pre-tokenizer gave up on the text (PCRE2 %d)",
+                           rc);
+        }
+        if (found[0] > at) LS_TRY(encode_word(e, take(&text, found[0] - at), err));
+        LS_TRY(encode_word(e, take(&text, found[1] - found[0]), err));
+    }
+    return LS_OK;
+}
+
+ls_status ls_bpe_encode(const ls_tokenizer *t, ls_str text, ls_ids *out, ls_error *err)
 {
     encoder           e = {.t = t, .out = out};
+    classified        c = {0};
     pcre2_match_data *match = pcre2_match_data_create_from_pattern(t->pattern, NULL);
-    char             *clean = NULL;
-    size_t            n = 0;
     ls_status         status = LS_OK;
 
-    for (int b = 0; b < 256; b++) e.char_len[b] = (uint8_t)put_char(e.chars[b], byte_char((uint8_t)b));
     if (!match) status = ls_fail(err, LS_ERR_NOMEM, "not enough memory for a tokenizer");
-    if (status == LS_OK) status = sanitize(text, len, &clean, &n, err);
-    if (status == LS_OK) status = encode_words(&e, clean, n, match, err);
+    if (status == LS_OK) status = classify(&c, text, err);
+    if (status == LS_OK) status = encode_words(&e, &c, match, err);
     pcre2_match_data_free(match);
     ls_merger_fini(&e.m);
     free(e.word);
-    free(clean);
+    free(c.text);
+    free(c.classes);
     return status;
 }

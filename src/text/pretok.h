@@ -21,12 +21,13 @@ void      ls_pretok_destroy(ls_pretok *p); /* NULL is allowed */
 
 /* A text in well-formed UTF-8 and its words, one after the other. Release with ls_words_fini. */
 typedef struct ls_words {
-    char     *text;
-    size_t   *len; /* [n] bytes of each word, 0 for none; their sum is the text's length */
-    size_t    n, cap;
+    char   *text;
+    size_t *len; /* [n] bytes of each word, 0 for none; their sum is the text's length */
+    size_t  n, cap;
 } ls_words;
 
-/* Cut a text of any bytes: what is no UTF-8 becomes U+FFFD, byte by byte. */
+/* Cut a text of any bytes: what is no UTF-8 becomes U+FFFD, byte by byte. *out is to be finished
+ * after a failure, too. */
 ls_status ls_pretok_split(const ls_pretok *p, const char *text, size_t len, ls_words *out,
                           ls_error *err);
 void      ls_words_fini(ls_words *w);

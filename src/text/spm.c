@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: MIT
 /* spm.c - SentencePiece vocabularies: pairs are joined by the score of the joined text
- * (Kudo and Richardson 2018); what the vocabulary lacks is spelled in byte tokens. */
+ * (Kudo and Richardson 2018, arXiv:1808.06226); what the vocabulary lacks is spelled in byte tokens. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "text/merge.h"
 
+static const char space[] = "\xe2\x96\x81"; /* U+2581 stands for a space */
+
 static bool pair_by_score(const ls_tokenizer *t, ls_str a, ls_str b, double *priority)
 {
-    int32_t id = ls_str_map_get(&t->ids, (ls_str){a.p, a.len + b.len});
+    size_t  len = a.len + b.len;
+    int32_t id = len <= t->longest ? ls_str_map_get(&t->ids, (ls_str){a.p, len}) : -1;
     if (id < 0) return false;
     *priority = -(double)t->score[id];
     return true;
@@ -19,7 +22,7 @@ static bool pair_by_score(const ls_tokenizer *t, ls_str a, ls_str b, double *pri
 static size_t char_len(const char *p, size_t left)
 {
     static const uint8_t by_high_nibble[16] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 3, 4};
-    size_t n = by_high_nibble[(uint8_t)*p >> 4];
+    size_t               n = by_high_nibble[(uint8_t)*p >> 4];
     return n < left ? n : left;
 }
 
@@ -41,28 +44,31 @@ static ls_status emit(const ls_tokenizer *t, const ls_merger *m, ls_ids *out, ls
     return LS_OK;
 }
 
-ls_status ls_spm_encode(const ls_tokenizer *t, const char *text, size_t len, ls_ids *out,
-                        ls_error *err)
+static size_t put_space(char *out)
 {
-    static const char space[] = "\xe2\x96\x81"; /* U+2581 stands for a space */
+    memcpy(out, space, sizeof(space) - 1);
+    return sizeof(space) - 1;
+}
+
+ls_status ls_spm_encode(const ls_tokenizer *t, ls_str text, bool prefix, ls_ids *out, ls_error *err)
+{
     ls_merger m = {0};
     char     *buf;
-    size_t    n = 0;
+    size_t    n = 0, k;
     ls_status status = LS_OK;
 
-    LS_TRY(ls_alloc(&buf, len, 3, "a tokenizer", err));
-    for (size_t i = 0; i < len; i++) {
-        if (text[i] == ' ') {
-            memcpy(buf + n, space, 3);
-            n += 3;
+    LS_TRY(ls_alloc(&buf, text.len + 1, 3, "a tokenizer", err));
+    if (prefix) n = put_space(buf);
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.p[i] == ' ') {
+            n += put_space(buf + n);
         } else {
-            buf[n++] = text[i];
+            buf[n++] = text.p[i];
         }
     }
-    for (size_t i = 0; i < n && status == LS_OK;) {
-        size_t k = char_len(buf + i, n - i);
+    for (size_t i = 0; i < n && status == LS_OK; i += k) {
+        k = char_len(buf + i, n - i);
         status = ls_merger_add(&m, (ls_str){buf + i, k}, err);
-        i += k;
     }
     if (status == LS_OK) status = ls_merger_run(&m, t, pair_by_score, err);
     if (status == LS_OK) status = emit(t, &m, out, err);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* vocab.c - look-ups by text: a hash table over borrowed strings. */
+/* vocab.c - look-ups by text: an open-addressing hash table over borrowed strings. Half of its
+ * slots stay empty, so that every probe ends. */
 #include "text/vocab.h"
 
 #include <stdlib.h>
@@ -33,14 +34,15 @@ void ls_str_map_fini(ls_str_map *m)
     *m = (ls_str_map){0};
 }
 
-void ls_str_map_put(ls_str_map *m, ls_str key, int32_t value)
+bool ls_str_map_put(ls_str_map *m, ls_str key, int32_t value)
 {
     size_t i = slot_of(m, hash_more(HASH_START, key));
     for (; m->slots[i].value >= 0; i = (i + 1) & m->mask) {
-        if (ls_str_eq(m->slots[i].key, key)) return;
+        if (ls_str_eq(m->slots[i].key, key)) return false;
     }
     m->slots[i].key = key;
     m->slots[i].value = value;
+    return true;
 }
 
 int32_t ls_str_map_get(const ls_str_map *m, ls_str key)

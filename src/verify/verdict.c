@@ -158,7 +158,8 @@ static void decide_tokens(ls_per_token_result *r)
     char   subject[64], reference[64], text[320];
     side_of_difference(subject, sizeof(subject), r->ids_subject, r->n_ids_subject, i);
     side_of_difference(reference, sizeof(reference), r->ids_reference, r->n_ids_reference, i);
-    snprintf(text, sizeof(text), "the token ids differ first at index %zu: %s has %s, %s has %s", i,
+    snprintf(text, sizeof(text),
+             "the token ids differ first at index %zu: subject %s has %s, reference %s has %s", i,
              r->subject_info.engine, subject, r->reference_info.engine, reference);
     set_reason(r, LS_VERDICT_TOKENS_DIFFER, "tokens", text);
 }

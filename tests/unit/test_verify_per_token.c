@@ -135,10 +135,10 @@ static void names_both_ids_where_they_differ(void **state)
     fake_options         s = {.name = "s"}, t = {.name = "t", .fault = FAKE_OTHER_ID, .at = 3};
     ls_per_token_options opt = options();
     outcome              o = run_fakes(&s, &t, &opt);
-    char                 both[64];
+    char                 both[96];
     (void)state;
-    snprintf(both, sizeof(both), "s has token %d, t has token %d", o.r.ids_subject[3],
-             o.r.ids_reference[3]);
+    snprintf(both, sizeof(both), "subject s has token %d, reference t has token %d",
+             o.r.ids_subject[3], o.r.ids_reference[3]);
     assert_int_not_equal(o.r.ids_subject[3], o.r.ids_reference[3]);
     assert_non_null(strstr(o.r.reason, both));
     ls_per_token_fini(&o.r);

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: MIT
+/* fuzz_tokenizer.c - any bytes as text, with a SentencePiece and a byte-level BPE vocabulary: ids are in
+ * range, and the text comes back. The first byte chooses vocabulary and options. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fuzz/fuzz.h"
+#include "lockstep/lockstep.h"
+
+static ls_tokenizer *open_tokenizer(const char *name)
+{
+    char          path[512];
+    ls_gguf      *g;
+    ls_tokenizer *t;
+    snprintf(path, sizeof(path), LS_SOURCE_DIR "/models/%s", name);
+    FUZZ_REQUIRE(ls_gguf_open(&g, path, NULL) == LS_OK);
+    FUZZ_REQUIRE(ls_tokenizer_create(&t, g, NULL) == LS_OK);
+    return t;
+}
+
+/* Without special tokens and BOS, byte-level BPE loses nothing at all; SentencePiece loses nothing
+ * of text without the character that it writes for a space, whose bytes it cannot tell apart. */
+static void check_round_trip(const ls_tokenizer *t, const char *text, size_t len,
+                             const int32_t *ids, size_t n)
+{
+    char  *back;
+    size_t got;
+    bool   spm = strcmp(ls_tokenizer_model(t), "llama") == 0;
+    FUZZ_REQUIRE(ls_tokenizer_decode(t, ids, n, true, &back, &got, NULL) == LS_OK);
+    if (!spm || !memmem(text, len, "\xe2\x96\x81", 3)) {
+        FUZZ_REQUIRE(got == len && memcmp(back, text, len) == 0);
+    }
+    free(back);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static ls_tokenizer *tokenizers[2];
+    const ls_tokenizer  *t;
+    ls_encode_options    o;
+    int32_t             *ids;
+    size_t               n, total = 0;
+    char                 piece[256];
+
+    if (!tokenizers[0]) {
+        tokenizers[0] = open_tokenizer("stories260K.gguf");
+        tokenizers[1] = open_tokenizer("fables-llama-5m-Q8_0.gguf");
+    }
+    if (size == 0) return 0;
+    t = tokenizers[data[0] & 1];
+    o.parse_special = (data[0] & 2) != 0;
+    o.bos = data[0] & 4 ? LS_BOS_YES : LS_BOS_NO;
+    FUZZ_REQUIRE(ls_tokenizer_encode(t, (const char *)data + 1, size - 1, &o, &ids, &n, NULL) ==
+                 LS_OK);
+    for (size_t i = 0; i < n; i++) {
+        FUZZ_REQUIRE(ids[i] >= 0 && ids[i] < ls_tokenizer_n_vocab(t));
+        total += ls_tokenizer_piece(t, ids[i], true, piece, sizeof(piece));
+    }
+    if (o.bos == LS_BOS_YES) FUZZ_REQUIRE(n >= 1 && ids[0] == ls_tokenizer_bos(t));
+    if (o.bos == LS_BOS_NO && !o.parse_special) {
+        check_round_trip(t, (const char *)data + 1, size - 1, ids, n);
+        FUZZ_REQUIRE(total >= size - 1);
+    }
+    free(ids);
+    return 0;
+}
+
+uint8_t *fuzz_seed(size_t i, size_t *size)
+{
+    static const char *const seeds[] = {
+        "Once upon a time, there was a little girl named Lily.",
+        "1It's 3.14159 o'clock; we'll've 1000000  \n\n  \t spaces",
+        "2<s>hello</s> <unk> <|x|>",
+        "3<|begin_of_text|><|eot_id|> a <|end_of_text|>",
+        "1caf\xc3\xa9 na\xc3\xafve \xe2\x96\x81 \xf0\x9f\x98\x80 \xe4\xbd\xa0\xe5\xa5\xbd",
+        "0caf\xc3\xa9 \xf0\x9f\x98\x80 \xff\xfe\xc3 \xed\xa0\x80 \xf4\x90\x80\x80",
+        "7\r\n\r\n\v\f   leading and trailing   ",
+        "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+    };
+    if (i >= sizeof(seeds) / sizeof(seeds[0])) return NULL;
+    *size = strlen(seeds[i]);
+    return (uint8_t *)strdup(seeds[i]);
+}

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: MIT
+/* tiny_model.c - see tiny_model.h. */
+#include "support/tiny_model.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "support/rng.h"
+
+/* ---- vocabulary ---- */
+
+enum { N_SPECIAL = 3, N_BYTES = 256, N_LETTERS = 27 };
+
+static void token_text(uint32_t id, char *out, size_t cap)
+{
+    static const char *const special[N_SPECIAL] = {"<unk>", "<s>", "</s>"};
+    if (id < N_SPECIAL) snprintf(out, cap, "%s", special[id]);
+    else if (id < N_SPECIAL + N_BYTES) snprintf(out, cap, "<0x%02X>", id - N_SPECIAL);
+    else if (id == N_SPECIAL + N_BYTES) snprintf(out, cap, "\xe2\x96\x81");
+    else if (id < N_SPECIAL + N_BYTES + N_LETTERS)
+        snprintf(out, cap, "%c", (int)('a' + id - N_SPECIAL - N_BYTES - 1));
+    else snprintf(out, cap, "w%u", id);
+}
+
+static uint32_t token_type(uint32_t id) /* values of the format: unknown, control, byte, normal */
+{
+    if (id < N_SPECIAL) return id == 0 ? 2 : 3;
+    return id < N_SPECIAL + N_BYTES ? 6 : 1;
+}
+
+static void put_vocabulary(gguf_build *b, uint32_t vocab)
+{
+    char text[32];
+    gguf_build_kv_str(b, "tokenizer.ggml.model", "llama");
+    gguf_build_kv_array(b, "tokenizer.ggml.tokens", 8, vocab);
+    for (uint32_t i = 0; i < vocab; i++) {
+        token_text(i, text, sizeof(text));
+        gguf_build_str(b, text);
+    }
+    gguf_build_kv_array(b, "tokenizer.ggml.scores", 6, vocab);
+    for (uint32_t i = 0; i < vocab; i++) gguf_build_f32(b, -(float)i);
+    gguf_build_kv_array(b, "tokenizer.ggml.token_type", 5, vocab);
+    for (uint32_t i = 0; i < vocab; i++) gguf_build_u32(b, token_type(i));
+    gguf_build_kv_u32(b, "tokenizer.ggml.bos_token_id", 1);
+    gguf_build_kv_u32(b, "tokenizer.ggml.eos_token_id", 2);
+    gguf_build_kv_u32(b, "tokenizer.ggml.unknown_token_id", 0);
+}
+
+/* ---- tensors ---- */
+
+typedef struct plan { /* one pass counts, the next writes the directory, the last the data */
+    gguf_build *b;
+    enum { COUNT, DIRECTORY, DATA } pass;
+    uint64_t n, offset;
+    uint32_t dtype;
+    rng      r;
+} plan;
+
+static size_t matrix_bytes(uint32_t dtype, size_t n)
+{
+    return dtype == 8 ? n / 32 * 34 : dtype == 1 ? n * 2 : n * 4;
+}
+
+static void put_weights(plan *p, uint32_t dtype, size_t n, bool norm)
+{
+    if (dtype == 8) {
+        for (size_t i = 0; i < n / 32; i++) {
+            uint8_t block[34] = {0x00, 0x14}; /* scale 2^-10 */
+            rng_bytes(&p->r, block + 2, 32);
+            gguf_build_bytes(p->b, block, sizeof(block));
+        }
+        return;
+    }
+    for (size_t i = 0; i < n; i++) {
+        float    x = rng_unit(&p->r);
+        uint16_t h = (uint16_t)((rng_next(&p->r) & 0x83ff) | 11 << 10); /* 2^-4 to 2^-3 */
+        if (dtype == 1) gguf_build_bytes(p->b, &h, 2);
+        else gguf_build_f32(p->b, norm ? 1.0f + 0.25f * x : 0.125f * x);
+    }
+}
+
+static void tensor(plan *p, const char *name, uint64_t n, uint64_t rows)
+{
+    uint64_t ne[2] = {n, rows};
+    uint32_t dtype = rows ? p->dtype : 0;
+    size_t   total = (size_t)(n * (rows ? rows : 1));
+    if (p->pass == COUNT) p->n++;
+    if (p->pass == DIRECTORY) {
+        gguf_build_tensor(p->b, name, rows ? 2 : 1, ne, dtype, p->offset);
+        p->offset += (matrix_bytes(dtype, total) + 31) / 32 * 32;
+    }
+    if (p->pass == DATA) {
+        put_weights(p, dtype, total, !rows);
+        gguf_build_pad(p->b, 32);
+    }
+}
+
+static void all_tensors(plan *p, const tiny_model *t)
+{
+    uint32_t kv = t->d / TINY_HEADS * TINY_KV_HEADS;
+    bool     sub_norms = strncmp(t->arch, "bitnet", 6) == 0;
+    const struct {
+        const char *name;
+        uint64_t    n, rows;
+        bool        wanted;
+    } layer[] = {
+        {"attn_norm", t->d, 0, true},        {"attn_q", t->d, t->d, true},
+        {"attn_k", t->d, kv, true},          {"attn_v", t->d, kv, true},
+        {"attn_sub_norm", t->d, 0, sub_norms}, {"attn_output", t->d, t->d, true},
+        {"ffn_norm", t->d, 0, true},         {"ffn_gate", t->d, t->ff, true},
+        {"ffn_up", t->d, t->ff, true},       {"ffn_sub_norm", t->ff, 0, sub_norms},
+        {"ffn_down", t->ff, t->d, true},
+    };
+    char name[64];
+    tensor(p, "token_embd.weight", t->d, t->vocab);
+    tensor(p, "output_norm.weight", t->d, 0);
+    for (uint32_t i = 0; i < t->layers; i++) {
+        for (size_t j = 0; j < sizeof(layer) / sizeof(layer[0]); j++) {
+            if (!layer[j].wanted) continue;
+            snprintf(name, sizeof(name), "blk.%u.%s.weight", i, layer[j].name);
+            tensor(p, name, layer[j].n, layer[j].rows);
+        }
+    }
+}
+
+static void put_config(gguf_build *b, const tiny_model *t)
+{
+    const struct { const char *key; uint32_t v; } numbers[] = {
+        {"block_count", t->layers}, {"context_length", t->ctx}, {"embedding_length", t->d},
+        {"feed_forward_length", t->ff}, {"attention.head_count", TINY_HEADS},
+        {"attention.head_count_kv", TINY_KV_HEADS}, {"rope.dimension_count", t->d / TINY_HEADS},
+        {"vocab_size", t->vocab},
+    };
+    char key[64];
+    gguf_build_kv_str(b, "general.architecture", t->arch);
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+        snprintf(key, sizeof(key), "%s.%s", t->arch, numbers[i].key);
+        gguf_build_kv_u32(b, key, numbers[i].v);
+    }
+    snprintf(key, sizeof(key), "%s.attention.layer_norm_rms_epsilon", t->arch);
+    gguf_build_kv_f32(b, key, 1e-5f);
+}
+
+void tiny_model_build(gguf_build *b, const tiny_model *model)
+{
+    tiny_model t = *model;
+    plan       p = {.b = b};
+    if (!t.arch) t.arch = "llama";
+    if (!t.d) t.d = 32;
+    if (!t.ff) t.ff = 64;
+    if (!t.layers) t.layers = 1;
+    if (!t.ctx) t.ctx = 64;
+    if (!t.vocab) t.vocab = 300;
+    p.dtype = t.dtype;
+    p.r.state = t.seed;
+    all_tensors(&p, &t);
+    gguf_build_header(b, 3, p.n, 10 + 7);
+    put_config(b, &t);
+    put_vocabulary(b, t.vocab);
+    p.pass = DIRECTORY;
+    all_tensors(&p, &t);
+    gguf_build_pad(b, 32);
+    p.pass = DATA;
+    all_tensors(&p, &t);
+}

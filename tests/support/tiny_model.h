@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: MIT
+/* tiny_model.h - complete models of any small shape from a seed: random weights, a SentencePiece
+ * vocabulary of bytes and letters. They make no sense; they make every engine compute. */
+#ifndef TESTS_TINY_MODEL_H
+#define TESTS_TINY_MODEL_H
+
+#include "support/gguf_build.h"
+
+typedef struct tiny_model { /* zero means: default */
+    const char *arch;       /* "llama", "bitnet" or "bitnet-b1.58"; default llama */
+    uint32_t    dtype;      /* GGUF id of the matrices: 0 (F32), 1 (F16) or 8 (Q8_0) */
+    uint32_t    d;          /* width: 32, a multiple of 8 heads                  */
+    uint32_t    ff, layers, ctx; /* 64, 1, 64                                         */
+    uint32_t    vocab;      /* 300; at least 286                                 */
+    uint64_t    seed;
+} tiny_model;
+
+enum { TINY_HEADS = 4, TINY_KV_HEADS = 2 };
+
+/* Append a whole file to an empty builder. */
+void tiny_model_build(gguf_build *b, const tiny_model *t);
+
+#endif
