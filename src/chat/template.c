@@ -14,38 +14,61 @@ typedef struct chat_template {
     const char *name;
     ls_bos_mode bos;
     bool        special;
-    const char *start;                     /* before everything                       */
-    const char *system[2], *user[2];       /* before and after the text; NULL: no place */
-    const char *assistant[2];              /* an earlier answer                       */
-    const char *answer;                    /* opens the answer asked for              */
-    const char *default_system;            /* when no system message is given; or NULL */
-    const char *needs[3];                  /* tokens that the vocabulary must have    */
+    const char *start;               /* before everything                       */
+    const char *system[2], *user[2]; /* before and after the text; NULL: no place */
+    const char *assistant[2];        /* an earlier answer                       */
+    const char *answer;              /* opens the answer asked for              */
+    const char *default_system;      /* when no system message is given; or NULL */
+    const char *needs[4];            /* tokens that the vocabulary must have    */
     const char *stops[LS_MAX_STOPS];
 } chat_template;
 
 static const chat_template templates[] = {
-    {.name = "raw", .bos = LS_BOS_YES, .start = "", .user = {"", ""}, .assistant = {"", ""},
+    {.name = "raw",
+     .bos = LS_BOS_YES,
+     .start = "",
+     .user = {"", ""},
+     .assistant = {"", ""},
      .answer = ""},
-    {.name = "instruct", .bos = LS_BOS_YES, .start = "", .system = {"System: ", "\n\n"},
-     .user = {"Q: ", "\n"}, .assistant = {"A: ", "\n"}, .answer = "A:",
+    {.name = "instruct",
+     .bos = LS_BOS_YES,
+     .start = "",
+     .system = {"System: ", "\n\n"},
+     .user = {"Q: ", "\n"},
+     .assistant = {"A: ", "\n"},
+     .answer = "A:",
      .stops = {"\n\nQ:", "\n\nHuman:"}},
-    {.name = "llama3-chat", .bos = LS_BOS_NO, .special = true, .start = "<|begin_of_text|>",
+    {.name = "llama3-chat",
+     .bos = LS_BOS_NO,
+     .special = true,
+     .start = "<|begin_of_text|>",
      .system = {"<|start_header_id|>system<|end_header_id|>\n\n", "<|eot_id|>"},
      .user = {"<|start_header_id|>user<|end_header_id|>\n\n", "<|eot_id|>"},
      .assistant = {"<|start_header_id|>assistant<|end_header_id|>\n\n", "<|eot_id|>"},
      .answer = "<|start_header_id|>assistant<|end_header_id|>\n\n",
-     .needs = {"<|begin_of_text|>", "<|start_header_id|>", "<|eot_id|>"},
+     .needs = {"<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"},
      .stops = {"<|eot_id|>", "<|end_of_text|>"}},
-    {.name = "chatml", .bos = LS_BOS_AUTO, .special = true, .start = "",
+    {.name = "chatml",
+     .bos = LS_BOS_AUTO,
+     .special = true,
+     .start = "",
      .system = {"<|im_start|>system\n", "<|im_end|>\n"},
      .user = {"<|im_start|>user\n", "<|im_end|>\n"},
      .assistant = {"<|im_start|>assistant\n", "<|im_end|>\n"},
-     .answer = "<|im_start|>assistant\n", .default_system = "You are a helpful assistant.",
-     .needs = {"<|im_start|>", "<|im_end|>"}, .stops = {"<|im_end|>"}},
-    {.name = "bitnet-chat", .bos = LS_BOS_YES, .special = true, .start = "",
-     .system = {"System: ", "<|eot_id|>"}, .user = {"User: ", "<|eot_id|>"},
-     .assistant = {"Assistant: ", "<|eot_id|>"}, .answer = "Assistant: ",
-     .needs = {"<|eot_id|>"}, .stops = {"<|eot_id|>", "<|end_of_text|>"}},
+     .answer = "<|im_start|>assistant\n",
+     .default_system = "You are a helpful assistant.",
+     .needs = {"<|im_start|>", "<|im_end|>"},
+     .stops = {"<|im_end|>"}},
+    {.name = "bitnet-chat",
+     .bos = LS_BOS_YES,
+     .special = true,
+     .start = "",
+     .system = {"System: ", "<|eot_id|>"},
+     .user = {"User: ", "<|eot_id|>"},
+     .assistant = {"Assistant: ", "<|eot_id|>"},
+     .answer = "Assistant: ",
+     .needs = {"<|eot_id|>"},
+     .stops = {"<|eot_id|>", "<|end_of_text|>"}},
 };
 
 #define N_TEMPLATES (sizeof(templates) / sizeof(templates[0]))
@@ -86,10 +109,10 @@ static const chat_template *guess(const ls_tokenizer *t, const ls_gguf *g)
     ls_str                   jinja;
 
     if (g && ls_gguf_str(g, "tokenizer.chat_template", &jinja)) {
-        c = find(contains(jinja, "<|start_header_id|>")                                ? "llama3-chat"
-                 : contains(jinja, "<|im_start|>")                                     ? "chatml"
-                 : contains(jinja, "<|eot_id|>") && contains(jinja, "Assistant:")      ? "bitnet-chat"
-                                                                                       : "instruct");
+        c = find(contains(jinja, "<|start_header_id|>")                           ? "llama3-chat"
+                 : contains(jinja, "<|im_start|>")                                ? "chatml"
+                 : contains(jinja, "<|eot_id|>") && contains(jinja, "Assistant:") ? "bitnet-chat"
+                                                                                  : "instruct");
         if (!missing_token(c, t)) return c;
     }
     for (size_t i = 0; i < sizeof(by_vocabulary) / sizeof(by_vocabulary[0]); i++) {
@@ -122,7 +145,7 @@ typedef struct builder {
 static ls_status put(builder *b, const char *p, size_t n, ls_error *err)
 {
     LS_TRY(ls_grow(&b->text, &b->cap, b->len + n + 1, 1, "a prompt", err));
-    memcpy(b->text + b->len, p, n);
+    if (n) memcpy(b->text + b->len, p, n); /* an empty text may be NULL */
     b->len += n;
     b->text[b->len] = '\0';
     return LS_OK;
@@ -143,7 +166,8 @@ static ls_status put_message(builder *b, const chat_template *c, const ls_messag
                                 : strcmp(m->role, "assistant") == 0 ? c->assistant
                                 : strcmp(m->role, "system") == 0    ? c->system
                                                                     : NULL;
-    if (!around) return ls_fail(err, LS_ERR_TEMPLATE, "a message has the unknown role '%s'", m->role);
+    if (!around)
+        return ls_fail(err, LS_ERR_TEMPLATE, "a message has the unknown role '%s'", m->role);
     if (!around[0]) {
         *system_ignored = true;
         return LS_OK;
@@ -180,8 +204,10 @@ ls_status ls_chat_apply(ls_prompt *out, const char *name, const ls_message *mess
     if (!c) return unknown_name(name, err);
     missing = missing_token(c, t);
     if (missing) {
-        ls_fail(err, LS_ERR_TEMPLATE, "template '%s' needs the token '%s', which the model's "
-                "vocabulary lacks", c->name, missing);
+        ls_fail(err, LS_ERR_TEMPLATE,
+                "template '%s' needs the token '%s', which the model's "
+                "vocabulary lacks",
+                c->name, missing);
         ls_fail_hint(err, "try --prompt-template raw or auto");
         return LS_ERR_TEMPLATE;
     }

@@ -1,43 +1,83 @@
 // SPDX-License-Identifier: MIT
-/* bpe.c - byte-level BPE (Radford et al. 2019, section 2.2): a pattern cuts the text into words,
- * the bytes of a word become printable characters, and pairs are joined by merge rank. */
+/* bpe.c - byte-level BPE (Radford et al. 2019, section 2.2): the bytes of a word become printable
+ * characters, and pairs of them are joined by merge rank. pretok.c cuts the words. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
-#include "text/chars.h"
 #include "text/merge.h"
+#include "text/unicode.h"
 
-/* ---- bytes as printable characters ---- */
+static const char merges_key[] = "tokenizer.ggml.merges";
 
 /* Printable Latin-1 stays itself; the other 68 bytes become U+0100 upwards, in order. */
-static uint32_t char_of_byte(uint8_t b)
+static void init_byte_chars(ls_tokenizer *t)
 {
-    if (b <= 32) return 0x100u + b;
-    if (b >= 127 && b <= 160) return 0x100u + 33 + (b - 127u);
-    return b == 173 ? 0x100u + 67 : b;
+    uint32_t next = 256;
+    for (size_t c = 0; c < LS_N_BYTE_CHARS; c++) t->char_byte[c] = -1;
+    for (uint32_t b = 0; b < 256; b++) {
+        bool     printable = (b >= 33 && b <= 126) || (b >= 161 && b <= 172) || b >= 174;
+        uint32_t c = printable ? b : next++;
+        char     utf8[4] = {0};
+        t->byte_char_len[b] = (uint8_t)ls_utf8_encode(c, utf8);
+        memcpy(t->byte_char[b], utf8, sizeof(t->byte_char[b]));
+        t->char_byte[c] = (int16_t)b;
+    }
 }
 
-/* The byte that a character stands for, or -1. */
-static int byte_of_char(uint32_t c)
+static ls_status read_merges(ls_tokenizer *t, const ls_gguf *g, ls_error *err)
 {
-    if (c >= 0x100 && c < 0x100 + 33) return (int)c - 0x100;
-    if (c >= 0x100 + 33 && c < 0x100 + 67) return (int)c - 0x100 - 33 + 127;
-    if (c == 0x100 + 67) return 173;
-    return c < 0x100 && char_of_byte((uint8_t)c) == c ? (int)c : -1;
+    const ls_gguf_kv *kv = ls_gguf_array(g, merges_key, LS_GGUF_STR);
+    const void       *cursor;
+    if (!kv || kv->n > INT32_MAX) {
+        return ls_vocab_bad_key(g, merges_key, "is no list of strings", err);
+    }
+    LS_TRY(ls_str_map_init(&t->merges, (size_t)kv->n, err));
+    cursor = kv->data;
+    for (uint64_t i = 0; i < kv->n; i++) {
+        ls_str_map_put(&t->merges, ls_gguf_next_str(&cursor), (int32_t)i);
+    }
+    return LS_OK;
 }
 
-size_t ls_bpe_bytes(ls_str text, char *buf, size_t cap)
+ls_status ls_bpe_init(ls_tokenizer *t, const ls_gguf *g, ls_error *err)
+{
+    static const char key[] = "tokenizer.ggml.pre";
+    ls_pretok_traits  traits = {0};
+    ls_str            pre = LS_STR("");
+    ls_status         status;
+    if (!ls_gguf_str(g, key, &pre) && ls_gguf_find(g, key)) {
+        return ls_vocab_bad_key(g, key, "is no string", err);
+    }
+    status = ls_pretok_create(&t->pretok, pre, &traits, err);
+    if (status == LS_ERR_UNSUPPORTED) {
+        ls_fail_at(err, "%s: metadata key '%s'", ls_gguf_path(g), key);
+    }
+    if (status != LS_OK) return status;
+    t->ignore_merges = traits.ignore_merges;
+    t->add_bos = traits.add_bos;
+    init_byte_chars(t);
+    return read_merges(t, g, err);
+}
+
+size_t ls_bpe_bytes(const ls_tokenizer *t, ls_str text, char *buf, size_t cap)
 {
     size_t n = 0;
     for (size_t i = 0; i < text.len;) {
-        uint32_t c;
-        size_t   k = ls_char_get(text.p + i, text.len - i, &c);
-        int      b = byte_of_char(c);
-        for (size_t j = 0; j < (b >= 0 ? 1 : k); j++, n++) { /* not one of ours: stands for itself */
-            if (n < cap) buf[n] = b >= 0 ? (char)b : text.p[i + j];
-        }
+        uint32_t    c = LS_N_BYTE_CHARS;
+        size_t      k = ls_utf8_decode(text.p + i, text.len - i, &c);
+        char        byte;
+        const char *from = text.p + i; /* what stands for no byte stays as it is */
+        if (k == 0) k = 1;
         i += k;
+        if (c < LS_N_BYTE_CHARS && t->char_byte[c] >= 0) {
+            byte = (char)t->char_byte[c];
+            from = &byte;
+            k = 1;
+        }
+        for (size_t j = 0; j < k; j++, n++) {
+            if (n < cap) buf[n] = from[j];
+        }
     }
     return n;
 }
@@ -48,7 +88,7 @@ typedef struct encoder {
     const ls_tokenizer *t;
     ls_merger           m;
     char               *word; /* the word's bytes as characters */
-    size_t              word_cap;
+    size_t              cap;
     ls_ids             *out;
 } encoder;
 
@@ -76,94 +116,41 @@ static ls_status emit(encoder *e, ls_error *err)
     return LS_OK;
 }
 
-static ls_status encode_word(encoder *e, ls_str bytes, ls_error *err)
+static ls_status encode_word(encoder *e, ls_str word, ls_error *err)
 {
-    size_t  n = 0, k;
-    int32_t id;
-
-    LS_TRY(ls_grow(&e->word, &e->word_cap, 2 * bytes.len + 4, 1, "a tokenizer", err));
-    for (size_t i = 0; i < bytes.len; i++) {
-        n += ls_char_put(e->word + n, char_of_byte((uint8_t)bytes.p[i]));
+    const ls_tokenizer *t = e->t;
+    size_t              n = 0;
+    int32_t             id;
+    LS_TRY(ls_grow(&e->word, &e->cap, 2 * word.len + 1, 1, "a tokenizer", err));
+    for (size_t i = 0; i < word.len; i++) {
+        uint8_t b = (uint8_t)word.p[i];
+        memcpy(e->word + n, t->byte_char[b], t->byte_char_len[b]);
+        n += t->byte_char_len[b];
     }
-    if (e->t->ignore_merges && (id = ls_str_map_get(&e->t->ids, (ls_str){e->word, n})) >= 0) {
+    if (t->ignore_merges && (id = ls_str_map_get(&t->ids, (ls_str){e->word, n})) >= 0) {
         return ls_ids_push(e->out, id, err);
     }
     e->m.n_symbols = 0;
-    for (size_t at = 0; at < n; at += k) {
-        k = (uint8_t)e->word[at] < 0x80 ? 1 : 2;
+    for (size_t at = 0; at < n;) {
+        size_t k = ls_utf8_len(e->word[at]);
         LS_TRY(ls_merger_add(&e->m, (ls_str){e->word + at, k}, err));
+        at += k;
     }
-    LS_TRY(ls_merger_run(&e->m, e->t, pair_by_rank, err));
+    LS_TRY(ls_merger_run(&e->m, t, pair_by_rank, err));
     return emit(e, err);
-}
-
-/* ---- text ---- */
-
-/* Text in clean UTF-8, and the class of each of its characters. */
-typedef struct classified {
-    char    *text;
-    uint8_t *classes;
-    size_t   n; /* characters */
-} classified;
-
-static ls_status classify(classified *c, ls_str text, ls_error *err)
-{
-    size_t at = 0;
-    LS_TRY(ls_alloc(&c->text, text.len + 2, 3, "a tokenizer", err)); /* U+FFFD has three bytes */
-    LS_TRY(ls_alloc(&c->classes, text.len, 1, "a tokenizer", err));
-    for (size_t i = 0; i < text.len; c->n++) {
-        uint32_t code;
-        i += ls_char_get(text.p + i, text.len - i, &code);
-        c->classes[c->n] = ls_char_class(code);
-        at += ls_char_put(c->text + at, code);
-    }
-    return LS_OK;
-}
-
-/* The bytes of the next n characters of *text, which moves on. */
-static ls_str take(const char **text, size_t n)
-{
-    const char *start = *text;
-    for (; n > 0; n--) {
-        uint8_t first = (uint8_t)**text;
-        *text += first < 0x80 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
-    }
-    return (ls_str){start, (size_t)(*text - start)};
-}
-
-static ls_status encode_words(encoder *e, const classified *c, pcre2_match_data *match,
-                              ls_error *err)
-{
-    const PCRE2_SIZE *found = pcre2_get_ovector_pointer(match);
-    const char       *text = c->text;
-
-    for (size_t at = 0; at < c->n; at = found[1]) {
-        int rc = pcre2_match(e->t->pattern, c->classes, c->n, at, 0, match, NULL);
-        if (rc == PCRE2_ERROR_NOMATCH) return encode_word(e, take(&text, c->n - at), err);
-        if (rc < 0) {
-            return ls_fail(err, LS_ERR_LIMIT, "the pre-tokenizer gave up on the text (PCRE2 %d)",
-                           rc);
-        }
-        if (found[0] > at) LS_TRY(encode_word(e, take(&text, found[0] - at), err));
-        LS_TRY(encode_word(e, take(&text, found[1] - found[0]), err));
-    }
-    return LS_OK;
 }
 
 ls_status ls_bpe_encode(const ls_tokenizer *t, ls_str text, ls_ids *out, ls_error *err)
 {
-    encoder           e = {.t = t, .out = out};
-    classified        c = {0};
-    pcre2_match_data *match = pcre2_match_data_create_from_pattern(t->pattern, NULL);
-    ls_status         status = LS_OK;
-
-    if (!match) status = ls_fail(err, LS_ERR_NOMEM, "not enough memory for a tokenizer");
-    if (status == LS_OK) status = classify(&c, text, err);
-    if (status == LS_OK) status = encode_words(&e, &c, match, err);
-    pcre2_match_data_free(match);
+    encoder     e = {.t = t, .out = out};
+    ls_words    words;
+    ls_status   status = ls_pretok_split(t->pretok, text.p, text.len, &words, err);
+    const char *at = words.text;
+    for (size_t i = 0; i < words.n && status == LS_OK; at += words.len[i++]) {
+        status = encode_word(&e, (ls_str){at, words.len[i]}, err);
+    }
+    ls_words_fini(&words);
     ls_merger_fini(&e.m);
     free(e.word);
-    free(c.text);
-    free(c.classes);
     return status;
 }

@@ -1,60 +1,103 @@
 // SPDX-License-Identifier: MIT
-/* special.c - special tokens: which ones end generation, which have a type that the file gets
- * wrong, and cutting them out of text. Vocabularies say too little about their tokens, so the
- * reference (llama.cpp) goes by well-known texts; the same ids on both sides need the same list. */
+/* special.c - cutting special tokens out of text, longest first as the reference does it.
+ *
+ * One pass over the text for each length that a special token has: the first byte sieves, the
+ * vocabulary's hash table decides. User-defined tokens are always cut out, control and unknown
+ * ones only where the caller asks for it.
+ */
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/mem.h"
 #include "text/vocab.h"
 
-/* What a token is for. Of each role but END, the first text found serves, unless the metadata name
- * a token; all texts of END and END_OF_TURN end generation. */
-typedef enum role {
-    END, END_OF_TURN, END_OF_MESSAGE, FILL_PREFIX, FILL_SUFFIX, FILL_MIDDLE, FILL_PAD, FILL_REPO,
-    FILL_FILE, SHOWN, N_ROLES
-} role;
+static bool is_special(const ls_tokenizer *t, int32_t id, bool parse_special)
+{
+    switch ((ls_token_type)t->type[id]) {
+    case LS_TOKEN_USER_DEFINED:
+        return true;
+    case LS_TOKEN_CONTROL:
+    case LS_TOKEN_UNKNOWN:
+        return parse_special;
+    case LS_TOKEN_UNDEFINED:
+    case LS_TOKEN_NORMAL:
+    case LS_TOKEN_UNUSED:
+    case LS_TOKEN_BYTE:
+        break;
+    }
+    return false;
+}
 
-static const struct {
-    const char *keys[2]; /* under tokenizer.ggml. */
-    bool        ends;
-} roles[N_ROLES] = {
-    [END_OF_TURN] = {{"eot_token_id"}, true},
-    [END_OF_MESSAGE] = {{"eom_token_id"}, true},
-    [FILL_PREFIX] = {{"fim_pre_token_id", "prefix_token_id"}, false},
-    [FILL_SUFFIX] = {{"fim_suf_token_id", "suffix_token_id"}, false},
-    [FILL_MIDDLE] = {{"fim_mid_token_id", "middle_token_id"}, false},
-    [FILL_PAD] = {{"fim_pad_token_id"}, true},
-    [FILL_REPO] = {{"fim_rep_token_id"}, true},
-    [FILL_FILE] = {{"fim_sep_token_id"}, true},
-};
+static int longest_first(const void *a, const void *b)
+{
+    size_t x = *(const size_t *)a, y = *(const size_t *)b;
+    return (x < y) - (x > y);
+}
 
-static const struct {
-    role        role;
-    const char *text;
-} known[] = {
-    {END_OF_TURN, "<|eot_id|>"}, {END_OF_TURN, "<|im_end|>"}, {END_OF_TURN, "<|end|>"},
-    {END_OF_TURN, "<end_of_turn>"}, {END_OF_TURN, "<|endoftext|>"},
-    {END_OF_TURN, "<|end_of_text|>"}, {END_OF_TURN, "<EOT>"}, {END_OF_TURN, "_<EOT>"},
-    {END_OF_TURN, "[EOT]"}, {END_OF_TURN, "<｜end▁of▁sentence｜>"},
-    {END_OF_TURN, "<end_of_utterance>"},
-    {END_OF_MESSAGE, "<|eom_id|>"},
-    {END, "<|return|>"}, {END, "<|call|>"}, {END, "<|flush|>"}, {END, "<|calls|>"}, {END, "</s>"},
-    {END, "[EOS]"}, {END, "<eos>"}, {END, "<turn|>"}, {END, "<|tool_response>"}, {END, "[e~["},
-    {FILL_PREFIX, "<|fim_prefix|>"}, {FILL_PREFIX, "<fim-prefix>"}, {FILL_PREFIX, "<fim_prefix>"},
-    {FILL_PREFIX, "<｜fim▁begin｜>"}, {FILL_PREFIX, "<PRE>"}, {FILL_PREFIX, "▁<PRE>"},
-    {FILL_PREFIX, "<|code_prefix|>"}, {FILL_PREFIX, "<|prefix|>"},
-    {FILL_SUFFIX, "<|fim_suffix|>"}, {FILL_SUFFIX, "<fim-suffix>"}, {FILL_SUFFIX, "<fim_suffix>"},
-    {FILL_SUFFIX, "<｜fim▁hole｜>"}, {FILL_SUFFIX, "<SUF>"}, {FILL_SUFFIX, "▁<SUF>"},
-    {FILL_SUFFIX, "<|code_suffix|>"}, {FILL_SUFFIX, "<|suffix|>"},
-    {FILL_MIDDLE, "<|fim_middle|>"}, {FILL_MIDDLE, "<fim-middle>"}, {FILL_MIDDLE, "<fim_middle>"},
-    {FILL_MIDDLE, "<｜fim▁end｜>"}, {FILL_MIDDLE, "<MID>"}, {FILL_MIDDLE, "▁<MID>"},
-    {FILL_MIDDLE, "<|code_middle|>"}, {FILL_MIDDLE, "<|middle|>"},
-    {FILL_PAD, "<|fim_pad|>"}, {FILL_PAD, "<fim-pad>"}, {FILL_PAD, "<fim_pad>"},
-    {FILL_PAD, "<PAD>"}, {FILL_PAD, "[PAD]"},
-    {FILL_REPO, "<|fim_repo|>"}, {FILL_REPO, "<|repo_name|>"}, {FILL_REPO, "<fim-repo>"},
-    {FILL_REPO, "<REPO>"}, {FILL_REPO, "<reponame>"},
-    {FILL_FILE, "<|file_sep|>"},
-    {SHOWN, "<|channel|>"}, {SHOWN, "<|message|>"}, {SHOWN, "<|start|>"}, {SHOWN, "<|constrain|>"},
-};
-#define N_KNOWN (sizeof(known) / sizeof(known[0]))
+ls_status ls_special_init(ls_tokenizer *t, ls_error *err)
+{
+    size_t n = 0, kept = 0;
+    for (int32_t i = 0; i < t->n_vocab; i++) n += is_special(t, i, true);
+    LS_TRY(ls_alloc(&t->special_lens, n, sizeof(*t->special_lens), "the vocabulary", err));
+    n = 0;
+    for (int32_t i = 0; i < t->n_vocab; i++) {
+        if (!is_special(t, i, true)) continue;
+        t->special_lens[n++] = t->text[i].len;
+        t->special_first[(uint8_t)t->text[i].p[0]] = true;
+    }
+    qsort(t->special_lens, n, sizeof(*t->special_lens), longest_first);
+    for (size_t i = 0; i < n; i++) {
+        if (kept && t->special_lens[i] == t->special_lens[kept - 1]) continue;
+        t->special_lens[kept++] = t->special_lens[i];
+    }
+    t->n_special_lens = kept;
+    return LS_OK;
+}
+
+static ls_status push(ls_fragments *f, ls_str text, int32_t id, ls_error *err)
+{
+    LS_TRY(ls_grow(&f->at, &f->cap, f->n + 1, sizeof(*f->at), "a tokenizer", err));
+    f->at[f->n++] = (ls_fragment){text, id};
+    return LS_OK;
+}
+
+/* Cut special tokens of one length out of a piece of text. */
+static ls_status cut(const ls_tokenizer *t, ls_str s, size_t len, bool parse_special,
+                     ls_fragments *out, ls_error *err)
+{
+    size_t start = 0;
+    for (size_t i = 0; s.len >= len && i <= s.len - len;) {
+        int32_t id = -1;
+        if (t->special_first[(uint8_t)s.p[i]]) id = ls_str_map_get(&t->ids, (ls_str){s.p + i, len});
+        if (id < 0 || !is_special(t, id, parse_special)) {
+            i++;
+            continue;
+        }
+        if (i > start) LS_TRY(push(out, (ls_str){s.p + start, i - start}, -1, err));
+        LS_TRY(push(out, (ls_str){s.p + i, len}, id, err));
+        i += len;
+        start = i;
+    }
+    return start < s.len ? push(out, (ls_str){s.p + start, s.len - start}, -1, err) : LS_OK;
+}
+
+ls_status ls_special_split(const ls_tokenizer *t, ls_str text, bool parse_special,
+                           ls_fragments *out, ls_error *err)
+{
+    ls_fragments next = {0}, swap;
+    ls_status    status = LS_OK;
+    if (text.len) status = push(out, text, -1, err);
+    for (size_t k = 0; k < t->n_special_lens && status == LS_OK; k++) {
+        if (t->special_lens[k] > text.len) continue;
+        next.n = 0;
+        for (size_t i = 0; i < out->n && status == LS_OK; i++) {
+            ls_fragment f = out->at[i];
+            status = f.id >= 0 ? push(&next, f.text, f.id, err)
+                               : cut(t, f.text, t->special_lens[k], parse_special, &next, err);
+        }
+        swap = *out;
+        *out = next;
+        next = swap;
+    }
+    free(next.at);
+    return status;
+}

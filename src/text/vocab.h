@@ -3,45 +3,60 @@
 #ifndef LS_TEXT_VOCAB_H
 #define LS_TEXT_VOCAB_H
 
-#define PCRE2_CODE_UNIT_WIDTH 8
-#include <pcre2.h>
-
 #include "lockstep/tokenizer.h"
+#include "text/pretok.h"
 
 /* Open-addressing table from bytes to a non-negative number. */
 typedef struct ls_str_map {
-    struct { ls_str key; int32_t value; } *slots; /* value -1: empty */
+    struct ls_str_slot {
+        ls_str  key;
+        int32_t value; /* -1: empty */
+    } *slots;
     size_t mask;
 } ls_str_map;
 
 ls_status ls_str_map_init(ls_str_map *m, size_t n, ls_error *err);
 void      ls_str_map_fini(ls_str_map *m);
-/* Keeps the first value of a key that is put twice. The key is borrowed. */
-void    ls_str_map_put(ls_str_map *m, ls_str key, int32_t value);
+/* Keeps the first value of a key that is put twice, and returns false then. The key is borrowed. */
+bool    ls_str_map_put(ls_str_map *m, ls_str key, int32_t value);
 int32_t ls_str_map_get(const ls_str_map *m, ls_str key); /* -1: absent */
 /* As get, for the key a + " " + b. */
 int32_t ls_str_map_get_pair(const ls_str_map *m, ls_str a, ls_str b);
 
 typedef enum ls_vocab_model { LS_VOCAB_SPM, LS_VOCAB_BPE } ls_vocab_model;
 
+#define LS_N_BYTE_CHARS 324 /* code points that stand for bytes are below this */
+
 struct ls_tokenizer {
     ls_vocab_model model;
     char           pre[64];
     int32_t        n_vocab;
-    ls_str        *text;   /* [n_vocab] borrowed from the file */
+    ls_str        *text;   /* [n_vocab] borrowed from the file or from `names` */
     uint8_t       *type;   /* [n_vocab] */
-    float         *score;  /* [n_vocab], SPM */
+    float         *score;  /* [n_vocab] */
+    uint8_t       *is_end; /* [n_vocab] */
+    char          *names;  /* made-up texts of tokens that have none */
     ls_str_map     ids;    /* text to id */
-    ls_str_map     merges; /* "left right" to rank, BPE */
-    size_t         longest; /* bytes of the longest text */
-    pcre2_code    *pattern; /* cuts words, over character classes (see chars.h); BPE */
     int32_t        bos, eos, eot, unk;
     bool           add_bos, add_eos, add_space_prefix, ignore_merges;
-    int32_t       *specials; /* ids of tokens that are cut out of text, longest first */
-    size_t         n_specials;
-    uint8_t       *is_end;   /* [n_vocab] */
-    int32_t        byte_id[256]; /* SPM: the token that stands for a byte, or -1 */
+    /* special.c: tokens that are cut out of text */
+    size_t *special_lens; /* [n_special_lens] distinct lengths of their texts, longest first */
+    size_t  n_special_lens;
+    bool    special_first[256]; /* bytes that one of them begins with */
+    /* SentencePiece: the token of each byte, -1 for none */
+    int32_t byte_id[256];
+    /* byte-level BPE */
+    ls_str_map merges; /* "left right" to rank */
+    ls_pretok *pretok;
+    char       byte_char[256][2]; /* the character that stands for a byte, in UTF-8 */
+    uint8_t    byte_char_len[256];
+    int16_t    char_byte[LS_N_BYTE_CHARS]; /* and back; -1: stands for none */
 };
+
+/* load.c: texts, scores, types, special ids and flags. */
+ls_status ls_vocab_load(ls_tokenizer *t, const ls_gguf *g, ls_error *err);
+/* FORMAT, saying that metadata key `key` is missing or (if it is there) `why`, and where. */
+ls_status ls_vocab_bad_key(const ls_gguf *g, const char *key, const char *why, ls_error *err);
 
 /* Growing list of ids. */
 typedef struct ls_ids {
@@ -50,36 +65,30 @@ typedef struct ls_ids {
 } ls_ids;
 ls_status ls_ids_push(ls_ids *ids, int32_t id, ls_error *err);
 
-/* spm.c: tokenize text that holds no special tokens, with a space before it if `prefix`. */
-ls_status ls_spm_encode(const ls_tokenizer *t, ls_str text, bool prefix, ls_ids *out, ls_error *err);
-
-/* bpe.c: the same for byte-level vocabularies. */
-ls_status ls_bpe_encode(const ls_tokenizer *t, ls_str text, ls_ids *out, ls_error *err);
-/* Bytes that a byte-level token text stands for; writes at most cap, returns the full length. */
-size_t ls_bpe_bytes(ls_str text, char *buf, size_t cap);
-
-/* pretok.c: set the pattern and flags that go with the pre-tokenizer t->pre.
- * Errors: UNSUPPORTED (a name that is not known), NOMEM. */
-ls_status ls_pretok_init(ls_tokenizer *t, const ls_gguf *g, ls_error *err);
-
-/* special.c: end tokens, forced types, and the list of tokens that are cut out of text. */
-ls_status ls_specials_init(ls_tokenizer *t, const ls_gguf *g, ls_error *err);
-/* A stretch of text, or (id >= 0) a special token. */
+/* A piece of text, or the special token that stood there. */
 typedef struct ls_fragment {
     ls_str  text;
-    int32_t id;
+    int32_t id; /* -1: text */
 } ls_fragment;
+
 typedef struct ls_fragments {
     ls_fragment *at;
     size_t       n, cap;
 } ls_fragments;
-/* Cut special tokens out of text. out->at is owned: free(). */
-ls_status ls_specials_cut(const ls_tokenizer *t, ls_str text, bool parse_special, ls_fragments *out,
-                          ls_error *err);
 
-/* tokenizer.c: read a token id of the metadata. *id keeps its value where the key is absent and
- * becomes -1 where the file says "none". Errors: FORMAT (past the vocabulary). */
-ls_status ls_vocab_read_id(const ls_tokenizer *t, const ls_gguf *g, const char *key, int32_t *id,
-                           ls_error *err);
+/* special.c: cut special tokens out of text. The list is the caller's to free, even on failure. */
+ls_status ls_special_init(ls_tokenizer *t, ls_error *err);
+ls_status ls_special_split(const ls_tokenizer *t, ls_str text, bool parse_special,
+                           ls_fragments *out, ls_error *err);
+
+/* spm.c, bpe.c: tokenize a piece of text without special tokens. */
+void      ls_spm_init(ls_tokenizer *t);
+ls_status ls_bpe_init(ls_tokenizer *t, const ls_gguf *g, ls_error *err);
+ls_status ls_spm_encode(const ls_tokenizer *t, ls_str text, bool add_space, ls_ids *out,
+                        ls_error *err);
+ls_status ls_bpe_encode(const ls_tokenizer *t, ls_str text, ls_ids *out, ls_error *err);
+/* Text of a token as bytes: at most cap are written, the whole length is returned. */
+size_t ls_spm_bytes(ls_str text, char *buf, size_t cap);
+size_t ls_bpe_bytes(const ls_tokenizer *t, ls_str text, char *buf, size_t cap);
 
 #endif

@@ -1,96 +1,70 @@
 # SPDX-License-Identifier: MIT
-# shellcheck shell=bash
-# lib.sh - sourced by every script of this folder: bash tests of the whole program.
-#
-# usage of each script: SCRIPT LOCKSTEP SOURCE_DIR [what it says itself]
-# Sets LS (the program), SRC (the source tree), SHARED (the folder of shared models), T (a scratch
-# folder, the current one) and gives the functions below. Failures are collected: a script goes on
-# after the first and ends with `finish`. Exit 77 and a line "SKIP: reason" where something is absent.
+# lib.sh - sourced by the end-to-end tests. Needs in the environment: LS (the program), TOOLS (the folder
+# of the test programs), SOURCE (the repository). Sets T, a scratch folder that goes away at the end.
 set -u
-[ $# -ge 2 ] || { echo "usage: $0 LOCKSTEP SOURCE_DIR [...]" >&2; exit 64; }
-LS=$(readlink -f "$1") SRC=$(readlink -f "$2")
-SHARED=${LOCKSTEP_SHARED:-$SRC/../shared}
-T=$(mktemp -d) || exit 70
-trap 'end_children; rm -rf "$T"' EXIT
-cd "$T" || exit 70
-n_checks=0 n_failures=0 children=()
+T=$(mktemp -d) || exit 2
+trap 'rm -rf "$T"' EXIT
+n_failed=0 n_checked=0
 
+# A test that lacks something says what and is counted as skipped, never as passed.
 skip() { echo "SKIP: $*"; exit 77; }
-pass() { n_checks=$((n_checks + 1)); }
-fail() { n_checks=$((n_checks + 1)) n_failures=$((n_failures + 1)); echo "FAIL: $*"; }
-
+# Tell one failure and go on, so that one run shows all of them.
+fail() { echo "FAIL: $*"; n_failed=$((n_failed + 1)); }
+# End of the test: how much was checked.
 finish() {
-    [ $n_checks -gt 0 ] || { echo "FAIL: nothing was checked"; exit 1; }
-    echo "$n_checks checks, $n_failures failures"
-    [ $n_failures = 0 ]
-    exit
+    echo "$n_checked checks, $n_failed failed"
+    ((n_failed == 0 && n_checked > 0)) || exit 1
+    exit 0
 }
 
-# What a script started in the background, and only that.
-end_children() {
-    local pid
-    for pid in ${children[@]+"${children[@]}"}; do kill -9 "$pid" 2>/dev/null; done
+SHARED=${LOCKSTEP_SHARED:-$SOURCE/../shared}
+# Path of a model: the built-in ones, else those of the shared folder.
+model() {
+    local f
+    for f in "$SOURCE/models/$1" "$SHARED/models/$1"; do
+        [[ -r $f ]] && { MODEL=$f; return 0; }
+    done
+    skip "the model '$1' is neither built in nor in '$SHARED/models' (set LOCKSTEP_SHARED)"
 }
-
-need_python() { command -v python3 >/dev/null || skip "no python3"; }
-
-# need_reference: the real llama.cpp, as the program finds it
+# The installed llama.cpp: LIB is the folder of its libraries, ENGINE that of the whole installation.
 need_reference() {
-    "$LS" engine check llama >check.txt 2>&1 || skip "no llama.cpp: $(tail -n 1 check.txt)"
+    LIB=$("$LS" engine path llama 2>"$T/e") || skip "llama.cpp is not installed: $(head -n 1 "$T/e")"
+    ENGINE=$(dirname "$LIB")
 }
+json() { "$TOOLS/json_get" "$@"; }
 
-# find_model NAME: the shared or the shipped file of this name; skips where there is neither
-find_model() {
-    local dir
-    for dir in "$SHARED/models" "$SRC/models"; do
-        [ -r "$dir/$1" ] && { model=$(readlink -f "$dir/$1"); return; }
-    done
-    skip "no $1 (set LOCKSTEP_SHARED)"
-}
-
-# check NAME ARGUMENTS: one check of check.py, which prints what does not hold
-check() {
-    local out
-    out=$(python3 -B "$SRC/tests/e2e/check.py" "${@:2}" 2>&1) && { pass; return; }
-    fail "$1: $(tail -n 3 <<<"$out")"
-    return 1
-}
-
-# prompt MODEL N [WHICH]: a text of exactly N tokens for this model, in the file prompt.txt
-prompt() {
-    python3 -B "$SRC/tests/e2e/check.py" prompt "$LS" "$1" "$2" "$SHARED/corpus" "${3:-carol}" \
-        >prompt.txt 2>prompt.err || { fail "no prompt of $2 tokens: $(tail -n 1 prompt.err)"; finish; }
-}
-
-# expect STATUS COMMAND...: the exit status; standard output in the file out, error in err
+# expect WANT NAME COMMAND...: run it, compare the exit code; output in $T/o, messages in $T/e
 expect() {
-    local want=$1 status
-    shift
-    "$@" >out 2>err </dev/null
-    status=$?
-    [ $status = "$want" ] && { pass; return; }
-    fail "exit $status instead of $want: ${*##*/}: $(tail -n 2 err)"
+    local want=$1 name=$2 got
+    shift 2
+    n_checked=$((n_checked + 1))
+    "$@" >"$T/o" 2>"$T/e" </dev/null
+    got=$?
+    [[ $got == "$want" ]] && return 0
+    fail "$name: exit $got, not $want: $(tail -n 1 "$T/e")"
     return 1
 }
-
-# cross MODEL ARGUMENTS...: a comparison on one thread
-cross() { "$LS" crossval per-token -m "$1" --threads 1 "${@:2}"; }
-
-# use_mirror ADAPTER: from here on the reference is Lockstep's own engine behind this adapter, which
-# takes faults from LS_FAKE_FAULT (tests/support/adapters/README.md)
-use_mirror() {
-    mkdir -p "$T/mirror"
-    cp "$1" "$T/mirror/lockstep-ref-llama"
-    printf 'protocol 1\nengine llama\nversion mirror\n' >"$T/mirror/engine.manifest"
-    export BITNET_CROSSVAL_LIBDIR=$T/mirror
+# says TEXT: the last command's messages or output hold it
+says() {
+    n_checked=$((n_checked + 1))
+    grep -qF -- "$1" "$T/e" "$T/o" || fail "'$1' is not said: $(tail -n 2 "$T/e")"
+}
+# equal NAME GOT WANT
+equal() {
+    n_checked=$((n_checked + 1))
+    [[ $2 == "$3" ]] || fail "$1: '$2', not '$3'"
+}
+# no_child: nothing that this test started as a reference is left
+no_orphan() {
+    n_checked=$((n_checked + 1))
+    local left
+    sleep 0.1
+    left=$(pgrep -f -- "$1" | tr '\n' ' ')
+    [[ -z $left ]] || fail "$2: still running: $left"
 }
 
-# gone PATH: no process of this program file is left (it has a moment to be collected)
-gone() {
-    local i
-    for i in 1 2 3 4 5 6 7 8 9 10; do
-        pgrep -f "$1" >/dev/null || { pass; return; }
-        sleep 0.1
-    done
-    fail "a process is left behind: $(pgrep -fa "$1" | head -n 1)"
-}
+# At least 64 tokens in every vocabulary of ours.
+STORY="Once upon a time there was a King who had three sons and a daughter, and they lived together in \
+a great castle upon a hill. One morning the eldest son said to his father that he would go out into the \
+wide world, and see what he could find there; for he was tired of sitting at home by the fire, and wished \
+to see the sea, the forests and the cities of men."

@@ -19,8 +19,27 @@ static ls_tokenizer *open_tokenizer(const char *name)
     return t;
 }
 
-/* Without special tokens and BOS, byte-level BPE loses nothing at all; SentencePiece loses nothing
- * of text without the character that it writes for a space, whose bytes it cannot tell apart. */
+/* Well-formed UTF-8 (Unicode 15, table 3-7). */
+static bool is_utf8(const uint8_t *p, size_t n)
+{
+    while (n) {
+        size_t   len = *p < 0x80 ? 1 : *p < 0xc2 ? 0 : *p < 0xe0 ? 2 : *p < 0xf0 ? 3 : *p < 0xf5 ? 4 : 0;
+        uint32_t c = *p;
+        if (!len || len > n) return false;
+        for (size_t i = 1; i < len; i++) {
+            if ((p[i] & 0xc0) != 0x80) return false;
+            c = c << 8 | p[i];
+        }
+        if (len == 3 && (c < 0xe0a080 || (c >= 0xeda080 && c <= 0xedbfbf))) return false;
+        if (len == 4 && (c < 0xf0908080 || c > 0xf48fbfbf)) return false;
+        p += len;
+        n -= len;
+    }
+    return true;
+}
+
+/* Without special tokens and BOS, well-formed text comes back byte for byte; but SentencePiece cannot
+ * tell the character that it writes for a space from a space. */
 static void check_round_trip(const ls_tokenizer *t, const char *text, size_t len,
                              const int32_t *ids, size_t n)
 {
@@ -28,7 +47,7 @@ static void check_round_trip(const ls_tokenizer *t, const char *text, size_t len
     size_t got;
     bool   spm = strcmp(ls_tokenizer_model(t), "llama") == 0;
     FUZZ_REQUIRE(ls_tokenizer_decode(t, ids, n, true, &back, &got, NULL) == LS_OK);
-    if (!spm || !memmem(text, len, "\xe2\x96\x81", 3)) {
+    if (is_utf8((const uint8_t *)text, len) && (!spm || !memmem(text, len, "\xe2\x96\x81", 3))) {
         FUZZ_REQUIRE(got == len && memcmp(back, text, len) == 0);
     }
     free(back);
@@ -40,7 +59,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const ls_tokenizer  *t;
     ls_encode_options    o;
     int32_t             *ids;
-    size_t               n, total = 0;
+    size_t               n;
     char                 piece[256];
 
     if (!tokenizers[0]) {
@@ -55,12 +74,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                  LS_OK);
     for (size_t i = 0; i < n; i++) {
         FUZZ_REQUIRE(ids[i] >= 0 && ids[i] < ls_tokenizer_n_vocab(t));
-        total += ls_tokenizer_piece(t, ids[i], true, piece, sizeof(piece));
+        (void)ls_tokenizer_piece(t, ids[i], true, piece, sizeof(piece));
     }
     if (o.bos == LS_BOS_YES) FUZZ_REQUIRE(n >= 1 && ids[0] == ls_tokenizer_bos(t));
     if (o.bos == LS_BOS_NO && !o.parse_special) {
         check_round_trip(t, (const char *)data + 1, size - 1, ids, n);
-        FUZZ_REQUIRE(total >= size - 1);
     }
     free(ids);
     return 0;

@@ -3,7 +3,7 @@
 # matrix.sh LOCKSTEP SOURCE_DIR MODEL KV_TYPE COSINE [CC]: one model against the real llama.cpp, 64
 # prompt positions and 64 decoded ones, two prompts. The first is recomputed by llama_logits.c, which
 # is compiled here against the reference's own headers and shares no code with the program.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/common.sh"
 name=$3 kv=$4 cosine=$5 cc=${6:-cc}
 need_python
 need_reference
@@ -17,7 +17,7 @@ recompute() {
     "$cc" -std=c17 -O2 -Wall -Wextra -I"$headers/include" -I"$headers/ggml/include" \
         "$SRC/tests/ref/llama_logits.c" -o llama_logits -ldl -lm 2>cc.err ||
         { fail "llama_logits.c does not compile: $(head -n 3 cc.err)"; return; }
-    shape=$(python3 -B "$SRC/tests/e2e/check.py" claims report.json ids claims) ||
+    shape=$(python3 -B "$SRC/tests/program/check.py" claims report.json ids claims) ||
         { fail "the report has no claims"; return; }
     # shellcheck disable=SC2086
     expect 0 ./llama_logits "$lib" "$model" ids claims logits $shape || cat out

@@ -61,7 +61,7 @@ def load(path):
 
 def holds(path, expression):
     j = load(path)
-    if not eval(expression, {"j": j, "min": min, "max": max, "len": len, "all": all, "any": any}):
+    if not eval("(%s)" % expression, {"j": j, "min": min, "max": max, "len": len, "all": all, "any": any}):
         sys.exit("not so: %s (verdict %s, exit %s, first divergence %s: %s)" % (
             expression, j["verdict"], j["exit_code"], j["summary"]["first_divergence"], j["reason"]))
 
