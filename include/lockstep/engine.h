@@ -36,6 +36,8 @@ typedef struct ls_engine_options { /* zero means: default */
     int32_t     n_ctx, n_batch, n_threads;
     int         kv_type;           /* LS_DTYPE_F32 (which is 0) or LS_DTYPE_F16 */
     double      timeout_s;         /* references: per request; 0: 300    */
+    const volatile int *cancelled; /* references: becomes non-zero on SIGINT, which ends a wait with
+                                      CANCELLED; NULL: never; borrowed until close */
     /* native only */
     ls_tier         tier;
     ls_act_rounding rounding;

@@ -9,7 +9,7 @@
 
 #include <string.h>
 
-#define BLOCK_BYTES 64u
+#define BLOCK_BYTES  64u
 #define CHUNK_BLOCKS 16u /* 1 KiB chunks, section 2.1 */
 
 /* Domain flags, table 3. */

@@ -12,17 +12,17 @@ static const struct {
     const char *name;
     int         exit_code;
 } statuses[] = {
-    [LS_OK]              = {"ok", 0},
-    [LS_ERR_USAGE]       = {"usage", 64},
-    [LS_ERR_IO]          = {"io", 5},
-    [LS_ERR_FORMAT]      = {"format", 5},
+    [LS_OK] = {"ok", 0},
+    [LS_ERR_USAGE] = {"usage", 64},
+    [LS_ERR_IO] = {"io", 5},
+    [LS_ERR_FORMAT] = {"format", 5},
     [LS_ERR_UNSUPPORTED] = {"unsupported", 5},
-    [LS_ERR_LIMIT]       = {"limit", 6},
-    [LS_ERR_NOMEM]       = {"memory", 6},
-    [LS_ERR_REFERENCE]   = {"reference", 3},
-    [LS_ERR_TEMPLATE]    = {"template", 4},
-    [LS_ERR_CANCELLED]   = {"cancelled", 130},
-    [LS_ERR_INTERNAL]    = {"internal", 70},
+    [LS_ERR_LIMIT] = {"limit", 6},
+    [LS_ERR_NOMEM] = {"memory", 6},
+    [LS_ERR_REFERENCE] = {"reference", 3},
+    [LS_ERR_TEMPLATE] = {"template", 4},
+    [LS_ERR_CANCELLED] = {"cancelled", 130},
+    [LS_ERR_INTERNAL] = {"internal", 70},
 };
 
 ls_status ls_fail(ls_error *err, ls_status status, const char *fmt, ...)

@@ -78,12 +78,12 @@ void ls_hex(char *hex, const uint8_t *bytes, size_t n)
 ls_status ls_hash_file(char *hex, size_t cap, ls_hash_kind kind, const char *path, ls_error *err)
 {
     static const size_t chunk = 1 << 20;
-    uint8_t   digest[LS_HASH_MAX];
-    ls_hash  *h = NULL;
-    char     *buf = NULL;
-    ls_status status;
-    size_t    n;
-    int       fd = open(path, O_RDONLY | O_CLOEXEC);
+    uint8_t             digest[LS_HASH_MAX];
+    ls_hash            *h = NULL;
+    char               *buf = NULL;
+    ls_status           status;
+    size_t              n;
+    int                 fd = open(path, O_RDONLY | O_CLOEXEC);
 
     if (cap) hex[0] = '\0';
     if (fd < 0) return ls_fail_errno(err, errno, "cannot open '%s'", path);

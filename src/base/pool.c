@@ -24,8 +24,8 @@
 
 /* `state`: the number of the loop, whether it is open, and how many workers are inside. */
 #define ACTIVE_MASK UINT64_C(0x7fffffff)
-#define OPEN_BIT UINT64_C(0x80000000)
-#define LOOP_SHIFT 32
+#define OPEN_BIT    UINT64_C(0x80000000)
+#define LOOP_SHIFT  32
 
 typedef struct worker {
     struct ls_pool *pool;
@@ -47,8 +47,8 @@ struct ls_pool {
     _Alignas(64) _Atomic uint64_t state;
     _Alignas(64) _Atomic size_t next_chunk;
 
-    _Alignas(64) _Atomic int n_asleep;   /* workers that wait on `work` */
-    _Atomic int     caller_asleep;       /* the caller waits on `done`  */
+    _Alignas(64) _Atomic int n_asleep; /* workers that wait on `work` */
+    _Atomic int     caller_asleep;     /* the caller waits on `done`  */
     _Atomic bool    stop;
     pthread_mutex_t lock;
     pthread_cond_t  work, done;

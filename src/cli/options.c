@@ -149,6 +149,7 @@ ls_status cli_engine_resolve(const cli_context *ctx, const cli_engine_opts *o,
                                .n_threads = o->threads,
                                .kv_type = o->kv_type,
                                .timeout_s = o->timeout_s,
+                               .cancelled = cli_catch_interrupt(),
                                .tier = (ls_tier)o->isa,
                                .rounding = (ls_act_rounding)o->act_quant,
                                .lanes = o->lanes};

@@ -162,7 +162,7 @@ static void decode_tq2_0(float *out, const void *p, size_t n, float unused)
 static void decode_i2_s(float *out, const void *p, size_t n, float scale)
 {
     static const float value[4] = {-1, 0, 1, 0};
-    const ls_i2_s *b = p;
+    const ls_i2_s     *b = p;
     for (; n; n -= 128, b++, out += 128) {
         for (int j = 0; j < 128; j++) {
             out[j] = value[b->qs[j % 32] >> (6 - 2 * (j / 32)) & 3] * scale;
@@ -173,15 +173,34 @@ static void decode_i2_s(float *out, const void *p, size_t n, float scale)
 void ls_dtype_decode(int dtype, float *out, const void *blocks, size_t n, float scale)
 {
     switch ((ls_dtype)dtype) {
-    case LS_DTYPE_F32: decode_f32(out, blocks, n, scale); return;
-    case LS_DTYPE_F16: decode_f16(out, blocks, n, scale); return;
-    case LS_DTYPE_BF16: decode_bf16(out, blocks, n, scale); return;
-    case LS_DTYPE_Q4_0: decode_q4_0(out, blocks, n, scale); return;
-    case LS_DTYPE_Q8_0: decode_q8_0(out, blocks, n, scale); return;
-    case LS_DTYPE_Q4_K: decode_q4_k(out, blocks, n, scale); return;
-    case LS_DTYPE_Q6_K: decode_q6_k(out, blocks, n, scale); return;
-    case LS_DTYPE_TQ2_0: decode_tq2_0(out, blocks, n, scale); return;
-    case LS_DTYPE_I2_S: decode_i2_s(out, blocks, n, scale); return;
-    case LS_DTYPE_NONE: return;
+    case LS_DTYPE_F32:
+        decode_f32(out, blocks, n, scale);
+        return;
+    case LS_DTYPE_F16:
+        decode_f16(out, blocks, n, scale);
+        return;
+    case LS_DTYPE_BF16:
+        decode_bf16(out, blocks, n, scale);
+        return;
+    case LS_DTYPE_Q4_0:
+        decode_q4_0(out, blocks, n, scale);
+        return;
+    case LS_DTYPE_Q8_0:
+        decode_q8_0(out, blocks, n, scale);
+        return;
+    case LS_DTYPE_Q4_K:
+        decode_q4_k(out, blocks, n, scale);
+        return;
+    case LS_DTYPE_Q6_K:
+        decode_q6_k(out, blocks, n, scale);
+        return;
+    case LS_DTYPE_TQ2_0:
+        decode_tq2_0(out, blocks, n, scale);
+        return;
+    case LS_DTYPE_I2_S:
+        decode_i2_s(out, blocks, n, scale);
+        return;
+    case LS_DTYPE_NONE:
+        return;
     }
 }

@@ -22,11 +22,11 @@ static const dtype_row rows[] = {
 
 /* Names of types that a GGUF file may hold and Lockstep does not decode, by GGUF id. */
 static const char *const other_names[] = {
-    [3] = "q4_1",     [6] = "q5_0",     [7] = "q5_1",     [9] = "q8_1",     [10] = "q2_K",
-    [11] = "q3_K",    [13] = "q5_K",    [15] = "q8_K",    [16] = "iq2_xxs", [17] = "iq2_xs",
-    [18] = "iq3_xxs", [19] = "iq1_s",   [20] = "iq4_nl",  [21] = "iq3_s",   [22] = "iq2_s",
-    [23] = "iq4_xs",  [24] = "i8",      [25] = "i16",     [26] = "i32",     [27] = "i64",
-    [28] = "f64",     [29] = "iq1_m",   [34] = "tq1_0",   [39] = "mxfp4",
+    [3] = "q4_1",     [6] = "q5_0",   [7] = "q5_1",    [9] = "q8_1",     [10] = "q2_K",
+    [11] = "q3_K",    [13] = "q5_K",  [15] = "q8_K",   [16] = "iq2_xxs", [17] = "iq2_xs",
+    [18] = "iq3_xxs", [19] = "iq1_s", [20] = "iq4_nl", [21] = "iq3_s",   [22] = "iq2_s",
+    [23] = "iq4_xs",  [24] = "i8",    [25] = "i16",    [26] = "i32",     [27] = "i64",
+    [28] = "f64",     [29] = "iq1_m", [34] = "tq1_0",  [39] = "mxfp4",
 };
 
 #define N_OTHER (sizeof(other_names) / sizeof(other_names[0]))
@@ -70,13 +70,24 @@ size_t ls_act_row_bytes(ls_act act, size_t n)
 {
     size_t bytes = 0;
     switch (act) {
-    case LS_ACT_F32: bytes = n * 4; break;
+    case LS_ACT_F32:
+        bytes = n * 4;
+        break;
     case LS_ACT_F16:
-    case LS_ACT_BF16: bytes = n * 2; break;
-    case LS_ACT_Q8_0: bytes = n / 32 * sizeof(ls_q8_0); break;
-    case LS_ACT_Q8_K: bytes = n / 256 * sizeof(ls_q8_k); break;
-    case LS_ACT_I8_ROW: bytes = sizeof(ls_i8_row) + (n + 127) / 128 * 128; break;
-    case LS_N_ACTS: break;
+    case LS_ACT_BF16:
+        bytes = n * 2;
+        break;
+    case LS_ACT_Q8_0:
+        bytes = n / 32 * sizeof(ls_q8_0);
+        break;
+    case LS_ACT_Q8_K:
+        bytes = n / 256 * sizeof(ls_q8_k);
+        break;
+    case LS_ACT_I8_ROW:
+        bytes = sizeof(ls_i8_row) + (n + 127) / 128 * 128;
+        break;
+    case LS_N_ACTS:
+        break;
     }
     return (bytes + 63) & ~(size_t)63;
 }
@@ -103,5 +114,8 @@ float ls_dtype_tensor_scale(int dtype, const void *data, size_t n)
     return scale;
 }
 
-bool ls_str_eq(ls_str a, ls_str b) { return a.len == b.len && (!a.len || !memcmp(a.p, b.p, a.len)); }
+bool ls_str_eq(ls_str a, ls_str b)
+{
+    return a.len == b.len && (!a.len || !memcmp(a.p, b.p, a.len));
+}
 bool ls_str_is(ls_str a, const char *b) { return ls_str_eq(a, (ls_str){b, strlen(b)}); }

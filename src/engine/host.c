@@ -202,8 +202,8 @@ static ls_status say_hello(host *h, ls_error *err)
  * floats at a time, the others that we know 8. Unknown: 16, our own default. */
 static int lanes_of(const char *isa)
 {
-    static const char *const eight_wide[] = {"x64",       "sse42",     "sandybridge", "ivybridge",
-                                             "piledriver", "haswell",  "alderlake"};
+    static const char *const eight_wide[] = {"x64",        "sse42",   "sandybridge", "ivybridge",
+                                             "piledriver", "haswell", "alderlake"};
     for (size_t i = 0; i < sizeof(eight_wide) / sizeof(eight_wide[0]); i++) {
         if (strcmp(isa, eight_wide[i]) == 0) return 8;
     }
@@ -309,6 +309,7 @@ ls_status ls_engine_open_reference(ls_engine **out, const char *exe, const ls_en
         status = ls_fail_errno(err, errno, "cannot make shared memory for logits");
     } else {
         status = ls_link_open(&h->link, exe, h->window_fd, o.timeout_s, err);
+        h->link.cancelled = o.cancelled;
     }
     if (status == LS_OK) status = say_hello(h, err);
     if (status == LS_OK) status = open_model(h, &o, err);

@@ -17,6 +17,7 @@
 #define GRACE_S           1.0   /* how long a child that should end may take */
 #define DEFAULT_TIMEOUT_S 300.0 /* as engine.h promises                      */
 #define MAX_TIMEOUT_S     1e7   /* in nanoseconds it still fits a deadline   */
+#define POLL_MS           200   /* a signal just before poll is seen this late */
 
 ls_status ls_link_open(ls_link *l, const char *exe, int window_fd, double timeout_s, ls_error *err)
 {
@@ -89,11 +90,15 @@ static ls_status wait_for(ls_link *l, short events, uint64_t deadline, const cha
         struct pollfd fds[2] = {{l->fd, events, 0}, {l->proc.out_fd, POLLIN, 0}};
         uint64_t      now = ls_now_ns();
         int           left_ms;
+        if (l->cancelled && *l->cancelled) {
+            ls_link_break(l, NULL, "was stopped by an interrupt while %s", doing);
+            return ls_fail(err, LS_ERR_CANCELLED, "interrupted");
+        }
         if (now >= deadline) {
             return ls_link_break(l, err, "did not answer within %g s while %s and was stopped",
                                  l->timeout_s, doing);
         }
-        left_ms = deadline - now > 60000000000u ? 60000 : (int)((deadline - now) / 1000000u) + 1;
+        left_ms = deadline - now > POLL_MS * 1000000u ? POLL_MS : (int)((deadline - now) / 1000000u) + 1;
         if (poll(fds, l->proc.out_fd >= 0 ? 2 : 1, left_ms) < 0 && errno != EINTR) {
             return ls_link_break(l, err, "cannot be waited for: %s", strerror(errno));
         }

@@ -64,13 +64,14 @@ static ls_status check_faults(const native *n, ls_error *err)
     const ls_model_config *c = ls_model_get_config(n->model);
     for (size_t i = 0; i < n->faults.n; i++) {
         const ls_fault *f = &n->faults.at[i];
-        bool sub_norm = f->op == LS_OP_ATTN_SUB_NORM || f->op == LS_OP_FFN_SUB_NORM;
+        bool            sub_norm = f->op == LS_OP_ATTN_SUB_NORM || f->op == LS_OP_FFN_SUB_NORM;
         if (f->layer >= c->n_layers) {
             return ls_fail(err, LS_ERR_USAGE, "fault in layer %d: the model has layers 0 to %d",
                            f->layer, c->n_layers - 1);
         }
         if (sub_norm && !c->sub_norms) {
-            return ls_fail(err, LS_ERR_USAGE, "fault at %s: architecture '%s' has no such operation",
+            return ls_fail(err, LS_ERR_USAGE,
+                           "fault at %s: architecture '%s' has no such operation",
                            ls_op_name(f->op), c->arch);
         }
     }
@@ -80,9 +81,13 @@ static ls_status check_faults(const native *n, ls_error *err)
 static ls_status open_session(native *n, const ls_engine_options *opt, ls_error *err)
 {
     ls_session_options so = {
-        .n_ctx = opt->n_ctx, .n_batch = opt->n_batch, .n_threads = opt->n_threads,
+        .n_ctx = opt->n_ctx,
+        .n_batch = opt->n_batch,
+        .n_threads = opt->n_threads,
         .kv_type = opt->kv_type,
-        .tier = opt->tier, .rounding = opt->rounding, .lanes = opt->lanes,
+        .tier = opt->tier,
+        .rounding = opt->rounding,
+        .lanes = opt->lanes,
         .follow = opt->follow,
     };
     if (opt->faults) n->faults = *opt->faults;

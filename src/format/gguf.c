@@ -51,8 +51,8 @@ static ls_status read_str(const ls_gguf *g, ls_cursor *c, ls_str *out, const cha
     if (!ls_cursor_u64(c, &len)) return truncated(g, c, what, err);
     out->p = (const char *)ls_cursor_take(c, len);
     if (!out->p) {
-        return broken(g, at, err, "%s has a length of %llu bytes, but %zu are left in the file", what,
-                      (unsigned long long)len, c->size - c->off);
+        return broken(g, at, err, "%s has a length of %llu bytes, but %zu are left in the file",
+                      what, (unsigned long long)len, c->size - c->off);
     }
     out->len = (size_t)len;
     return LS_OK;
@@ -112,8 +112,8 @@ static ls_status read_kv(const ls_gguf *g, ls_cursor *c, ls_gguf_kv *kv, ls_erro
     at = c->off;
     if (!ls_cursor_u32(c, &type)) return truncated(g, c, "the metadata", err);
     if (type >= LS_GGUF_N_TYPES) {
-        return broken(g, at, err, "key '%.*s' has value type %u, GGUF knows 0 to %d", LS_FMT(kv->key),
-                      type, LS_GGUF_N_TYPES - 1);
+        return broken(g, at, err, "key '%.*s' has value type %u, GGUF knows 0 to %d",
+                      LS_FMT(kv->key), type, LS_GGUF_N_TYPES - 1);
     }
     kv->type = (ls_gguf_type)type;
     if (kv->type == LS_GGUF_ARRAY) return read_array(g, c, kv, err);
@@ -163,8 +163,8 @@ static ls_status check_unique(const ls_gguf *g, ls_error *err)
     for (size_t i = 1; i < g->n_tensors && status == LS_OK; i++) {
         const ls_tensor *t = sorted[i];
         if (by_name(&sorted[i - 1], &sorted[i]) == 0) {
-            status = broken(g, ls_gguf_offset(g, t->name.p), err,
-                            "tensor '%.*s' occurs twice", LS_FMT(t->name));
+            status = broken(g, ls_gguf_offset(g, t->name.p), err, "tensor '%.*s' occurs twice",
+                            LS_FMT(t->name));
         }
     }
     free(sorted);
@@ -192,8 +192,9 @@ static ls_status read_tensor(const ls_gguf *g, ls_cursor *c, ls_tensor *t, ls_er
         }
         if (ne == 0 || __builtin_mul_overflow(n_elements, ne, &n_elements) ||
             n_elements > INT64_MAX) {
-            return broken(g, at, err, "dimension %u of tensor '%.*s' is %llu, which no tensor can have",
-                          i, LS_FMT(t->name), (unsigned long long)ne);
+            return broken(g, at, err,
+                          "dimension %u of tensor '%.*s' is %llu, which no tensor can have", i,
+                          LS_FMT(t->name), (unsigned long long)ne);
         }
         t->ne[i] = (int64_t)ne;
     }
@@ -207,7 +208,8 @@ static ls_status read_tensor(const ls_gguf *g, ls_cursor *c, ls_tensor *t, ls_er
                       LS_FMT(t->name), type);
     }
     if (ls_dtype_supported(t->dtype) && (uint64_t)t->ne[0] % ls_dtype_block(t->dtype) != 0) {
-        return broken(g, at, err, "tensor '%.*s' has rows of %lld elements, %s needs multiples of %zu",
+        return broken(g, at, err,
+                      "tensor '%.*s' has rows of %lld elements, %s needs multiples of %zu",
                       LS_FMT(t->name), (long long)t->ne[0], ls_dtype_name(t->dtype),
                       ls_dtype_block(t->dtype));
     }
@@ -232,10 +234,10 @@ static ls_status place_tensor(const ls_gguf *g, ls_tensor *t, size_t entry, ls_e
     }
     if (!ls_dtype_supported(t->dtype)) return LS_OK;
     t->n_bytes = ls_dtype_tensor_bytes(t->dtype, n);
-    if (!t->n_bytes || !ls_add_size((size_t)t->file_off, t->n_bytes, &end) ||
-        end > g->map.size) {
+    if (!t->n_bytes || !ls_add_size((size_t)t->file_off, t->n_bytes, &end) || end > g->map.size) {
         broken(g, t->file_off, err, "tensor '%.*s' ends past the end of the file", LS_FMT(t->name));
-        ls_fail_hint(err, "it needs %zu bytes and %llu are left; the download is probably truncated",
+        ls_fail_hint(err,
+                     "it needs %zu bytes and %llu are left; the download is probably truncated",
                      t->n_bytes, (unsigned long long)(g->map.size - t->file_off));
         return LS_ERR_FORMAT;
     }
@@ -258,7 +260,8 @@ static ls_status check_magic(const ls_gguf *g, ls_error *err)
         broken(g, 0, err, "the file does not start with 'GGUF'");
     }
     ls_fail_at(err, "%s: byte 0", g->path);
-    ls_fail_hint(err, "give a GGUF file, for instance one written by llama.cpp's convert_hf_to_gguf");
+    ls_fail_hint(err,
+                 "give a GGUF file, for instance one written by llama.cpp's convert_hf_to_gguf");
     return err ? err->status : LS_ERR_FORMAT;
 }
 
@@ -285,7 +288,8 @@ static ls_status read_header(ls_gguf *g, ls_cursor *c, ls_error *err)
                       (unsigned long long)n_tensors);
     }
     if (n_kv > c->size / MIN_KV_BYTES) {
-        return broken(g, 16, err, "the header claims %llu metadata entries, more than the file can hold",
+        return broken(g, 16, err,
+                      "the header claims %llu metadata entries, more than the file can hold",
                       (unsigned long long)n_kv);
     }
     g->n_tensors = (size_t)n_tensors;

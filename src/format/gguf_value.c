@@ -10,10 +10,10 @@ static const struct {
     const char *name;
     size_t      bytes;
 } types[LS_GGUF_N_TYPES] = {
-    [LS_GGUF_U8] = {"u8", 1},     [LS_GGUF_I8] = {"i8", 1},    [LS_GGUF_U16] = {"u16", 2},
-    [LS_GGUF_I16] = {"i16", 2},   [LS_GGUF_U32] = {"u32", 4},  [LS_GGUF_I32] = {"i32", 4},
-    [LS_GGUF_F32] = {"f32", 4},   [LS_GGUF_BOOL] = {"bool", 1},[LS_GGUF_STR] = {"str", 0},
-    [LS_GGUF_ARRAY] = {"arr", 0}, [LS_GGUF_U64] = {"u64", 8},  [LS_GGUF_I64] = {"i64", 8},
+    [LS_GGUF_U8] = {"u8", 1},     [LS_GGUF_I8] = {"i8", 1},     [LS_GGUF_U16] = {"u16", 2},
+    [LS_GGUF_I16] = {"i16", 2},   [LS_GGUF_U32] = {"u32", 4},   [LS_GGUF_I32] = {"i32", 4},
+    [LS_GGUF_F32] = {"f32", 4},   [LS_GGUF_BOOL] = {"bool", 1}, [LS_GGUF_STR] = {"str", 0},
+    [LS_GGUF_ARRAY] = {"arr", 0}, [LS_GGUF_U64] = {"u64", 8},   [LS_GGUF_I64] = {"i64", 8},
     [LS_GGUF_F64] = {"f64", 8},
 };
 
@@ -73,20 +73,44 @@ typedef struct number {
 
 static bool read_number(ls_gguf_type type, const void *p, number *out)
 {
-    union { uint8_t u8; int8_t i8; uint16_t u16; int16_t i16; uint32_t u32; int32_t i32;
-            uint64_t u64; int64_t i64; float f32; double f64; } v;
+    union {
+        uint8_t  u8;
+        int8_t   i8;
+        uint16_t u16;
+        int16_t  i16;
+        uint32_t u32;
+        int32_t  i32;
+        uint64_t u64;
+        int64_t  i64;
+        float    f32;
+        double   f64;
+    } v;
     *out = (number){0};
     if ((unsigned)type >= LS_GGUF_N_TYPES || !types[type].bytes) return false;
     memcpy(&v, p, types[type].bytes);
     switch (type) {
     case LS_GGUF_U8:
-    case LS_GGUF_BOOL: out->i = v.u8; break;
-    case LS_GGUF_I8: out->i = v.i8; break;
-    case LS_GGUF_U16: out->i = v.u16; break;
-    case LS_GGUF_I16: out->i = v.i16; break;
-    case LS_GGUF_U32: out->i = v.u32; break;
-    case LS_GGUF_I32: out->i = v.i32; break;
-    case LS_GGUF_I64: out->i = v.i64; break;
+    case LS_GGUF_BOOL:
+        out->i = v.u8;
+        break;
+    case LS_GGUF_I8:
+        out->i = v.i8;
+        break;
+    case LS_GGUF_U16:
+        out->i = v.u16;
+        break;
+    case LS_GGUF_I16:
+        out->i = v.i16;
+        break;
+    case LS_GGUF_U32:
+        out->i = v.u32;
+        break;
+    case LS_GGUF_I32:
+        out->i = v.i32;
+        break;
+    case LS_GGUF_I64:
+        out->i = v.i64;
+        break;
     case LS_GGUF_U64:
         out->is_unsigned = v.u64 > INT64_MAX;
         out->u = v.u64;
@@ -102,7 +126,8 @@ static bool read_number(ls_gguf_type type, const void *p, number *out)
         break;
     case LS_GGUF_STR:
     case LS_GGUF_ARRAY:
-    case LS_GGUF_N_TYPES: return false;
+    case LS_GGUF_N_TYPES:
+        return false;
     }
     if (!out->is_float) out->f = out->is_unsigned ? (double)out->u : (double)out->i;
     return true;
@@ -160,7 +185,8 @@ ls_str ls_gguf_next_str(const void **cursor)
 double ls_gguf_num_at(const ls_gguf_kv *kv, size_t i)
 {
     number v;
-    if (!read_number(kv->elem_type, (const uint8_t *)kv->data + i * types[kv->elem_type].bytes, &v)) {
+    if (!read_number(kv->elem_type, (const uint8_t *)kv->data + i * types[kv->elem_type].bytes,
+                     &v)) {
         return 0;
     }
     return v.f;
@@ -204,11 +230,16 @@ static void put_str(text *t, ls_str s, size_t max)
     put(t, "\"");
     for (size_t i = 0; i < s.len && i < max; i++) {
         unsigned char ch = (unsigned char)s.p[i];
-        if (ch == '\n') put(t, "\\n");
-        else if (ch == '\t') put(t, "\\t");
-        else if (ch == '"' || ch == '\\') put(t, "\\%c", ch);
-        else if (ch < 32 || ch == 127) put(t, "\\x%02x", ch);
-        else put(t, "%c", ch);
+        if (ch == '\n')
+            put(t, "\\n");
+        else if (ch == '\t')
+            put(t, "\\t");
+        else if (ch == '"' || ch == '\\')
+            put(t, "\\%c", ch);
+        else if (ch < 32 || ch == 127)
+            put(t, "\\x%02x", ch);
+        else
+            put(t, "%c", ch);
     }
     put(t, s.len > max ? "...\"" : "\"");
 }

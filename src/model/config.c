@@ -42,7 +42,9 @@ static const struct {
 };
 
 /* A key of the architecture's name space: "llama.block_count". */
-typedef struct key_name { char s[128]; } key_name;
+typedef struct key_name {
+    char s[128];
+} key_name;
 
 static key_name key_of(const ls_model_config *c, const char *suffix)
 {
@@ -121,8 +123,10 @@ static ls_status refuse_keys(const ls_model_config *c, const ls_gguf *g, ls_erro
         const ls_gguf_kv *kv = ls_gguf_find(g, key.s);
         double            v;
         if (!kv || (ls_gguf_float(g, key.s, &v) && v == refused[i].neutral)) continue;
-        ls_fail(err, LS_ERR_UNSUPPORTED, "metadata key '%s' asks for something that the native "
-                "engine does not compute", key.s);
+        ls_fail(err, LS_ERR_UNSUPPORTED,
+                "metadata key '%s' asks for something that the native "
+                "engine does not compute",
+                key.s);
         ls_fail_at(err, "%s: byte %llu", ls_gguf_path(g),
                    (unsigned long long)ls_gguf_offset(g, kv->key.p));
         return LS_ERR_UNSUPPORTED;
@@ -197,8 +201,10 @@ static ls_status read_heads(ls_model_config *c, const ls_gguf *g, ls_error *err)
                      err));
     LS_TRY(read_size(g, c, "attention.value_length", c->head_dim, 1 << 16, &v_dim, err));
     if (v_dim != c->head_dim) {
-        ls_fail(err, LS_ERR_UNSUPPORTED, "keys of %d and values of %d elements per head are not "
-                "supported", c->head_dim, v_dim);
+        ls_fail(err, LS_ERR_UNSUPPORTED,
+                "keys of %d and values of %d elements per head are not "
+                "supported",
+                c->head_dim, v_dim);
         ls_fail_at(err, "%s", ls_gguf_path(g));
         return LS_ERR_UNSUPPORTED;
     }
@@ -215,7 +221,8 @@ ls_status ls_config_read(ls_model_config *c, const ls_gguf *g, ls_error *err)
     LS_TRY(find_arch(c, g, err));
     LS_TRY(refuse_keys(c, g, err));
     /* A layer has at least one tensor, so that the tensor count bounds the layer count. */
-    LS_TRY(read_size(g, c, "block_count", -1, (int64_t)ls_gguf_n_tensors(g) + 1, &c->n_layers, err));
+    LS_TRY(
+        read_size(g, c, "block_count", -1, (int64_t)ls_gguf_n_tensors(g) + 1, &c->n_layers, err));
     LS_TRY(read_size(g, c, "embedding_length", -1, 1 << 20, &c->n_embd, err));
     LS_TRY(read_size(g, c, "feed_forward_length", -1, 1 << 24, &c->n_ff, err));
     LS_TRY(read_size(g, c, "context_length", -1, INT32_MAX, &c->n_ctx_train, err));
@@ -229,8 +236,8 @@ ls_status ls_config_read(ls_model_config *c, const ls_gguf *g, ls_error *err)
 
     if (!embd || embd->n_dims < 2 || embd->ne[1] > INT32_MAX) {
         ls_fail(err, LS_ERR_FORMAT, "tensor 'token_embd.weight' is missing or has no vocabulary");
-        ls_fail_at(err, "%s: byte %llu", ls_gguf_path(g), embd ? (unsigned long long)
-                   ls_gguf_offset(g, embd->name.p) : 24ull);
+        ls_fail_at(err, "%s: byte %llu", ls_gguf_path(g),
+                   embd ? (unsigned long long)ls_gguf_offset(g, embd->name.p) : 24ull);
         return LS_ERR_FORMAT;
     }
     c->n_vocab = (int32_t)embd->ne[1];

@@ -14,9 +14,9 @@
 
 typedef struct binder {
     ls_model *m;
-    bool     *used;      /* [n_tensors] */
-    size_t    n_floats;  /* vector elements needed (first pass) or handed out (second) */
-    float    *vectors;   /* NULL in the first pass */
+    bool     *used;     /* [n_tensors] */
+    size_t    n_floats; /* vector elements needed (first pass) or handed out (second) */
+    float    *vectors;  /* NULL in the first pass */
     ls_error *err;
 } binder;
 
@@ -54,8 +54,10 @@ static ls_status check_tensor(binder *b, const ls_tensor *t, const char *name, s
         return misfit(b, t, rows, n);
     }
     if (!t->data) {
-        ls_fail(b->err, LS_ERR_UNSUPPORTED, "tensor '%s' has type %s, which Lockstep does not "
-                "decode", name, ls_dtype_name(t->dtype));
+        ls_fail(b->err, LS_ERR_UNSUPPORTED,
+                "tensor '%s' has type %s, which Lockstep does not "
+                "decode",
+                name, ls_dtype_name(t->dtype));
         ls_fail_at(b->err, "%s: byte %llu", ls_gguf_path(g),
                    (unsigned long long)ls_gguf_offset(g, t->name.p));
         return LS_ERR_UNSUPPORTED;
@@ -68,14 +70,18 @@ static ls_status bind_matrix(binder *b, ls_matrix *out, const char *name, size_t
     const ls_tensor *t = find_tensor(b, name);
     LS_TRY(check_tensor(b, t, name, rows, n));
     *out = (ls_matrix){
-        .data = t->data, .dtype = t->dtype, .n_rows = rows, .n = n,
+        .data = t->data,
+        .dtype = t->dtype,
+        .n_rows = rows,
+        .n = n,
         .row_bytes = ls_dtype_row_bytes(t->dtype, n),
         .scale = ls_dtype_tensor_scale(t->dtype, t->data, rows * n),
     };
     return LS_OK;
 }
 
-/* Vectors are decoded to float into one allocation: counted in the first pass, filled in the second. */
+/* Vectors are decoded to float into one allocation: counted in the first pass, filled in the
+ * second. */
 static ls_status bind_vector(binder *b, const float **out, const char *name, size_t n)
 {
     const ls_tensor *t = find_tensor(b, name);
@@ -92,14 +98,24 @@ static ls_status bind_vector(binder *b, const float **out, const char *name, siz
 static ls_status bind_layer(binder *b, ls_layer *l, int i)
 {
     const ls_model_config *c = &b->m->config;
-    size_t D = (size_t)c->n_embd, F = (size_t)c->n_ff, HK = (size_t)c->n_heads * (size_t)c->head_dim,
+    size_t                 D = (size_t)c->n_embd, F = (size_t)c->n_ff,
+           HK = (size_t)c->n_heads * (size_t)c->head_dim,
            GK = (size_t)c->n_kv_heads * (size_t)c->head_dim;
-    const struct { const char *name; ls_matrix *m; size_t rows, n; } matrices[] = {
-        {"attn_q", &l->q, HK, D},   {"attn_k", &l->k, GK, D},      {"attn_v", &l->v, GK, D},
-        {"attn_output", &l->o, D, HK},
-        {"ffn_gate", &l->gate, F, D}, {"ffn_up", &l->up, F, D},    {"ffn_down", &l->down, D, F},
+    const struct {
+        const char *name;
+        ls_matrix  *m;
+        size_t      rows, n;
+    } matrices[] = {
+        {"attn_q", &l->q, HK, D},      {"attn_k", &l->k, GK, D},     {"attn_v", &l->v, GK, D},
+        {"attn_output", &l->o, D, HK}, {"ffn_gate", &l->gate, F, D}, {"ffn_up", &l->up, F, D},
+        {"ffn_down", &l->down, D, F},
     };
-    const struct { const char *name; const float **v; size_t n; bool wanted; } vectors[] = {
+    const struct {
+        const char   *name;
+        const float **v;
+        size_t        n;
+        bool          wanted;
+    } vectors[] = {
         {"attn_norm", &l->attn_norm, D, true},
         {"attn_sub_norm", &l->attn_sub_norm, HK, c->sub_norms},
         {"ffn_norm", &l->ffn_norm, D, true},

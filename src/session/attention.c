@@ -52,22 +52,24 @@ static void tap_scores(const job *j, ls_op op, size_t t, size_t head, float *sco
 static void weights_f32(const job *j, float *scores, const float *q, size_t at, size_t n)
 {
     const ls_session *s = j->s;
-    size_t K = (size_t)s->model->config.head_dim, ld = kv_row(s);
-    const float *k = (const float *)s->k_cache + at;
-    for (size_t p = 0; p < n; p++) scores[p] = s->k.dot_f32(q, k + p * ld, K, s->opt.lanes) * j->scale;
+    size_t            K = (size_t)s->model->config.head_dim, ld = kv_row(s);
+    const float      *k = (const float *)s->k_cache + at;
+    for (size_t p = 0; p < n; p++)
+        scores[p] = s->k.dot_f32(q, k + p * ld, K, s->opt.lanes) * j->scale;
 }
 
 static void weights_f16(const job *j, float *scores, const float *q, size_t at, size_t n,
                         uint16_t *q16)
 {
     const ls_session *s = j->s;
-    size_t K = (size_t)s->model->config.head_dim, ld = kv_row(s);
-    const uint16_t *k = (const uint16_t *)s->k_cache + at;
+    size_t            K = (size_t)s->model->config.head_dim, ld = kv_row(s);
+    const uint16_t   *k = (const uint16_t *)s->k_cache + at;
     s->k.act_f16(q16, q, K);
     for (size_t p = 0; p < n; p++) {
         const uint16_t *row = k + p * ld;
         scores[p] = (j->wide_scores ? s->k.dot_f16_wide(q16, row, K, s->opt.lanes)
-                                    : s->k.dot_f16(q16, row, K, s->opt.lanes)) * j->scale;
+                                    : s->k.dot_f16(q16, row, K, s->opt.lanes)) *
+                    j->scale;
     }
 }
 
@@ -103,8 +105,8 @@ static void mix(const job *j, float *out, const float *weights, size_t at, size_
                 uint16_t *w16)
 {
     const ls_session *s = j->s;
-    size_t K = (size_t)s->model->config.head_dim, ld = kv_row(s);
-    size_t n_stripes = (size_t)s->opt.lanes * (j->wide_values ? 4 : 1);
+    size_t            K = (size_t)s->model->config.head_dim, ld = kv_row(s);
+    size_t            n_stripes = (size_t)s->opt.lanes * (j->wide_values ? 4 : 1);
     memset(stripes, 0, n_stripes * K * sizeof(float));
     if (s->opt.kv_type == LS_DTYPE_F16) {
         const uint16_t *v = (const uint16_t *)s->v_cache + at;
@@ -127,15 +129,15 @@ static void attend(void *ctx, size_t begin, size_t end, int thread)
     const job             *j = ctx;
     ls_session            *s = j->s;
     const ls_model_config *c = &s->model->config;
-    size_t H = (size_t)c->n_heads, K = (size_t)c->head_dim, P = (size_t)s->opt.n_ctx;
-    size_t per_group = H / (size_t)c->n_kv_heads;
+    size_t    H = (size_t)c->n_heads, K = (size_t)c->head_dim, P = (size_t)s->opt.n_ctx;
+    size_t    per_group = H / (size_t)c->n_kv_heads;
     float    *scores = s->scores + (size_t)thread * P;
     float    *stripes = s->stripes + (size_t)thread * LS_MAX_STRIPES * K;
     uint16_t *half = s->half + (size_t)thread * (P > K ? P : K);
 
     for (size_t item = begin; item < end; item++) {
-        size_t t = item / H, h = item % H, n = (size_t)s->base + t + 1;
-        size_t at = (size_t)j->layer * P * kv_row(s) + h / per_group * K;
+        size_t       t = item / H, h = item % H, n = (size_t)s->base + t + 1;
+        size_t       at = (size_t)j->layer * P * kv_row(s) + h / per_group * K;
         const float *q = s->q + item * K;
         if (s->opt.kv_type == LS_DTYPE_F16) {
             weights_f16(j, scores, q, at, n, half);
@@ -155,7 +157,9 @@ void ls_attention(ls_session *s, int32_t layer, size_t T)
     /* The reference multiplies matrices for two tokens and more, vectors for one, and vectors
      * also where the head width is no multiple of its registers. */
     bool vectors = s->opt.follow && T == 1;
-    job  j = {.s = s, .layer = layer, .scale = 1.0f / sqrtf((float)c->head_dim),
+    job  j = {.s = s,
+              .layer = layer,
+              .scale = 1.0f / sqrtf((float)c->head_dim),
               .wide_scores = vectors || (s->opt.follow && c->head_dim % s->opt.lanes),
               .wide_values = vectors};
     ls_pool_run(s->pool, attend, &j, T * (size_t)c->n_heads, 1);

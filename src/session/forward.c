@@ -96,9 +96,9 @@ static void embed(ls_session *s, const int32_t *tokens, size_t T)
 static void attention_block(ls_session *s, const ls_layer *l, int32_t i, size_t T)
 {
     const ls_model_config *c = &s->model->config;
-    size_t D = (size_t)c->n_embd, H = (size_t)c->n_heads, G = (size_t)c->n_kv_heads,
+    size_t                 D = (size_t)c->n_embd, H = (size_t)c->n_heads, G = (size_t)c->n_kv_heads,
            HK = H * (size_t)c->head_dim, GK = G * (size_t)c->head_dim;
-    float *keys = s->kv, *values = s->kv + (size_t)s->opt.n_batch * GK;
+    float           *keys = s->kv, *values = s->kv + (size_t)s->opt.n_batch * GK;
     const ls_product qkv[] = {{&l->q, s->q, HK}, {&l->k, keys, GK}, {&l->v, values, GK}};
     const ls_product out[] = {{&l->o, s->proj, D}};
 
@@ -123,10 +123,10 @@ static void attention_block(ls_session *s, const ls_layer *l, int32_t i, size_t 
 static void ffn_block(ls_session *s, const ls_layer *l, int32_t i, size_t T)
 {
     const ls_model_config *c = &s->model->config;
-    size_t D = (size_t)c->n_embd, F = (size_t)c->n_ff;
-    const ls_product gate_up[] = {{&l->gate, s->gate, F}, {&l->up, s->up, F}};
-    const ls_product down[] = {{&l->down, s->proj, D}};
-    row_job act = {s, s->gate, s->gate, s->up, F};
+    size_t                 D = (size_t)c->n_embd, F = (size_t)c->n_ff;
+    const ls_product       gate_up[] = {{&l->gate, s->gate, F}, {&l->up, s->up, F}};
+    const ls_product       down[] = {{&l->down, s->proj, D}};
+    row_job                act = {s, s->gate, s->gate, s->up, F};
 
     norm(s, LS_OP_FFN_NORM, i, s->norm, s->x, l->ffn_norm, D, T);
     ls_linear(s, gate_up, 2, s->norm, D, T, true);

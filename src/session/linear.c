@@ -15,8 +15,8 @@ typedef struct job {
     ls_session   *s;
     const float  *x;
     size_t        ldx;
-    ls_act_fn    *round;  /* NULL: plain floats                          */
-    bool          codes;  /* int8 codes become the activations, see below */
+    ls_act_fn    *round; /* NULL: plain floats                          */
+    bool          codes; /* int8 codes become the activations, see below */
     ls_matmul_fn *matmul;
     ls_matmul     m;
 } job;
@@ -99,17 +99,28 @@ void ls_linear(ls_session *s, const ls_product *p, size_t n, const float *x, siz
         ls_act           form = ls_dtype_act(w->dtype);
         size_t           slot = ls_act_row_bytes(form, w->n);
         job              j = {
-            .s = s, .x = x, .ldx = ldx,
-            .round = ls_kernels_act(&s->k, (int)form),
-            .codes = s->opt.rounding == LS_ROUND_I8 && layer_weight && form != LS_ACT_I8_ROW,
-            .matmul = ls_kernels_matmul(&s->k, w->dtype),
-            .m = {.y = p[i].y, .ldy = p[i].ldy, .w = w->data, .row_bytes = w->row_bytes,
-                  .n_rows = w->n_rows, .x = s->act, .x_bytes = slot, .n_cols = T,
-                  .n = w->n, .w_scale = w->scale, .lanes = s->opt.lanes,
-                  .follow = s->opt.follow},
+                         .s = s,
+                         .x = x,
+                         .ldx = ldx,
+                         .round = ls_kernels_act(&s->k, (int)form),
+                         .codes = s->opt.rounding == LS_ROUND_I8 && layer_weight && form != LS_ACT_I8_ROW,
+                         .matmul = ls_kernels_matmul(&s->k, w->dtype),
+                         .m = {.y = p[i].y,
+                               .ldy = p[i].ldy,
+                               .w = w->data,
+                               .row_bytes = w->row_bytes,
+                               .n_rows = w->n_rows,
+                               .x = s->act,
+                               .x_bytes = slot,
+                               .n_cols = T,
+                               .n = w->n,
+                               .w_scale = w->scale,
+                               .lanes = s->opt.lanes,
+                               .follow = s->opt.follow},
         };
         if (j.codes && slot < ls_act_row_bytes(LS_ACT_I8_ROW, w->n)) {
-            j.m.x_bytes = ls_act_row_bytes(LS_ACT_I8_ROW, w->n); /* the codes pass through the slot */
+            j.m.x_bytes =
+                ls_act_row_bytes(LS_ACT_I8_ROW, w->n); /* the codes pass through the slot */
         }
         if (rounded != (int)form) ls_pool_run(s->pool, round_rows, &j, T, 1);
         rounded = (int)form;

@@ -14,10 +14,10 @@
 static float yarn_share(const ls_model_config *c, size_t i)
 {
     static const double two_pi = 6.28318530717958647692, fast = 32, slow = 1;
-    double dims = c->rope_dims, per_turn = dims / (2 * ls_log_d(c->rope_base));
-    double low = per_turn * ls_log_d(c->rope_ctx_orig / (fast * two_pi));
-    double high = per_turn * ls_log_d(c->rope_ctx_orig / (slow * two_pi));
-    float  share;
+    double              dims = c->rope_dims, per_turn = dims / (2 * ls_log_d(c->rope_base));
+    double              low = per_turn * ls_log_d(c->rope_ctx_orig / (fast * two_pi));
+    double              high = per_turn * ls_log_d(c->rope_ctx_orig / (slow * two_pi));
+    float               share;
 
     low = low > 0 ? (double)(int64_t)low : 0; /* down, but not below the first pair */
     high = high > 0 ? high : 0;
@@ -30,7 +30,7 @@ static float yarn_share(const ls_model_config *c, size_t i)
 void ls_rope_init(ls_session *s)
 {
     const ls_model_config *c = &s->model->config;
-    double mscale = c->rope_attn_factor;
+    double                 mscale = c->rope_attn_factor;
 
     s->rope_step = (float)ls_pow_d(c->rope_base, (double)(-2.0f / (float)c->rope_dims));
     for (size_t i = 0; i < (size_t)c->rope_dims / 2; i++) {
@@ -49,8 +49,8 @@ void ls_rope_angles(ls_session *s, size_t T)
     for (size_t t = 0; t < T; t++) {
         float theta = (float)(s->base + (int32_t)t);
         for (size_t i = 0; i < half; i++, out += 2) {
-            float  angle = theta / s->rope_div[i], scaled = scale * angle, mix = s->rope_mix[i];
-            float  sine, cosine;
+            float angle = theta / s->rope_div[i], scaled = scale * angle, mix = s->rope_mix[i];
+            float sine, cosine;
             if (mix != 0.0f) scaled = scaled * (1.0f - mix) + angle * mix;
             ls_sincos_f(scaled, &sine, &cosine);
             out[0] = cosine * s->rope_mscale;
@@ -63,7 +63,7 @@ void ls_rope_angles(ls_session *s, size_t T)
 void ls_rope_rotate(ls_session *s, float *x, size_t n_heads, size_t T)
 {
     const ls_model_config *c = &s->model->config;
-    size_t n = (size_t)c->rope_dims, K = (size_t)c->head_dim;
+    size_t                 n = (size_t)c->rope_dims, K = (size_t)c->head_dim;
     void (*rotate)(float *restrict, const float *restrict, size_t) =
         c->rope_order == LS_ROPE_NEOX ? s->k.rope_neox : s->k.rope_normal;
 

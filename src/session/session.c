@@ -19,8 +19,10 @@ static ls_status resolve(ls_session *s, const ls_session_options *opt, ls_error 
     if (opt) s->opt = *opt;
     if (s->opt.n_ctx < 0 || s->opt.n_batch < 0 || s->opt.n_threads < 0 ||
         s->opt.n_threads > MAX_THREADS) {
-        return ls_fail(err, LS_ERR_USAGE, "context, batch and threads (at most %d) must not be "
-                       "negative", MAX_THREADS);
+        return ls_fail(err, LS_ERR_USAGE,
+                       "context, batch and threads (at most %d) must not be "
+                       "negative",
+                       MAX_THREADS);
     }
     if (s->opt.n_ctx == 0) s->opt.n_ctx = n_ctx_train;
     if (s->opt.n_ctx > n_ctx_train) {
@@ -150,9 +152,10 @@ void ls_session_destroy(ls_session *s)
 {
     if (!s) return;
     ls_pool_destroy(s->pool);
-    void *const owned[] = {s->k_cache, s->v_cache, s->x, s->norm, s->q, s->kv, s->att, s->gate,
-                           s->up, s->proj, s->act, s->codes, s->code_scale, s->sincos, s->rope_div, s->rope_mix,
-                           s->scores, s->stripes, s->half, s->hidden, s->logits};
+    void *const owned[] = {
+        s->k_cache,  s->v_cache,  s->x,      s->norm,    s->q,     s->kv,         s->att,
+        s->gate,     s->up,       s->proj,   s->act,     s->codes, s->code_scale, s->sincos,
+        s->rope_div, s->rope_mix, s->scores, s->stripes, s->half,  s->hidden,     s->logits};
     for (size_t i = 0; i < sizeof(owned) / sizeof(owned[0]); i++) free(owned[i]);
     free(s);
 }
@@ -189,15 +192,15 @@ ls_status ls_session_eval(ls_session *s, const int32_t *tokens, size_t n, ls_err
 ls_status ls_session_logits(ls_session *s, size_t i, const float **row, ls_error *err)
 {
     const ls_model_config *c = &s->model->config;
-    size_t V = (size_t)c->n_vocab, D = (size_t)c->n_embd;
+    size_t                 V = (size_t)c->n_vocab, D = (size_t)c->n_embd;
 
     if (i < s->row_skip || i - s->row_skip >= s->n_rows) {
         return ls_fail(err, LS_ERR_USAGE, "token %zu is not in the last batch", i);
     }
     i -= s->row_skip;
     if (s->logit_n == 0 || i < s->logit_first || i - s->logit_first >= s->logit_n) {
-        size_t n = s->n_rows - i < s->logit_rows ? s->n_rows - i : s->logit_rows;
-        int32_t base = s->base;
+        size_t     n = s->n_rows - i < s->logit_rows ? s->n_rows - i : s->logit_rows;
+        int32_t    base = s->base;
         ls_product p = {&s->model->output, s->logits, V};
         ls_linear(s, &p, 1, s->hidden + i * D, D, n, false);
         s->base += (int32_t)i; /* taps count positions from the first row they are given */
@@ -217,5 +220,5 @@ void ls_session_rewind(ls_session *s, int32_t n_keep)
     s->logit_n = 0;
 }
 
-int32_t ls_session_pos(const ls_session *s) { return s->pos; }
+int32_t                   ls_session_pos(const ls_session *s) { return s->pos; }
 const ls_session_options *ls_session_get_options(const ls_session *s) { return &s->opt; }

@@ -86,8 +86,8 @@ ls_status ls_faults_add(ls_faults *list, const char *text, ls_error *err)
         return bad_fault(err, text, "names no operation that Lockstep has");
     }
     if (ls_op_per_layer(f.op) != (f.layer >= 0)) {
-        return bad_fault(err, text, f.layer >= 0 ? "names a layer for what belongs to none"
-                                                 : "names no layer");
+        return bad_fault(
+            err, text, f.layer >= 0 ? "names a layer for what belongs to none" : "names no layer");
     }
     p = end;
     if (*p == '@' && !(p = parse_index(p + 1, &f.pos))) {
@@ -112,9 +112,15 @@ void ls_faults_tap(void *faults, const ls_tap *tap)
         if (f->pos >= 0 && f->pos != tap->pos) continue;
         for (size_t j = 0; j < tap->n; j++) {
             switch (f->kind) {
-            case LS_FAULT_SCALE: tap->data[j] *= f->x; break;
-            case LS_FAULT_ADD: tap->data[j] += f->x; break;
-            case LS_FAULT_NAN: tap->data[j] = NAN; break;
+            case LS_FAULT_SCALE:
+                tap->data[j] *= f->x;
+                break;
+            case LS_FAULT_ADD:
+                tap->data[j] += f->x;
+                break;
+            case LS_FAULT_NAN:
+                tap->data[j] = NAN;
+                break;
             }
         }
     }

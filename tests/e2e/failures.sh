@@ -75,8 +75,8 @@ no_orphan "$T/engine" "faulty references"
 
 # ---- killed while evaluating ----
 "$TOOLS/make_model" tiny "$T/slow.gguf" dtype=8 d=1024 ff=4096 layers=10 vocab=4096 ctx=600
-slow() { "$LS" crossval per-token -m "$T/slow.gguf" -p "$STORY" --against llama --threads 1 --max-tokens 64 "$@"; }
-slow --format json >"$T/o" 2>"$T/e" &
+slow=("$LS" crossval per-token -m "$T/slow.gguf" -p "$STORY" --against llama --threads 1 --max-tokens 64)
+"${slow[@]}" --format json >"$T/o" 2>"$T/e" &
 pid=$!
 child=
 for _ in $(seq 100); do
@@ -91,16 +91,11 @@ equal "killed reference: exit" $? 3
 equal "killed reference: verdict" "$(json "$T/o" verdict)" INCONCLUSIVE
 
 # ---- interrupted: the reference goes too ----
-slow >"$T/o" 2>"$T/e" &
-pid=$!
-sleep 0.5
-kill -INT "$pid" 2>/dev/null
-wait "$pid"
-equal "interrupted: exit" $? 130
+expect 130 "interrupted" timeout --preserve-status -s INT 0.5 "${slow[@]}"
 no_orphan "$T/engine" "interrupted run"
 
 # ---- killed verifier: the reference notices ----
-slow >"$T/o" 2>"$T/e" &
+"${slow[@]}" >"$T/o" 2>"$T/e" &
 pid=$!
 sleep 0.5
 kill -KILL "$pid" 2>/dev/null

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* fuzz_template.c - any bytes as template name, system and user message: the prompt holds the user's
- * text byte for byte, or the failure says why. Parts are separated by zero bytes. */
+ * text byte for byte, or the failure says why. Parts are separated by zero bytes; a name of one byte
+ * below 16 stands for the template of that number. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,8 +46,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     system = part(&data, &size, &n_system);
     user = part(&data, &size, &n_user);
     which = n_user % 2;
+    const char      *chosen = n_name == 1 && name[0] > 0 && name[0] < 16
+                                  ? ls_chat_template_name((size_t)name[0] - 1) : name;
     const ls_message messages[2] = {{"system", system, n_system}, {"user", user, n_user}};
-    status = ls_chat_apply(&p, name, messages, 2, tokenizers[which], files[which], &err);
+    status = ls_chat_apply(&p, chosen ? chosen : "none", messages, 2, tokenizers[which], files[which], &err);
     if (status == LS_OK) {
         FUZZ_REQUIRE(p.text && strlen(p.text) == p.len && p.template_name);
         FUZZ_REQUIRE(memmem(p.text, p.len, user, n_user));
@@ -62,11 +65,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 uint8_t *fuzz_seed(size_t i, size_t *size)
 {
-    const char *name = ls_chat_template_name(i);
-    char       *s;
-    if (!name) return NULL;
-    s = malloc(strlen(name) + 40);
+    enum { N_SEEDS = 16 };
+    char *s;
+    if (i >= N_SEEDS) return NULL;
+    s = malloc(40);
     FUZZ_REQUIRE(s);
-    *size = (size_t)sprintf(s, "%s%cYou are kind.%cHi <|eot_id|>", name, 0, 0);
+    *size = (size_t)sprintf(s, "%c%cYou are kind.%cHi%s <|eot_id|>", (int)i / 2 + 1, 0, 0,
+                            i % 2 ? "!" : ""); /* the length of the message chooses the model */
     return (uint8_t *)s;
 }

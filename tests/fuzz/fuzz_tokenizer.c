@@ -8,15 +8,15 @@
 #include "fuzz/fuzz.h"
 #include "lockstep/lockstep.h"
 
-static ls_tokenizer *open_tokenizer(const char *name)
+static ls_gguf      *files[2]; /* open to the end of the process */
+static ls_tokenizer *tokenizers[2];
+
+static void open_tokenizer(int i, const char *name)
 {
-    char          path[512];
-    ls_gguf      *g;
-    ls_tokenizer *t;
+    char path[512];
     snprintf(path, sizeof(path), LS_SOURCE_DIR "/models/%s", name);
-    FUZZ_REQUIRE(ls_gguf_open(&g, path, NULL) == LS_OK);
-    FUZZ_REQUIRE(ls_tokenizer_create(&t, g, NULL) == LS_OK);
-    return t;
+    FUZZ_REQUIRE(ls_gguf_open(&files[i], path, NULL) == LS_OK);
+    FUZZ_REQUIRE(ls_tokenizer_create(&tokenizers[i], files[i], NULL) == LS_OK);
 }
 
 /* Well-formed UTF-8 (Unicode 15, table 3-7). */
@@ -55,7 +55,6 @@ static void check_round_trip(const ls_tokenizer *t, const char *text, size_t len
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static ls_tokenizer *tokenizers[2];
     const ls_tokenizer  *t;
     ls_encode_options    o;
     int32_t             *ids;
@@ -63,8 +62,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     char                 piece[256];
 
     if (!tokenizers[0]) {
-        tokenizers[0] = open_tokenizer("stories260K.gguf");
-        tokenizers[1] = open_tokenizer("fables-llama-5m-Q8_0.gguf");
+        open_tokenizer(0, "stories260K.gguf");
+        open_tokenizer(1, "fables-llama-5m-Q8_0.gguf");
     }
     if (size == 0) return 0;
     t = tokenizers[data[0] & 1];

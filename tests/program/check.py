@@ -4,7 +4,7 @@
 usage: check.py prompt LOCKSTEP MODEL N CORPUS carol|stories     a text of exactly N tokens
        check.py holds REPORT EXPRESSION        true of the report j (a JSON document)?
        check.py match REPORT POSITIONS COSINE  MATCH, complete, every cosine at least that
-       check.py claims REPORT IDS CLAIMS       ids and claims in the form llama_logits reads
+       check.py claims REPORT IDS CLAIMS       ids and claims in the form recount reads
        check.py cosine A B VOCABULARY BOUND    every pair of rows of two dumps at least that close
        check.py peak LOCKSTEP ARGUMENTS...     peak memory of the program itself, in KiB
 """

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 # matrix.sh LOCKSTEP SOURCE_DIR MODEL KV_TYPE COSINE [CC]: one model against the real llama.cpp, 64
-# prompt positions and 64 decoded ones, two prompts. The first is recomputed by llama_logits.c, which
+# prompt positions and 64 decoded ones, two prompts. The first is recomputed by recount.c, which
 # is compiled here against the reference's own headers and shares no code with the program.
 . "$(dirname "$0")/common.sh"
 name=$3 kv=$4 cosine=$5 cc=${6:-cc}
@@ -15,24 +15,24 @@ recompute() {
     lib=$("$LS" engine path llama) headers=$(dirname "$lib")/headers
     [ -r "$headers/include/llama.h" ] || { fail "no headers beside $lib"; return; }
     "$cc" -std=c17 -O2 -Wall -Wextra -I"$headers/include" -I"$headers/ggml/include" \
-        "$SRC/tests/ref/llama_logits.c" -o llama_logits -ldl -lm 2>cc.err ||
-        { fail "llama_logits.c does not compile: $(head -n 3 cc.err)"; return; }
+        "$SRC/tests/program/recount.c" -o recount -ldl -lm 2>cc.err ||
+        { fail "recount.c does not compile: $(head -n 3 cc.err)"; return; }
     shape=$(python3 -B "$SRC/tests/program/check.py" claims report.json ids claims) ||
         { fail "the report has no claims"; return; }
     # shellcheck disable=SC2086
-    expect 0 ./llama_logits "$lib" "$model" ids claims logits $shape || cat out
+    expect 0 ./recount "$lib" "$model" ids claims logits $shape || cat out
     tail -n 1 out
     # The recomputation itself can fail: a claim that is not so, and a logit that is another.
     sed '5s/[0-9]*$/7/; 5s/^0\.9/0.8/; 5s/^1\.0/0.8/' claims >wrong
     # shellcheck disable=SC2086
-    expect 1 ./llama_logits "$lib" "$model" ids wrong logits $shape
+    expect 1 ./recount "$lib" "$model" ids wrong logits $shape
     python3 - <<'P'
 d = bytearray(open("logits.reference.f32", "rb").read())
 d[7] ^= 0x40
 open("logits.reference.f32", "wb").write(d)
 P
     # shellcheck disable=SC2086
-    expect 1 ./llama_logits "$lib" "$model" ids claims logits $shape
+    expect 1 ./recount "$lib" "$model" ids claims logits $shape
 }
 
 for which in carol stories; do

@@ -87,10 +87,10 @@ static ls_status op_tokenizer(const char *model, ls_error *err)
 static ls_status op_chat(const char *model, ls_error *err)
 {
     static const ls_message messages[] = {{"system", "Be brief.", 9}, {"user", "hi", 2}};
-    ls_gguf      *g;
-    ls_tokenizer *t;
-    ls_prompt     p;
-    ls_status     status;
+    ls_gguf                *g;
+    ls_tokenizer           *t;
+    ls_prompt               p;
+    ls_status               status;
     LS_TRY(ls_gguf_open(&g, model, err));
     status = ls_tokenizer_create(&t, g, err);
     if (status == LS_OK) {
@@ -138,11 +138,11 @@ static ls_status op_hash(const char *model, ls_error *err)
 static ls_status op_verify(const char *model, ls_error *err)
 {
     ls_engine_options    o = {.model_path = model, .n_ctx = 16, .n_threads = 1};
-    ls_per_token_options p = {.text = "Once upon a time", .len = 16, .max_tokens = 2,
-                              .budget = ls_budget_default()};
-    ls_per_token_result  r = {0};
-    ls_engine           *a, *b = NULL;
-    ls_status            status;
+    ls_per_token_options p = {
+        .text = "Once upon a time", .len = 16, .max_tokens = 2, .budget = ls_budget_default()};
+    ls_per_token_result r = {0};
+    ls_engine          *a, *b = NULL;
+    ls_status           status;
     LS_TRY(ls_engine_open_native(&a, &o, err));
     status = ls_engine_open_native(&b, &o, err);
     if (status == LS_OK) {
@@ -184,7 +184,10 @@ static void fail_each_call(operation *op, const char *name, const char *model)
 
 static void says_that_memory_is_out_wherever_it_is(void **state)
 {
-    static const struct { operation *op; const char *name, *model; } cases[] = {
+    static const struct {
+        operation  *op;
+        const char *name, *model;
+    } cases[] = {
         {op_gguf, "gguf", MODELS "stories260K.gguf"},
         {op_tokenizer, "tokenizer", MODELS "stories260K.gguf"},
         {op_tokenizer, "tokenizer", MODELS "fables-llama-5m-Q8_0.gguf"},
@@ -219,14 +222,16 @@ static void check_no_allocation(const char *model, const ls_session_options *o)
 static void allocates_nothing_while_evaluating(void **state)
 {
     static const char *const models[] = {
-        MODELS "stories260K.gguf", MODELS "fables-llama-5m-Q8_0.gguf",
-        MODELS "fables-bitnet-5m-TQ2_0.gguf", MODELS "fables-bitnet-5m-I2_S.gguf",
+        MODELS "stories260K.gguf",
+        MODELS "fables-llama-5m-Q8_0.gguf",
+        MODELS "fables-bitnet-5m-TQ2_0.gguf",
+        MODELS "fables-bitnet-5m-I2_S.gguf",
     };
     (void)state;
     for (size_t i = 0; i < sizeof(models) / sizeof(models[0]); i++) {
         for (int tier = LS_TIER_SCALAR; tier < LS_N_TIERS; tier++) {
-            ls_session_options o = {.n_ctx = 16, .n_batch = 3, .n_threads = 2,
-                                    .tier = (ls_tier)tier};
+            ls_session_options o = {
+                .n_ctx = 16, .n_batch = 3, .n_threads = 2, .tier = (ls_tier)tier};
             if (!ls_tier_available((ls_tier)tier)) continue;
             check_no_allocation(models[i], &o);
             o.kv_type = LS_DTYPE_F16;

@@ -86,7 +86,7 @@ static void equals_the_published_vectors(void **state)
 static void does_not_depend_on_how_the_input_is_cut(void **state)
 {
     static const size_t pieces[] = {1, 3, 63, 64, 65, 127, 1000, 1023, 1024, 1025, 4097};
-    uint8_t *input = make_input();
+    uint8_t            *input = make_input();
     (void)state;
     for (size_t i = 0; i < sizeof(vectors) / sizeof(vectors[0]); i++) {
         for (size_t k = 0; k < sizeof(pieces) / sizeof(pieces[0]); k++) {

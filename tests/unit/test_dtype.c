@@ -95,10 +95,10 @@ static uint16_t truncating_f16(float f)
 
 static void converts_every_half_as_libggml_does(void **state)
 {
-    size_t    n;
-    uint8_t  *text = golden("halves", "txt", &n);
+    size_t             n;
+    uint8_t           *text = golden("halves", "txt", &n);
     unsigned long long want[4];
-    char      copy[512] = {0};
+    char               copy[512] = {0};
     (void)state;
     memcpy(copy, text, n < sizeof(copy) ? n : sizeof(copy) - 1);
     assert_int_equal(sscanf(copy,
@@ -120,10 +120,10 @@ static void decodes_I2_S_to_the_weights_of_the_TQ2_0_file(void **state)
     ls_gguf *a, *b;
     size_t   n_compared = 0;
     (void)state;
-    assert_int_equal(
-        ls_gguf_open(&a, LS_SOURCE_DIR "/models/fables-bitnet-5m-I2_S.gguf", NULL), LS_OK);
-    assert_int_equal(
-        ls_gguf_open(&b, LS_SOURCE_DIR "/models/fables-bitnet-5m-TQ2_0.gguf", NULL), LS_OK);
+    assert_int_equal(ls_gguf_open(&a, LS_SOURCE_DIR "/models/fables-bitnet-5m-I2_S.gguf", NULL),
+                     LS_OK);
+    assert_int_equal(ls_gguf_open(&b, LS_SOURCE_DIR "/models/fables-bitnet-5m-TQ2_0.gguf", NULL),
+                     LS_OK);
     for (size_t i = 0; i < ls_gguf_n_tensors(a); i++) {
         const ls_tensor *x = ls_gguf_tensor_at(a, i), *y;
         char             name[128];
@@ -140,8 +140,8 @@ static void decodes_I2_S_to_the_weights_of_the_TQ2_0_file(void **state)
         ls_dtype_decode(x->dtype, vx, x->data, n, ls_dtype_tensor_scale(x->dtype, x->data, n));
         ls_dtype_decode(y->dtype, vy, y->data, n, 1.0f);
         for (size_t j = 0; j < n; j++) { /* -0 and +0 are one weight */
-            if (vx[j] != vy[j]) fail_msg("%s: weight %zu: %a, %a", name, j, (double)vx[j],
-                                         (double)vy[j]);
+            if (vx[j] != vy[j])
+                fail_msg("%s: weight %zu: %a, %a", name, j, (double)vx[j], (double)vy[j]);
         }
         n_compared += n;
         free(vx);

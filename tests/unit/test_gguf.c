@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* test_gguf.c - the GGUF reader on files built field by field: what is right is read, and each way of
- * being wrong is refused with its status, its sentence (tests/golden/errors/gguf.expect) and the
+/* test_gguf.c - the GGUF reader on files built field by field: what is right is read, and each way
+ * of being wrong is refused with its status, its sentence (tests/golden/errors/gguf.expect) and the
  * byte at which the specification is broken, which the builder knows by itself. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -342,22 +342,67 @@ typedef struct broken_case {
     void (*build)(gguf_build *b);
 } broken_case;
 
-#define CASE(name) {#name, b_##name}
+#define CASE(name)                                                                                 \
+    {                                                                                              \
+#name, b_##name                                                                            \
+    }
 static const broken_case broken[] = {
-    CASE(empty), CASE(three_bytes), CASE(other_magic), CASE(pytorch), CASE(safetensors),
-    CASE(version_0), CASE(version_1), CASE(version_4), CASE(big_endian), CASE(cut_version),
-    CASE(cut_counts), CASE(tensors_2_63), CASE(keys_2_63), CASE(one_key_too_many),
-    CASE(key_length_2_63), CASE(key_empty), CASE(key_with_zero), CASE(key_of_64_KiB),
-    CASE(value_type_13), CASE(cut_type), CASE(cut_value), CASE(boolean_2), CASE(string_too_long),
-    CASE(array_of_type_13), CASE(array_of_arrays), CASE(array_of_2_63_bytes),
-    CASE(array_that_wraps), CASE(array_of_2_60_strings), CASE(array_string_too_long),
-    CASE(key_twice), CASE(alignment_0), CASE(alignment_4), CASE(alignment_12),
-    CASE(alignment_text), CASE(split), CASE(tensor_name_empty), CASE(tensor_name_too_long),
-    CASE(no_dimensions), CASE(five_dimensions), CASE(dimension_zero), CASE(shape_of_2_64),
-    CASE(shape_of_2_63), CASE(shape_that_wraps), CASE(shape_of_2_62), CASE(type_removed),
-    CASE(type_200), CASE(type_minus_1), CASE(row_of_33), CASE(cut_directory), CASE(offset_odd),
-    CASE(offset_past_the_end), CASE(offset_that_wraps), CASE(data_cut), CASE(no_data),
-    CASE(I2_S_tail_cut), CASE(tensor_twice),
+    CASE(empty),
+    CASE(three_bytes),
+    CASE(other_magic),
+    CASE(pytorch),
+    CASE(safetensors),
+    CASE(version_0),
+    CASE(version_1),
+    CASE(version_4),
+    CASE(big_endian),
+    CASE(cut_version),
+    CASE(cut_counts),
+    CASE(tensors_2_63),
+    CASE(keys_2_63),
+    CASE(one_key_too_many),
+    CASE(key_length_2_63),
+    CASE(key_empty),
+    CASE(key_with_zero),
+    CASE(key_of_64_KiB),
+    CASE(value_type_13),
+    CASE(cut_type),
+    CASE(cut_value),
+    CASE(boolean_2),
+    CASE(string_too_long),
+    CASE(array_of_type_13),
+    CASE(array_of_arrays),
+    CASE(array_of_2_63_bytes),
+    CASE(array_that_wraps),
+    CASE(array_of_2_60_strings),
+    CASE(array_string_too_long),
+    CASE(key_twice),
+    CASE(alignment_0),
+    CASE(alignment_4),
+    CASE(alignment_12),
+    CASE(alignment_text),
+    CASE(split),
+    CASE(tensor_name_empty),
+    CASE(tensor_name_too_long),
+    CASE(no_dimensions),
+    CASE(five_dimensions),
+    CASE(dimension_zero),
+    CASE(shape_of_2_64),
+    CASE(shape_of_2_63),
+    CASE(shape_that_wraps),
+    CASE(shape_of_2_62),
+    CASE(type_removed),
+    CASE(type_200),
+    CASE(type_minus_1),
+    CASE(row_of_33),
+    CASE(cut_directory),
+    CASE(offset_odd),
+    CASE(offset_past_the_end),
+    CASE(offset_that_wraps),
+    CASE(data_cut),
+    CASE(no_data),
+    CASE(I2_S_tail_cut),
+    CASE(tensor_twice),
 };
 #define N_BROKEN (sizeof(broken) / sizeof(broken[0]))
 
@@ -387,7 +432,8 @@ static void refuses_every_broken_file_with_its_sentence_and_byte(void **state)
         broken[i].build(&b);
         status = open_built(&g, &b, &err);
         assert_null(g);
-        snprintf(got, sizeof(got), "%s\t%s\t%s\n", broken[i].name, ls_status_name(status), err.what);
+        snprintf(got, sizeof(got), "%s\t%s\t%s\n", broken[i].name, ls_status_name(status),
+                 err.what);
         snprintf(where, sizeof(where), "%s: byte %zu", path, b.mark);
         if (strcmp(broken[i].name, "split") == 0) snprintf(where, sizeof(where), "%s", path);
         if (!want || strncmp(got, want, strlen(got)) != 0) {
@@ -446,9 +492,12 @@ static void every_type(gguf_build *b)
 
 static void check_numbers(const ls_gguf *g)
 {
-    static const struct { const char *key; int64_t i; } ints[] = {
-        {"u8", 200}, {"i8", -56}, {"u16", 65535}, {"i16", -2}, {"u32", 4294967295}, {"i32", -1},
-        {"bool", 1}, {"i64", -1},
+    static const struct {
+        const char *key;
+        int64_t     i;
+    } ints[] = {
+        {"u8", 200},         {"i8", -56}, {"u16", 65535}, {"i16", -2},
+        {"u32", 4294967295}, {"i32", -1}, {"bool", 1},    {"i64", -1},
     };
     int64_t i;
     double  f;
@@ -492,10 +541,17 @@ static void check_arrays(const ls_gguf *g)
 
 static void check_formats(const ls_gguf *g)
 {
-    static const struct { const char *key, *text; } texts[] = {
-        {"u8", "200"}, {"i8", "-56"}, {"u64", "18446744073709551615"}, {"f32", "0.100000001"},
-        {"bool", "true"}, {"str", "\"a \\\"text\\\"\\n\\x1b[31m\""},
-        {"strings", "[\"one\", \"\", \"three\"]"}, {"none", "[]"},
+    static const struct {
+        const char *key, *text;
+    } texts[] = {
+        {"u8", "200"},
+        {"i8", "-56"},
+        {"u64", "18446744073709551615"},
+        {"f32", "0.100000001"},
+        {"bool", "true"},
+        {"str", "\"a \\\"text\\\"\\n\\x1b[31m\""},
+        {"strings", "[\"one\", \"\", \"three\"]"},
+        {"none", "[]"},
         {"many", "[0, -1, -2, -3, -4, ...]"},
     };
     char buf[64];
@@ -536,11 +592,11 @@ static void finds_tensor_data_where_the_alignment_says(void **state)
     (void)state;
     for (uint32_t align = 8; align <= 4096; align *= 2) {
         static const uint64_t ne[3] = {32, 2, 3};
-        gguf_build       b = {0};
-        ls_gguf         *g;
-        ls_error         err = {0};
-        const ls_tensor *t;
-        size_t           data;
+        gguf_build            b = {0};
+        ls_gguf              *g;
+        ls_error              err = {0};
+        const ls_tensor      *t;
+        size_t                data;
         gguf_build_header(&b, 3, 3, 1);
         gguf_build_kv_u32(&b, "general.alignment", align);
         gguf_build_tensor(&b, "first", 1, ne, 2, 0);

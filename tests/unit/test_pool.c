@@ -19,8 +19,8 @@ typedef struct tally {
     _Atomic int count[MAX_ITEMS];
     size_t      grain, n;
     int         n_threads;
-    _Atomic int bad;           /* a chunk or thread index outside its bounds */
-    long        plain[64];     /* unsynchronised, one per thread: TSan would see sharing */
+    _Atomic int bad;       /* a chunk or thread index outside its bounds */
+    long        plain[64]; /* unsynchronised, one per thread: TSan would see sharing */
     double      result[MAX_ITEMS];
 } tally;
 
@@ -60,7 +60,7 @@ static void hands_out_every_item_exactly_once(void **state)
 {
     static const size_t sizes[] = {0, 1, 2, 7, 64, 999, MAX_ITEMS};
     static const size_t grains[] = {1, 3, 64, 10000};
-    tally *t = malloc(sizeof(*t));
+    tally              *t = malloc(sizeof(*t));
     (void)state;
     assert_non_null(t);
     for (int threads = 1; threads <= 9; threads += threads < 4 ? 1 : 5) {
@@ -94,8 +94,8 @@ static void runs_thousands_of_loops_one_after_another(void **state)
 static void wakes_workers_that_fell_asleep(void **state)
 {
     const struct timespec pause = {.tv_nsec = 3000000};
-    tally   *t = malloc(sizeof(*t));
-    ls_pool *p = NULL;
+    tally                *t = malloc(sizeof(*t));
+    ls_pool              *p = NULL;
     (void)state;
     assert_non_null(t);
     assert_int_equal(ls_pool_create(&p, 3, NULL), LS_OK);

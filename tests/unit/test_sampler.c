@@ -67,7 +67,7 @@ static void draws_the_same_tokens_from_the_same_seed(void **state)
 /* ln 1, ln 2, ln 5 and a NaN that must never be drawn: expected shares 1/8, 2/8, 5/8. */
 static void draws_tokens_as_often_as_softmax_says(void **state)
 {
-    const float v[] = {0, 0.69314718f, NAN, 1.60943791f};
+    const float  v[] = {0, 0.69314718f, NAN, 1.60943791f};
     const double share[] = {0.125, 0.25, 0, 0.625};
     enum { N = 40000 };
     int        count[4] = {0};

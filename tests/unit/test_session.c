@@ -57,12 +57,12 @@ static ls_model *open_model(const char *name)
 
 static void check_identity(const char *name, int kv_type)
 {
-    static const int calls[] = {1, 7, N};
+    static const int   calls[] = {1, 7, N};
     ls_model          *m = open_model(name);
     size_t             bytes = N * (size_t)ls_model_get_config(m)->n_vocab * sizeof(float);
-    ls_session_options base = {.n_ctx = N, .n_batch = N, .n_threads = 1, .kv_type = kv_type,
-                               .tier = LS_TIER_SCALAR};
-    float             *expected = all_logits(m, &base, N);
+    ls_session_options base = {
+        .n_ctx = N, .n_batch = N, .n_threads = 1, .kv_type = kv_type, .tier = LS_TIER_SCALAR};
+    float *expected = all_logits(m, &base, N);
 
     for (int tier = LS_TIER_SCALAR; tier < LS_N_TIERS; tier++) {
         if (!ls_tier_available((ls_tier)tier)) continue;
@@ -101,10 +101,14 @@ static void follows_the_reference_with_the_same_bits_on_every_tier(void **state)
     for (int i = 0; i < 4; i++) {
         ls_model          *m = open_model(names[i % 2]);
         size_t             bytes = N * (size_t)ls_model_get_config(m)->n_vocab * sizeof(float);
-        ls_session_options base = {.n_ctx = N, .n_batch = N, .n_threads = 1,
-                                   .kv_type = LS_DTYPE_F16, .tier = LS_TIER_SCALAR,
-                                   .follow = true, .lanes = i < 2 ? 8 : 16};
-        float *expected = all_logits(m, &base, 13), *single = all_logits(m, &base, 1);
+        ls_session_options base = {.n_ctx = N,
+                                   .n_batch = N,
+                                   .n_threads = 1,
+                                   .kv_type = LS_DTYPE_F16,
+                                   .tier = LS_TIER_SCALAR,
+                                   .follow = true,
+                                   .lanes = i < 2 ? 8 : 16};
+        float             *expected = all_logits(m, &base, 13), *single = all_logits(m, &base, 1);
         /* int8 rounding of activations can hide the difference; F32 weights show it */
         if (i % 2 == 0) assert_memory_not_equal(single, expected, bytes);
         for (int tier = LS_TIER_SCALAR; tier < LS_N_TIERS; tier++) {
@@ -130,13 +134,13 @@ static void follows_the_reference_with_the_same_bits_on_every_tier(void **state)
 
 static void cuts_one_call_into_batches_and_keeps_the_last_rows(void **state)
 {
-    ls_model    *m = open_model("stories260K.gguf");
-    size_t       V = (size_t)ls_model_get_config(m)->n_vocab;
+    ls_model          *m = open_model("stories260K.gguf");
+    size_t             V = (size_t)ls_model_get_config(m)->n_vocab;
     ls_session_options whole = {.n_ctx = N, .n_batch = N}, cut = {.n_ctx = N, .n_batch = 16};
-    float       *expected = all_logits(m, &whole, N);
-    ls_session  *s = NULL;
-    const float *row = NULL;
-    int32_t      ids[N];
+    float             *expected = all_logits(m, &whole, N);
+    ls_session        *s = NULL;
+    const float       *row = NULL;
+    int32_t            ids[N];
     (void)state;
     for (int i = 0; i < N; i++) ids[i] = token(i);
     assert_int_equal(ls_session_create(&s, m, &cut, NULL), LS_OK);
@@ -154,13 +158,13 @@ static void cuts_one_call_into_batches_and_keeps_the_last_rows(void **state)
 
 static void gives_the_same_bits_after_a_rewind(void **state)
 {
-    ls_model    *m = open_model("stories260K.gguf");
-    size_t       V = (size_t)ls_model_get_config(m)->n_vocab;
+    ls_model          *m = open_model("stories260K.gguf");
+    size_t             V = (size_t)ls_model_get_config(m)->n_vocab;
     ls_session_options opt = {.n_ctx = N, .n_batch = N};
-    float       *expected = all_logits(m, &opt, N);
-    ls_session  *s = NULL;
-    const float *row = NULL;
-    int32_t      ids[N], other[N];
+    float             *expected = all_logits(m, &opt, N);
+    ls_session        *s = NULL;
+    const float       *row = NULL;
+    int32_t            ids[N], other[N];
     (void)state;
     for (int i = 0; i < N; i++) ids[i] = token(i), other[i] = token(i + 3);
     assert_int_equal(ls_session_create(&s, m, &opt, NULL), LS_OK);
@@ -178,9 +182,9 @@ static void gives_the_same_bits_after_a_rewind(void **state)
 
 static void refuses_what_does_not_fit(void **state)
 {
-    ls_model   *m = open_model("stories260K.gguf");
-    ls_session *s = NULL;
-    int32_t     ids[9] = {1, 2, 3, 4, 5, 6, 7, 8, 9}, bad[2] = {1, 512}, negative = -1;
+    ls_model          *m = open_model("stories260K.gguf");
+    ls_session        *s = NULL;
+    int32_t            ids[9] = {1, 2, 3, 4, 5, 6, 7, 8, 9}, bad[2] = {1, 512}, negative = -1;
     ls_session_options opt = {.n_ctx = 8}, long_ctx = {.n_ctx = 513}, odd_kv = {.kv_type = 8};
     (void)state;
     assert_int_equal(ls_session_create(&s, m, &long_ctx, NULL), LS_ERR_LIMIT);
@@ -215,12 +219,12 @@ static void count_tap(void *ctx, const ls_tap *tap)
 
 static void shows_every_tap_once_and_is_not_changed_by_being_watched(void **state)
 {
-    ls_model *m = open_model("fables-bitnet-5m-TQ2_0.gguf");
+    ls_model              *m = open_model("fables-bitnet-5m-TQ2_0.gguf");
     const ls_model_config *c = ls_model_get_config(m);
-    size_t    bytes = N * (size_t)c->n_vocab * sizeof(float);
-    census    seen = {0};
-    ls_session_options plain = {.n_ctx = N, .n_batch = N, .n_threads = 2}, watched = plain;
-    float    *expected = all_logits(m, &plain, N), *got;
+    size_t                 bytes = N * (size_t)c->n_vocab * sizeof(float);
+    census                 seen = {0};
+    ls_session_options     plain = {.n_ctx = N, .n_batch = N, .n_threads = 2}, watched = plain;
+    float                 *expected = all_logits(m, &plain, N), *got;
     (void)state;
     watched.taps[0].fn = count_tap;
     watched.taps[0].ctx = &seen;
@@ -243,10 +247,10 @@ static void shows_every_tap_once_and_is_not_changed_by_being_watched(void **stat
 /* A fault at one position must leave every earlier row alone and change that very row. */
 static void check_fault(const ls_model *m, const float *expected, const char *text, int pos)
 {
-    size_t    V = (size_t)ls_model_get_config(m)->n_vocab;
-    ls_faults f = {0};
+    size_t             V = (size_t)ls_model_get_config(m)->n_vocab;
+    ls_faults          f = {0};
     ls_session_options opt = {.n_ctx = N, .n_batch = N, .n_threads = 2};
-    float    *got;
+    float             *got;
     assert_int_equal(ls_faults_add(&f, text, NULL), LS_OK);
     opt.taps[0].fn = ls_faults_tap;
     opt.taps[0].ctx = &f;
@@ -264,7 +268,7 @@ static void lets_a_fault_act_at_its_position_for_every_operation(void **state)
 {
     /* BitNet only for its sub-norms: elsewhere they undo a scaling. */
     static const char *const names[] = {"fables-llama-5m-Q8_0.gguf", "fables-bitnet-5m-TQ2_0.gguf"};
-    ls_session_options opt = {.n_ctx = N, .n_batch = N, .n_threads = 2};
+    ls_session_options       opt = {.n_ctx = N, .n_batch = N, .n_threads = 2};
     (void)state;
     for (int i = 0; i < 2; i++) {
         ls_model *m = open_model(names[i]);

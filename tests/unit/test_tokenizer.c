@@ -90,11 +90,11 @@ static bool same_special_ids(const ls_tokenizer *t, char *const field[4])
 static bool same_corpus(const ls_tokenizer *t, char *const field[4])
 {
     const ls_encode_options o = {LS_BOS_AUTO, true};
-    char     path[512];
-    uint64_t h = 0xcbf29ce484222325u;
-    size_t   len, n;
-    uint8_t *text;
-    int32_t *ids;
+    char                    path[512];
+    uint64_t                h = 0xcbf29ce484222325u;
+    size_t                  len, n;
+    uint8_t                *text;
+    int32_t                *ids;
     snprintf(path, sizeof(path), "%s/corpus/christmas-carol.txt", text_shared());
     if (access(path, R_OK) != 0) {
         print_message("not compared, since it is not there: %s\n", path);
@@ -120,12 +120,18 @@ static bool holds(const ls_tokenizer *t, char *line)
         *field[i]++ = '\0';
     }
     switch (line[0]) {
-    case '#': return true;
-    case 'T': return field[3] && same_ids(t, field);
-    case 'P': return field[3] && same_piece(t, field);
-    case 'I': return field[1] && same_special_ids(t, field);
-    case 'C': return field[2] && same_corpus(t, field);
-    default: return false;
+    case '#':
+        return true;
+    case 'T':
+        return field[3] && same_ids(t, field);
+    case 'P':
+        return field[3] && same_piece(t, field);
+    case 'I':
+        return field[1] && same_special_ids(t, field);
+    case 'C':
+        return field[2] && same_corpus(t, field);
+    default:
+        return false;
     }
 }
 
@@ -165,8 +171,9 @@ static void gives_the_ids_of_the_reference_for_byte_level_bpe(void **state)
 static void a_wrong_golden_line_is_noticed(void **state)
 {
     static const char *const wrong[] = {
-        "T\t-\t \t221", "T\t-\t \t", "T\tbs\t \t220", "T\t-\ta", "P\t220\t-\ta", "P\t4091\t-\t<",
-        "I\t4091 4092 4095 4092", "C\t45613\taa122ab8c48bef51", "X\t",
+        "T\t-\t \t221", "T\t-\t \t",     "T\tbs\t \t220",          "T\t-\ta",
+        "P\t220\t-\ta", "P\t4091\t-\t<", "I\t4091 4092 4095 4092", "C\t45613\taa122ab8c48bef51",
+        "X\t",
     };
     vocabulary v = open_model(MODELS "fables-llama-5m-Q8_0.gguf");
     char       line[64], right[] = "T\t-\t \t220";
@@ -276,19 +283,19 @@ static void a_piece_is_cut_at_the_buffer_and_its_length_is_told(void **state)
 
 static void decode_gives_back_what_was_encoded(void **state)
 {
-    static const char text[] = " Once\tupon a  time \n\xe4\xbd\xa0\xe5\xa5\xbd, don't! ";
+    static const char        text[] = " Once\tupon a  time \n\xe4\xbd\xa0\xe5\xa5\xbd, don't! ";
     static const char *const models[] = {MODELS "stories260K.gguf",
                                          MODELS "fables-llama-5m-Q8_0.gguf"};
     (void)state;
     for (size_t i = 0; i < 2; i++) {
         for (int bos = LS_BOS_YES; bos <= LS_BOS_NO; bos++) {
             const ls_encode_options o = {(ls_bos_mode)bos, true};
-            vocabulary v = open_model(models[i]);
-            int32_t   *ids;
-            size_t     n, len;
-            char      *back;
-            assert_int_equal(
-                ls_tokenizer_encode(v.t, text, sizeof(text) - 1, &o, &ids, &n, NULL), LS_OK);
+            vocabulary              v = open_model(models[i]);
+            int32_t                *ids;
+            size_t                  n, len;
+            char                   *back;
+            assert_int_equal(ls_tokenizer_encode(v.t, text, sizeof(text) - 1, &o, &ids, &n, NULL),
+                             LS_OK);
             assert_int_equal(ls_tokenizer_decode(v.t, ids, n, false, &back, &len, NULL), LS_OK);
             assert_int_equal(len, sizeof(text) - 1);
             assert_string_equal(back, text);
@@ -303,8 +310,8 @@ static void a_long_text_takes_well_under_a_second(void **state)
 {
     static const char *const models[] = {MODELS "stories260K.gguf",
                                          MODELS "fables-llama-5m-Q8_0.gguf"};
-    const size_t len = 400000;
-    char        *text = malloc(len);
+    const size_t             len = 400000;
+    char                    *text = malloc(len);
     (void)state;
     assert_non_null(text);
     for (int kind = 0; kind < 3; kind++) { /* one letter, only spaces, one long word */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* test_tokenizer_vocabs.c - the vocabularies of ../shared/vocabs: every text of an .inp file becomes
- * the ids on its line of the .out file, which llama.cpp's project publishes. */
+/* test_tokenizer_vocabs.c - the vocabularies of ../shared/vocabs: every text of an .inp file
+ * becomes the ids on its line of the .out file, which llama.cpp's project publishes. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -37,7 +37,8 @@ static char *next_line(char **at)
 }
 
 /* Number of texts whose ids are as expected; *n_texts counts all. */
-static size_t count_equal(const ls_tokenizer *t, char *in, size_t in_len, char *out, size_t *n_texts)
+static size_t count_equal(const ls_tokenizer *t, char *in, size_t in_len, char *out,
+                          size_t *n_texts)
 {
     size_t n_equal = 0;
     char  *end = in + in_len;

@@ -13,11 +13,14 @@
 
 static void names_the_operations_in_the_order_of_the_forward_pass(void **state)
 {
-    static const char *const expected[] = {
-        "embeddings", "attn_norm", "q_proj", "k_proj", "v_proj", "q_rope", "k_rope", "attn_scores",
-        "attn_scores_softmax", "attn_out", "attn_sub_norm", "attn_proj", "residual", "ffn_norm",
-        "ffn_gate", "ffn_up", "ffn_act", "ffn_sub_norm", "ffn_down", "layer_out", "final_norm",
-        "logits"};
+    static const char *const expected[] = {"embeddings", "attn_norm",     "q_proj",
+                                           "k_proj",     "v_proj",        "q_rope",
+                                           "k_rope",     "attn_scores",   "attn_scores_softmax",
+                                           "attn_out",   "attn_sub_norm", "attn_proj",
+                                           "residual",   "ffn_norm",      "ffn_gate",
+                                           "ffn_up",     "ffn_act",       "ffn_sub_norm",
+                                           "ffn_down",   "layer_out",     "final_norm",
+                                           "logits"};
     (void)state;
     assert_int_equal(LS_N_OPS, sizeof(expected) / sizeof(expected[0]));
     for (int i = 0; i < LS_N_OPS; i++) {
@@ -54,13 +57,30 @@ static void reads_every_form_of_a_fault(void **state)
 
 static void refuses_what_is_not_a_fault(void **state)
 {
-    static const char *const bad[] = {
-        "", "=", "attn_norm=scale:2", "1.final_norm=scale:2", "1.nothing=nan", "1.attn_norm",
-        "1.attn_norm=", "1.attn_norm=scale", "1.attn_norm=scale:", "1.attn_norm=scale:x",
-        "1.attn_norm=scale:2x", "1.attn_norm=scale: 2", "1.attn_norm=scale:inf", "1.attn_norm=nanx",
-        "1.attn_norm@=nan", "1.attn_norm@x=nan", "1.attn_norm@1", "-1.attn_norm=nan",
-        "99999999999.attn_norm=nan", "1.attn_norm@99999999999=nan", "1.=nan", "1attn_norm=nan",
-        "1.attn_normx=nan", "1.attn_nor=nan"};
+    static const char *const bad[] = {"",
+                                      "=",
+                                      "attn_norm=scale:2",
+                                      "1.final_norm=scale:2",
+                                      "1.nothing=nan",
+                                      "1.attn_norm",
+                                      "1.attn_norm=",
+                                      "1.attn_norm=scale",
+                                      "1.attn_norm=scale:",
+                                      "1.attn_norm=scale:x",
+                                      "1.attn_norm=scale:2x",
+                                      "1.attn_norm=scale: 2",
+                                      "1.attn_norm=scale:inf",
+                                      "1.attn_norm=nanx",
+                                      "1.attn_norm@=nan",
+                                      "1.attn_norm@x=nan",
+                                      "1.attn_norm@1",
+                                      "-1.attn_norm=nan",
+                                      "99999999999.attn_norm=nan",
+                                      "1.attn_norm@99999999999=nan",
+                                      "1.=nan",
+                                      "1attn_norm=nan",
+                                      "1.attn_normx=nan",
+                                      "1.attn_nor=nan"};
     (void)state;
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         ls_faults f = {0};

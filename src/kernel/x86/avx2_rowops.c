@@ -29,7 +29,8 @@ static void halves(float *restrict y, const uint16_t *restrict x, size_t n)
 
 static float dot_f16_wide(const uint16_t *a, const uint16_t *b, size_t n, int lanes)
 {
-    return lanes == 8 ? row_dot_f16_wide(a, b, n, 8, halves) : row_dot_f16_wide(a, b, n, 16, halves);
+    return lanes == 8 ? row_dot_f16_wide(a, b, n, 8, halves)
+                      : row_dot_f16_wide(a, b, n, 16, halves);
 }
 
 void ls_kernels_avx2_rowops(ls_kernels *k)
