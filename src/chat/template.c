@@ -87,11 +87,18 @@ static const chat_template *find(const char *name)
     return NULL;
 }
 
+/* A token of this text that is cut out of a prompt; an ordinary one would be spelled in letters. */
+static bool is_special(const ls_tokenizer *t, const char *text)
+{
+    ls_token_type type = ls_tokenizer_type(t, ls_tokenizer_find(t, text));
+    return type == LS_TOKEN_CONTROL || type == LS_TOKEN_USER_DEFINED;
+}
+
 /* The first token that the template needs and the vocabulary lacks, or NULL. */
 static const char *missing_token(const chat_template *c, const ls_tokenizer *t)
 {
     for (size_t i = 0; i < sizeof(c->needs) / sizeof(c->needs[0]) && c->needs[i]; i++) {
-        if (ls_tokenizer_find(t, c->needs[i]) < 0) return c->needs[i];
+        if (!is_special(t, c->needs[i])) return c->needs[i];
     }
     return NULL;
 }

@@ -74,8 +74,9 @@ unset LS_FAKE_FAULT
 no_orphan "$T/engine" "faulty references"
 
 # ---- killed while evaluating ----
-"$TOOLS/make_model" tiny "$T/slow.gguf" dtype=8 d=1024 ff=4096 layers=10 vocab=4096 ctx=600
-slow=("$LS" crossval per-token -m "$T/slow.gguf" -p "$STORY" --against llama --threads 1 --max-tokens 64)
+"$TOOLS/make_model" tiny "$T/slow.gguf" dtype=8 d=512 ff=2048 layers=8 vocab=4096 ctx=5000
+slow=("$LS" crossval per-token -m "$T/slow.gguf" -p "$STORY $STORY $STORY $STORY $STORY" --against llama
+    --threads 1 --max-tokens 2000) # half a minute of work, which nobody waits for
 "${slow[@]}" --format json >"$T/o" 2>"$T/e" &
 pid=$!
 child=

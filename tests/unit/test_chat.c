@@ -29,6 +29,8 @@ typedef struct vocab {
 
 enum { MAX_TOKENS = 8 };
 
+#define ORDINARY "ordinary " /* before the text of a token that is to be no control token */
+
 /* A SentencePiece vocabulary of <unk>, <s>, </s>, "a" and the given control tokens; `jinja` is the
  * chat template of its metadata, or NULL. */
 static vocab vocab_make(const char *const *control, const char *jinja)
@@ -45,12 +47,16 @@ static vocab vocab_make(const char *const *control, const char *jinja)
     gguf_build_kv_str(&b, "tokenizer.ggml.model", "llama");
     gguf_build_kv_array(&b, "tokenizer.ggml.tokens", LS_GGUF_STR, N_OF(plain) + n);
     for (size_t i = 0; i < N_OF(plain); i++) gguf_build_str(&b, plain[i]);
-    for (size_t i = 0; i < n; i++) gguf_build_str(&b, control[i]);
+    for (size_t i = 0; i < n; i++) {
+        bool ordinary = strncmp(control[i], ORDINARY, strlen(ORDINARY)) == 0;
+        gguf_build_str(&b, control[i] + (ordinary ? strlen(ORDINARY) : 0));
+    }
     gguf_build_kv_array(&b, "tokenizer.ggml.scores", LS_GGUF_F32, N_OF(plain) + n);
     for (size_t i = 0; i < N_OF(plain) + n; i++) gguf_build_f32(&b, 0.0f);
     gguf_build_kv_array(&b, "tokenizer.ggml.token_type", LS_GGUF_I32, N_OF(plain) + n);
     for (size_t i = 0; i < N_OF(plain) + n; i++) {
-        gguf_build_u32(&b, i == 0 ? LS_TOKEN_UNKNOWN : i == 3 ? LS_TOKEN_NORMAL : LS_TOKEN_CONTROL);
+        bool normal = i == 3 || (i > 3 && strncmp(control[i - 4], ORDINARY, strlen(ORDINARY)) == 0);
+        gguf_build_u32(&b, i == 0 ? LS_TOKEN_UNKNOWN : normal ? LS_TOKEN_NORMAL : LS_TOKEN_CONTROL);
     }
     if (jinja) gguf_build_kv_str(&b, "tokenizer.chat_template", jinja);
     gguf_build_pad(&b, 32);
@@ -309,6 +315,35 @@ static void refuses_a_template_whose_tokens_the_vocabulary_lacks(void **state)
     }
 }
 
+static void check_auto(const char *const *tokens, const char *jinja, const char *name)
+{
+    const ls_message m = {"user", "T", 1};
+    vocab            v = vocab_make(tokens, jinja);
+    ls_prompt        p;
+    assert_int_equal(ls_chat_apply(&p, "auto", &m, 1, v.t, v.g, NULL), LS_OK);
+    assert_string_equal(p.template_name, name);
+    for (size_t i = 0; i < N_OF(expected); i++) {
+        if (strcmp(expected[i].name, name) == 0) check_prompt(i, USER, &p);
+    }
+    ls_prompt_fini(&p);
+    vocab_free(&v);
+}
+
+/* What is no special token would be spelled in letters, and the model sees another text. */
+static void refuses_a_template_whose_tokens_are_ordinary_text(void **state)
+{
+    static const char *const tokens[MAX_TOKENS] = {ORDINARY "<|im_start|>", "<|im_end|>"};
+    const ls_message         m = {"user", "T", 1};
+    vocab                    v = vocab_make(tokens, NULL);
+    (void)state;
+    check_refused("chatml", &m, 1, &v,
+                  "template 'chatml' needs the token '<|im_start|>', which the model's vocabulary "
+                  "lacks",
+                  "try --prompt-template raw or auto");
+    vocab_free(&v);
+    check_auto(tokens, NULL, "raw");
+}
+
 static void refuses_messages_without_a_question_or_with_a_strange_role(void **state)
 {
     static const ls_message system = {"system", "S", 1}, answer = {"assistant", "A", 1};
@@ -326,20 +361,6 @@ static void refuses_messages_without_a_question_or_with_a_strange_role(void **st
 }
 
 /* ---- auto ---- */
-
-static void check_auto(const char *const *tokens, const char *jinja, const char *name)
-{
-    const ls_message m = {"user", "T", 1};
-    vocab            v = vocab_make(tokens, jinja);
-    ls_prompt        p;
-    assert_int_equal(ls_chat_apply(&p, "auto", &m, 1, v.t, v.g, NULL), LS_OK);
-    assert_string_equal(p.template_name, name);
-    for (size_t i = 0; i < N_OF(expected); i++) {
-        if (strcmp(expected[i].name, name) == 0) check_prompt(i, USER, &p);
-    }
-    ls_prompt_fini(&p);
-    vocab_free(&v);
-}
 
 /* Shortened to what is characteristic of the templates that models carry. */
 #define JINJA_LLAMA3                                                                               \
@@ -408,6 +429,7 @@ int main(void)
         cmocka_unit_test(leads_to_the_ids_that_the_flags_ask_for),
         cmocka_unit_test(refuses_an_unknown_name),
         cmocka_unit_test(refuses_a_template_whose_tokens_the_vocabulary_lacks),
+        cmocka_unit_test(refuses_a_template_whose_tokens_are_ordinary_text),
         cmocka_unit_test(refuses_messages_without_a_question_or_with_a_strange_role),
         cmocka_unit_test(auto_goes_by_the_models_own_template),
         cmocka_unit_test(auto_goes_by_the_vocabulary_where_there_is_no_template),
