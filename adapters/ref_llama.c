@@ -26,6 +26,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
 
 #include "llama.h"
 #if LS_HAS_BACKEND_DIR
@@ -83,7 +87,7 @@
 #define FUNCTIONS_VERSION(X)
 #endif
 #if LS_HAS_BACKEND_DIR
-#define FUNCTIONS_BACKEND(X) X(ggml_backend_load_all_from_path)
+#define FUNCTIONS_BACKEND(X) X(ggml_backend_load_all_from_path) X(ggml_backend_load)
 #else
 #define FUNCTIONS_BACKEND(X)
 #endif
@@ -135,6 +139,36 @@ static uint32_t find_function(void *lib, const char *path, const char *name, voi
     return LS_REF_DONE;
 }
 
+#if LS_HAS_BACKEND_DIR
+/* The CPU library to take instead of the one that the engine picks: the user's choice, and where
+ * the processor has AMX the best one without. AMX's tiles add quantised products in an order of
+ * their own, which is no error and would look like one. NULL: the engine picks. */
+static const char *chosen_cpu(void)
+{
+    const char *name = getenv("LOCKSTEP_LLAMA_CPU");
+#if defined(__x86_64__)
+    unsigned a, b, c, d;
+    if ((!name || !*name) && __get_cpuid_count(7, 0, &a, &b, &c, &d) && d & 1u << 25) {
+        return "cooperlake"; /* every processor with AMX_INT8 runs it */
+    }
+#endif
+    return name && *name ? name : NULL;
+}
+
+static uint32_t load_backends(const char *dir)
+{
+    const char *name = chosen_cpu();
+    char        path[4096];
+    snprintf(path, sizeof(path), "%s/libggml-cpu-%s.so", dir, name ? name : "");
+    if (name && access(path, R_OK) == 0 && api.ggml_backend_load(path)) return LS_REF_DONE;
+    if (name && getenv("LOCKSTEP_LLAMA_CPU")) {
+        return ref_fail(LS_REF_FAILED, "LOCKSTEP_LLAMA_CPU: '%s' cannot be loaded", path);
+    }
+    api.ggml_backend_load_all_from_path(dir);
+    return LS_REF_DONE;
+}
+#endif
+
 uint32_t ref_load(const ref_manifest *m, ls_ref_identity *out)
 {
     const char *path = m->n_libraries ? m->libraries[m->n_libraries - 1] : "";
@@ -152,7 +186,7 @@ uint32_t ref_load(const ref_manifest *m, ls_ref_identity *out)
     snprintf(out->library, sizeof(out->library), "%s", path);
     api.llama_log_set(keep_log, NULL);
 #if LS_HAS_BACKEND_DIR
-    api.ggml_backend_load_all_from_path(m->lib_dir); /* picks the CPU library: before all else */
+    if (load_backends(m->lib_dir) != LS_REF_DONE) return LS_REF_FAILED; /* before all else */
 #endif
 #if LS_HAS_VERSION
     if (!out->version[0]) snprintf(out->version, sizeof(out->version), "%s", api.llama_version());

@@ -22,6 +22,7 @@ typedef struct ls_engine_info {
     int32_t flash_attn;   /* 0 off, 1 on                        */
     int32_t lanes;        /* width of its vector sums: 8 or 16  */
     bool    follow;       /* native: sums follow the reference  */
+    bool    bf16_pairs;   /* adds products of BF16 two by two   */
 } ls_engine_info;
 
 /* Work done so far, measured inside the engine (without waiting for the verifier). */
@@ -43,6 +44,7 @@ typedef struct ls_engine_options { /* zero means: default */
     ls_act_rounding rounding;
     int             lanes;         /* width of vector sums, 8 or 16; 0: 16 */
     bool            follow;        /* sums in the reference's order for each batch, see model.h */
+    bool            bf16_pairs;    /* part of that order, see model.h    */
     const ls_faults *faults;       /* NULL: none; borrowed until close   */
 } ls_engine_options;
 

@@ -64,6 +64,8 @@ typedef struct ls_session_options { /* zero means: default */
     bool            follow;    /* add in the order of llama.cpp's kernels for a batch of this very
                                 * shape (NUMERICS.md, clause 9). Results then depend on the
                                 * batches, as the reference's do                             */
+    bool            bf16_pairs; /* with `follow`: BF16 products two by two, as llama.cpp's builds
+                                * for AVX512_BF16 add them                                   */
     struct { ls_tap_fn *fn; void *ctx; } taps[LS_MAX_TAPS]; /* called in order; fn NULL: unused */
 } ls_session_options;
 

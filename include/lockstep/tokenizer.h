@@ -32,7 +32,9 @@ typedef struct ls_encode_options {
 LS_API ls_status ls_tokenizer_create(ls_tokenizer **out, const ls_gguf *g, ls_error *err);
 LS_API void      ls_tokenizer_destroy(ls_tokenizer *t); /* NULL is allowed */
 
-/* Encode len bytes of text (any bytes; invalid UTF-8 is encoded through byte tokens).
+/* Encode len bytes of text (any bytes; where UTF-8 is invalid, SentencePiece
+ * vocabularies encode its bytes through byte tokens and byte-level BPE encodes U+FFFD, as the
+ * reference does).
  * *ids is owned: release with free(). len 0 gives what the BOS mode gives.
  * Errors: NOMEM, LIMIT (more than INT32_MAX / 4 bytes). */
 LS_API ls_status ls_tokenizer_encode(const ls_tokenizer *t, const char *text, size_t len,

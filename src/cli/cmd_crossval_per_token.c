@@ -51,10 +51,11 @@ typedef struct state {
 
 static ls_status check_options(state *s, ls_error *err)
 {
-    static const char *const only_native[] = {"fault", "isa", "act-quant", "lanes", "bos"};
+    static const char *const only_native[] = {"fault", "isa", "act-quant", "lanes", "sums", "bos"};
     per_token_opts          *o = s->o;
     LS_TRY(cli_model_check(s->ctx, &o->model, err));
-    for (size_t i = 0; o->backend == BACKEND_CPP && i < 5; i++)
+    for (size_t i = 0; o->backend == BACKEND_CPP && i < sizeof(only_native) / sizeof(only_native[0]);
+         i++)
         if (cli_given(s->ctx, only_native[i]))
             return cli_usage(s->ctx, err,
                              "option '--%s' acts on the native engine, which "
@@ -200,6 +201,8 @@ static ls_status open_engines(state *s, ls_error *err)
         s->engine_options.lanes = ls_engine_get_info(s->reference)->lanes;
     s->engine_options.follow =
         both && s->o->against != AGAINST_NATIVE && s->o->sums == SUMS_REFERENCE;
+    s->engine_options.bf16_pairs =
+        s->engine_options.follow && ls_engine_get_info(s->reference)->bf16_pairs;
     return ls_engine_open_native(&s->subject, &s->engine_options, err);
 }
 

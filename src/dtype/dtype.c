@@ -26,7 +26,8 @@ static const char *const other_names[] = {
     [11] = "q3_K",    [13] = "q5_K",  [15] = "q8_K",   [16] = "iq2_xxs", [17] = "iq2_xs",
     [18] = "iq3_xxs", [19] = "iq1_s", [20] = "iq4_nl", [21] = "iq3_s",   [22] = "iq2_s",
     [23] = "iq4_xs",  [24] = "i8",    [25] = "i16",    [26] = "i32",     [27] = "i64",
-    [28] = "f64",     [29] = "iq1_m", [34] = "tq1_0",  [39] = "mxfp4",
+    [28] = "f64",     [29] = "iq1_m", [34] = "tq1_0",  [39] = "mxfp4",   [40] = "nvfp4",
+    [41] = "q1_0",    [42] = "q2_0",
 };
 
 #define N_OTHER (sizeof(other_names) / sizeof(other_names[0]))

@@ -198,16 +198,32 @@ static ls_status say_hello(host *h, ls_error *err)
     return LS_OK;
 }
 
-/* Width of the vector sums of llama.cpp's CPU libraries, by name: those built for AVX-512 add 16
- * floats at a time, the others that we know 8. Unknown: 16, our own default. */
-static int lanes_of(const char *isa)
+/* How llama.cpp's CPU libraries add, by their names: those built for AVX-512 take 16 floats at a
+ * time, those for AVX2 8; some multiply BF16 two by two. A library of another name was built for
+ * the machine it is on. */
+static void describe_sums(ls_engine_info *info)
 {
-    static const char *const eight_wide[] = {"x64",        "sse42",   "sandybridge", "ivybridge",
-                                             "piledriver", "haswell", "alderlake"};
-    for (size_t i = 0; i < sizeof(eight_wide) / sizeof(eight_wide[0]); i++) {
-        if (strcmp(isa, eight_wide[i]) == 0) return 8;
+    static const struct {
+        const char *isa;
+        int32_t     lanes;
+        bool        bf16_pairs;
+    } known[] = {
+        {"x64", 8, false},         {"sse42", 8, false},        {"sandybridge", 8, false},
+        {"ivybridge", 8, false},   {"piledriver", 8, false},   {"haswell", 8, false},
+        {"alderlake", 8, false},   {"avx2", 8, false},         {"skylakex", 16, false},
+        {"cannonlake", 16, false}, {"cascadelake", 16, false}, {"icelake", 16, false},
+        {"cooperlake", 16, true},  {"zen4", 16, true},         {"sapphirerapids", 16, true},
+    };
+    info->lanes = 16;
+#if defined(__x86_64__)
+    info->lanes = __builtin_cpu_supports("avx512f") ? 16 : 8;
+    info->bf16_pairs = __builtin_cpu_supports("avx512bf16");
+#endif
+    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+        if (strcmp(info->isa, known[i].isa) != 0) continue;
+        info->lanes = known[i].lanes;
+        info->bf16_pairs = known[i].bf16_pairs;
     }
-    return 16;
 }
 
 static ls_status open_model(host *h, const ls_engine_options *opt, ls_error *err)
@@ -240,7 +256,7 @@ static ls_status open_model(host *h, const ls_engine_options *opt, ls_error *err
             got.n_vocab, got.n_ctx, got.n_batch, got.kv_type);
     }
     take_text(info->isa, sizeof(info->isa), got.isa, sizeof(got.isa));
-    info->lanes = lanes_of(info->isa);
+    describe_sums(info);
     snprintf(info->kv_type, sizeof(info->kv_type), "%s",
              got.kv_type == LS_REF_KV_F32 ? "f32" : "f16");
     info->n_threads = got.n_threads;

@@ -98,7 +98,8 @@ static ls_status wait_for(ls_link *l, short events, uint64_t deadline, const cha
             return ls_link_break(l, err, "did not answer within %g s while %s and was stopped",
                                  l->timeout_s, doing);
         }
-        left_ms = (int)((deadline - now) / 1000000u < POLL_MS ? (deadline - now) / 1000000u + 1 : POLL_MS);
+        left_ms = (int)((deadline - now) / 1000000u < POLL_MS ? (deadline - now) / 1000000u + 1
+                                                              : POLL_MS);
         if (poll(fds, l->proc.out_fd >= 0 ? 2 : 1, left_ms) < 0 && errno != EINTR) {
             return ls_link_break(l, err, "cannot be waited for: %s", strerror(errno));
         }

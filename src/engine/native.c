@@ -89,6 +89,7 @@ static ls_status open_session(native *n, const ls_engine_options *opt, ls_error 
         .rounding = opt->rounding,
         .lanes = opt->lanes,
         .follow = opt->follow,
+        .bf16_pairs = opt->bf16_pairs,
     };
     if (opt->faults) n->faults = *opt->faults;
     LS_TRY(check_faults(n, err));
@@ -109,6 +110,7 @@ static void describe(native *n)
     snprintf(info->kv_type, sizeof(info->kv_type), "%s", ls_dtype_name(o->kv_type));
     info->lanes = o->lanes;
     info->follow = o->follow;
+    info->bf16_pairs = o->bf16_pairs;
     info->n_threads = o->n_threads;
     info->n_batch = o->n_batch;
     info->n_ctx = o->n_ctx;

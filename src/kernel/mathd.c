@@ -154,6 +154,57 @@ void ls_sincos_d(double x, double *s, double *c)
     }
 }
 
+float ls_exp_f(float x)
+{
+    static const double pow2[32] = {
+        /* 2^(i / 32) */
+        0x1p0,
+        0x1.059b0d3158574p0,
+        0x1.0b5586cf9890fp0,
+        0x1.11301d0125b51p0,
+        0x1.172b83c7d517bp0,
+        0x1.1d4873168b9aap0,
+        0x1.2387a6e756238p0,
+        0x1.29e9df51fdee1p0,
+        0x1.306fe0a31b715p0,
+        0x1.371a7373aa9cbp0,
+        0x1.3dea64c123422p0,
+        0x1.44e086061892dp0,
+        0x1.4bfdad5362a27p0,
+        0x1.5342b569d4f82p0,
+        0x1.5ab07dd485429p0,
+        0x1.6247eb03a5585p0,
+        0x1.6a09e667f3bcdp0,
+        0x1.71f75e8ec5f74p0,
+        0x1.7a11473eb0187p0,
+        0x1.82589994cce13p0,
+        0x1.8ace5422aa0dbp0,
+        0x1.93737b0cdc5e5p0,
+        0x1.9c49182a3f09p0,
+        0x1.a5503b23e255dp0,
+        0x1.ae89f995ad3adp0,
+        0x1.b7f76f2fb5e47p0,
+        0x1.c199bdd85529cp0,
+        0x1.cb720dcef9069p0,
+        0x1.d5818dcfba487p0,
+        0x1.dfc97337b9b5fp0,
+        0x1.ea4afa2a490dap0,
+        0x1.f50765b6e454p0,
+    };
+    double  z, n, r, scale;
+    int64_t k;
+    if (x != x) return x;
+    if (x > 0x1.62e42ep6f) return INFINITY;
+    if (x < -0x1.9fe368p6f) return 0.0f;
+    z = 0x1.71547652b82fep0 * 32 * (double)x; /* x = (n + r) ln 2 / 32 */
+    n = (z + ROUND_MAGIC) - ROUND_MAGIC;
+    r = z - n;
+    k = (int64_t)n;
+    scale = from_bits(to_bits(pow2[k & 31]) + ((uint64_t)((k - (k & 31)) / 32) << 52));
+    z = 0x1.c6af84b912394p-20 * r + 0x1.ebfce50fac4f3p-13;
+    return (float)((z * (r * r) + (0x1.62e42ff0c52d6p-6 * r + 1)) * scale);
+}
+
 void ls_sincos_f(float x, float *s, float *c)
 {
     double   r, r2, n, sine, cosine;

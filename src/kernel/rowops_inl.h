@@ -166,12 +166,12 @@ static inline void row_softmax(float *x, size_t n, int lanes)
     }
 }
 
-/* Whole groups of `lanes` use the vector form of e^x; what is left over is rounded from double. */
+/* Whole groups of `lanes` use the vector form of e^x; what is left over the C libraries' form. */
 static inline void row_silu_mul(float *y, const float *gate, const float *up, size_t n, int lanes)
 {
     size_t i = 0, whole = n - n % (size_t)lanes;
     for (; i < whole; i++) y[i] = (gate[i] / (1.0f + ls_expf(-gate[i], lanes))) * up[i];
-    for (; i < n; i++) y[i] = (gate[i] / (1.0f + (float)ls_exp_d(-(double)gate[i]))) * up[i];
+    for (; i < n; i++) y[i] = (gate[i] / (1.0f + ls_exp_f(-gate[i]))) * up[i];
 }
 
 static inline void row_relu2_mul(float *y, const float *gate, const float *up, size_t n)
@@ -227,19 +227,20 @@ static inline float row_wide_sum(const float *s, int lanes)
     return (t[0] + t[1]) + (t[2] + t[3]);
 }
 
-/* Wide reductions (clause 2): whole steps of 4 * lanes elements go to as many stripes; what is
- * left over is added in double. */
+/* Wide reductions (clause 2): whole steps of 4 * lanes elements go to as many stripes. Of what is
+ * left over, whole groups of lanes / 2 products are rounded and added one by one, and the rest
+ * with one fmaf each: so do compilers lay out the reference's last loop. */
 static inline float row_dot_f32(const float *a, const float *b, size_t n, int lanes)
 {
-    float  s[4 * LS_STRIPES] = {0};
-    size_t step = 4 * (size_t)lanes, i = 0;
-    double sum;
+    float  s[4 * LS_STRIPES] = {0}, sum;
+    size_t step = 4 * (size_t)lanes, grouped = n - n % (size_t)(lanes / 2), i = 0;
     for (; i + step <= n; i += step) {
         for (size_t l = 0; l < step; l++) s[l] = fmaf(a[i + l], b[i + l], s[l]);
     }
-    sum = (double)row_wide_sum(s, lanes);
-    for (; i < n; i++) sum += (double)(a[i] * b[i]);
-    return (float)sum;
+    sum = row_wide_sum(s, lanes);
+    for (; i < grouped; i++) sum += a[i] * b[i];
+    for (; i < n; i++) sum = fmaf(a[i], b[i], sum);
+    return sum;
 }
 
 /* n halves to floats, exactly. */
@@ -260,6 +261,52 @@ static inline float row_dot_f16_wide(const uint16_t *a, const uint16_t *b, size_
     halves(u, a + i, n - i);
     halves(v, b + i, n - i);
     for (size_t l = 0; l < n - i; l++) sum += (double)(u[l] * v[l]);
+    return (float)sum;
+}
+
+static inline float row_bf16(uint16_t h) { return ls_bits_f32((uint32_t)h << 16); }
+
+/* 32 stripes whatever `lanes` is, ended as one tree with 8 lanes and as two, added in double, with
+ * 16. What is left over of n is added in double. */
+static inline float row_dot_bf16_wide(const uint16_t *a, const uint16_t *b, size_t n, int lanes)
+{
+    float  s[4 * LS_STRIPES] = {0};
+    size_t i = 0;
+    double sum;
+    for (; i + 32 <= n; i += 32) {
+        for (size_t l = 0; l < 32; l++) s[l] = fmaf(row_bf16(a[i + l]), row_bf16(b[i + l]), s[l]);
+    }
+    for (size_t l = 0; l < 8 && lanes == 8; l++) s[l] = (s[l] + s[l + 16]) + (s[l + 8] + s[l + 24]);
+    sum = (double)ls_tree_sum(s, lanes);
+    if (lanes == 16) sum += (double)ls_tree_sum(s + 16, 16);
+    for (; i < n; i++) sum += (double)(row_bf16(a[i]) * row_bf16(b[i]));
+    return (float)sum;
+}
+
+/* Zero of the same sign for a value below the normal range. */
+static inline float row_flush(float x)
+{
+    uint32_t u = ls_f32_bits(x);
+    return ls_bits_f32(u & 0x7f800000 ? u : u & 0x80000000);
+}
+
+/* Of 32 elements, stripe l takes elements 2l + 1 and 2l, in this order, as VDPBF16PS does, which
+ * knows no values below the normal range. 8 lanes: 16 stripes; 16 lanes: twice 16, as above. */
+static inline float row_dot_bf16_pairs(const uint16_t *a, const uint16_t *b, size_t n, int lanes)
+{
+    float  s[2 * LS_STRIPES] = {0};
+    size_t width = (size_t)lanes * 2, step = 2 * width, i = 0;
+    double sum;
+    for (; i + step <= n; i += step) {
+        for (size_t l = 0; l < width; l++) {
+            const uint16_t *u = a + i + 2 * l, *v = b + i + 2 * l;
+            float odd = row_flush(fmaf(row_flush(row_bf16(u[1])), row_flush(row_bf16(v[1])), s[l]));
+            s[l] = row_flush(fmaf(row_flush(row_bf16(u[0])), row_flush(row_bf16(v[0])), odd));
+        }
+    }
+    sum = (double)ls_tree_sum(s, 16);
+    if (lanes == 16) sum += (double)ls_tree_sum(s + 16, 16);
+    for (; i < n; i++) sum += (double)(row_bf16(a[i]) * row_bf16(b[i]));
     return (float)sum;
 }
 

@@ -4,33 +4,37 @@
  *
  * Threads split rows, never a sum: the result does not depend on how many there are.
  */
+#include <math.h>
 #include <string.h>
 
+#include "dtype/dtype.h"
 #include "session/session_priv.h"
 
 /* Weight rows handed out at a time: few enough to balance, enough to be worth a claim. */
 enum { ROWS_PER_CLAIM = 32 };
+/* A decoded piece of a weight row (a multiple of every block), and the tokens that share it. */
+enum { CODE_CHUNK = 256, CODE_TOKENS = 16 };
 
 typedef struct job {
     ls_session   *s;
     const float  *x;
     size_t        ldx;
-    ls_act_fn    *round; /* NULL: plain floats                          */
-    bool          codes; /* int8 codes become the activations, see below */
+    ls_act_fn    *round;   /* NULL: plain floats                          */
+    bool          codes;   /* int8 codes are the activations, see below */
+    bool          vectors; /* see follows_vectors */
+    int           dtype;
     ls_matmul_fn *matmul;
     ls_matmul     m;
 } job;
 
-/* LS_ROUND_I8 for a weight that is not I2_S: the int8 codes of the row become the activations
- * (small integers, exact in every form); unscale() divides the product by the row's scale. */
-static const float *int8_codes(const job *j, size_t t, const float *x, void *slot)
+/* LS_ROUND_I8 for a weight that is not I2_S: the int8 codes of the row, as I2_S rounds it. */
+static void int8_codes(const job *j, size_t t, const float *x, void *slot)
 {
     const ls_i8_row *row = slot;
     float           *codes = j->s->codes + t * j->m.n;
     j->s->k.act_i8_row(slot, x, j->m.n);
     for (size_t i = 0; i < j->m.n; i++) codes[i] = (float)row->qs[i];
     j->s->code_scale[t] = row->s;
-    return codes;
 }
 
 static void round_rows(void *ctx, size_t begin, size_t end, int thread)
@@ -40,8 +44,9 @@ static void round_rows(void *ctx, size_t begin, size_t end, int thread)
     for (size_t t = begin; t < end; t++) {
         uint8_t     *slot = (uint8_t *)j->s->act + t * j->m.x_bytes;
         const float *x = j->x + t * j->ldx;
-        if (j->codes) x = int8_codes(j, t, x, slot);
-        if (j->round) {
+        if (j->codes) {
+            int8_codes(j, t, x, slot);
+        } else if (j->round) {
             j->round(slot, x, j->m.n);
         } else {
             memcpy(slot, x, j->m.n * sizeof(float));
@@ -60,8 +65,23 @@ static void multiply(void *ctx, size_t begin, size_t end, int thread)
     j->matmul(&m);
 }
 
-/* F32 and F16 by wide sums, where the reference multiplies vectors (NUMERICS.md, clause 9). */
-static void multiply_wide(void *ctx, size_t begin, size_t end, int thread)
+/* One element of the product by sums of other orders than the matrix kernels have. */
+static float one_by_one(const job *j, const void *w, const void *x)
+{
+    const ls_kernels *k = &j->s->k;
+    switch (j->dtype) {
+    case LS_DTYPE_F16:
+        return k->dot_f16_wide(w, x, j->m.n, j->m.lanes);
+    case LS_DTYPE_BF16:
+        if (!j->s->opt.bf16_pairs) return k->dot_bf16_wide(w, x, j->m.n, j->m.lanes);
+        return k->dot_bf16_pairs(w, x, j->m.n, j->vectors ? 16 : 8);
+    default:
+        return k->dot_f32(w, x, j->m.n, j->m.lanes);
+    }
+}
+
+/* Floats where the reference multiplies vectors, or BF16 in pairs (NUMERICS.md, clause 9). */
+static void multiply_one_by_one(void *ctx, size_t begin, size_t end, int thread)
 {
     const job *j = ctx;
     (void)thread;
@@ -69,24 +89,59 @@ static void multiply_wide(void *ctx, size_t begin, size_t end, int thread)
         const void *x = (const uint8_t *)j->m.x + t * j->m.x_bytes;
         for (size_t r = begin; r < end; r++) {
             const void *w = (const uint8_t *)j->m.w + r * j->m.row_bytes;
-            j->m.y[t * j->m.ldy + r] = j->round ? j->s->k.dot_f16_wide(w, x, j->m.n, j->m.lanes)
-                                                : j->s->k.dot_f32(w, x, j->m.n, j->m.lanes);
+            j->m.y[t * j->m.ldy + r] = one_by_one(j, w, x);
         }
     }
 }
 
-/* The reference's matrix kernels take two tokens and more, whole registers and rows in fours. */
+/* Does the reference multiply this by vectors? Its matrix kernels for floats take two tokens and
+ * more, whole registers and rows in fours. */
 static bool follows_vectors(const ls_session *s, const ls_matrix *w, size_t T)
 {
-    if (!s->opt.follow || (w->dtype != LS_DTYPE_F32 && w->dtype != LS_DTYPE_F16)) return false;
-    return T == 1 || w->n % (size_t)s->opt.lanes || w->n_rows % 4;
+    bool   pairs = s->opt.bf16_pairs && w->dtype == LS_DTYPE_BF16;
+    size_t width = pairs ? 32 : (size_t)s->opt.lanes;
+    if (!s->opt.follow || ls_dtype_block(w->dtype) != 1) return false;
+    return T == 1 || w->n % width || w->n_rows % 4;
 }
 
-static void unscale(const job *j)
+/* Add the products of the row's elements [i, i + n) with the codes of T tokens to sum, and the
+ * largest weight to max. Eight sums each, which compilers turn into vectors: the order is here. */
+static void add_codes(const job *j, size_t r, size_t i, size_t n, size_t t0, size_t T,
+                      double (*sum)[8], float *max)
 {
-    for (size_t t = 0; t < j->m.n_cols; t++) {
-        float *y = j->m.y + t * j->m.ldy;
-        for (size_t r = 0; r < j->m.n_rows; r++) y[r] /= j->s->code_scale[t];
+    float       w[CODE_CHUNK];
+    const void *row = (const uint8_t *)j->m.w + r * j->m.row_bytes;
+    ls_dtype_decode(j->dtype, w, (const uint8_t *)row + ls_dtype_row_bytes(j->dtype, i), n, 1);
+    for (size_t k = 0; k < n; k++) *max = fabsf(w[k]) > *max ? fabsf(w[k]) : *max;
+    for (size_t t = 0; t < T; t++) {
+        const float *codes = j->s->codes + (t0 + t) * j->m.n + i;
+        for (size_t k = 0; k < n; k++) sum[t][k % 8] += (double)w[k] * (double)codes[k];
+    }
+}
+
+/* The products with int8 codes in double, in units of the row's largest weight. For ternary weights
+ * that is I2_S's integer sum, whatever type they are stored in, and the result is I2_S's to the
+ * bit (NUMERICS.md, clause 4). */
+static void multiply_codes(void *ctx, size_t begin, size_t end, int thread)
+{
+    const job *j = ctx;
+    (void)thread;
+    for (size_t r = begin; r < end; r++) {
+        for (size_t t0 = 0; t0 < j->m.n_cols; t0 += CODE_TOKENS) {
+            size_t T = j->m.n_cols - t0 < CODE_TOKENS ? j->m.n_cols - t0 : CODE_TOKENS;
+            double sum[CODE_TOKENS][8] = {{0}};
+            float  max = 0;
+            for (size_t i = 0; i < j->m.n; i += CODE_CHUNK) {
+                size_t n = j->m.n - i < CODE_CHUNK ? j->m.n - i : CODE_CHUNK;
+                add_codes(j, r, i, n, t0, T, sum, &max);
+            }
+            for (size_t t = 0; t < T; t++) {
+                const double *a = sum[t];
+                double all = ((a[0] + a[4]) + (a[2] + a[6])) + ((a[1] + a[5]) + (a[3] + a[7]));
+                float  units = max > 0 ? (float)(all / (double)max) : (float)all;
+                j->m.y[(t0 + t) * j->m.ldy + r] = units / j->s->code_scale[t0 + t] * max;
+            }
+        }
     }
 }
 
@@ -104,6 +159,8 @@ void ls_linear(ls_session *s, const ls_product *p, size_t n, const float *x, siz
                          .ldx = ldx,
                          .round = ls_kernels_act(&s->k, (int)form),
                          .codes = s->opt.rounding == LS_ROUND_I8 && layer_weight && form != LS_ACT_I8_ROW,
+                         .vectors = follows_vectors(s, w, T),
+                         .dtype = w->dtype,
                          .matmul = ls_kernels_matmul(&s->k, w->dtype),
                          .m = {.y = p[i].y,
                                .ldy = p[i].ldy,
@@ -118,14 +175,17 @@ void ls_linear(ls_session *s, const ls_product *p, size_t n, const float *x, siz
                                .lanes = s->opt.lanes,
                                .follow = s->opt.follow},
         };
-        if (j.codes && slot < ls_act_row_bytes(LS_ACT_I8_ROW, w->n)) {
-            j.m.x_bytes =
-                ls_act_row_bytes(LS_ACT_I8_ROW, w->n); /* the codes pass through the slot */
+        void (*work)(void *, size_t, size_t, int) = multiply;
+        int now = j.codes ? (int)LS_N_ACTS : (int)form;
+        if (j.vectors || (s->opt.follow && s->opt.bf16_pairs && w->dtype == LS_DTYPE_BF16)) {
+            work = multiply_one_by_one;
         }
-        if (rounded != (int)form) ls_pool_run(s->pool, round_rows, &j, T, 1);
-        rounded = (int)form;
-        ls_pool_run(s->pool, follows_vectors(s, w, T) ? multiply_wide : multiply, &j, w->n_rows,
-                    ROWS_PER_CLAIM);
-        if (j.codes) unscale(&j);
+        if (j.codes) {
+            work = multiply_codes;
+            j.m.x_bytes = ls_act_row_bytes(LS_ACT_I8_ROW, w->n); /* the codes pass through it */
+        }
+        if (rounded != now) ls_pool_run(s->pool, round_rows, &j, T, 1);
+        rounded = now;
+        ls_pool_run(s->pool, work, &j, w->n_rows, ROWS_PER_CLAIM);
     }
 }

@@ -6,6 +6,8 @@
  * linear, YaRN (Peng et al. 2023, arXiv:2309.00071) and per-pair divisors (rope_freqs.weight, as
  * Llama 3.1 uses).
  */
+#include <math.h>
+
 #include "kernel/mathd.h"
 #include "session/session_priv.h"
 
@@ -27,18 +29,27 @@ static float yarn_share(const ls_model_config *c, size_t i)
     return 1.0f - (share < 0.0f ? 0.0f : share > 1.0f ? 1.0f : share);
 }
 
+/* YaRN: 1 + 0.1 ln(factor), the growth of attention's temperature (section 3.4). The reference
+ * first divides it out of its attention factor and then multiplies it in again, each with its own
+ * roundings; so is it done here, since Q8_0 rounding amplifies a last bit. */
+static float yarn_magnitude(const ls_model_config *c)
+{
+    float factor = 1.0f / (float)c->rope_scale;
+    float grown = (float)ls_log_d((double)factor), plain = 0.1f * grown + 1.0f;
+    float attn = (factor > 1.0f ? plain : 1.0f) * (1.0f / plain) * (float)c->rope_attn_factor;
+    return attn * fmaf(0.1f, grown, 1.0f);
+}
+
 void ls_rope_init(ls_session *s)
 {
     const ls_model_config *c = &s->model->config;
-    double                 mscale = c->rope_attn_factor;
 
     s->rope_step = (float)ls_pow_d(c->rope_base, (double)(-2.0f / (float)c->rope_dims));
     for (size_t i = 0; i < (size_t)c->rope_dims / 2; i++) {
         s->rope_div[i] = s->model->rope_factors ? s->model->rope_factors[i] : 1.0f;
         s->rope_mix[i] = c->rope_yarn ? yarn_share(c, i) : 0.0f;
     }
-    if (c->rope_yarn && c->rope_scale < 1) mscale *= 1 - 0.1 * ls_log_d(c->rope_scale);
-    s->rope_mscale = (float)mscale;
+    s->rope_mscale = c->rope_yarn ? yarn_magnitude(c) : (float)c->rope_attn_factor;
 }
 
 void ls_rope_angles(ls_session *s, size_t T)
@@ -51,7 +62,7 @@ void ls_rope_angles(ls_session *s, size_t T)
         for (size_t i = 0; i < half; i++, out += 2) {
             float angle = theta / s->rope_div[i], scaled = scale * angle, mix = s->rope_mix[i];
             float sine, cosine;
-            if (mix != 0.0f) scaled = scaled * (1.0f - mix) + angle * mix;
+            if (mix != 0.0f) scaled = fmaf(scaled, 1.0f - mix, angle * mix);
             ls_sincos_f(scaled, &sine, &cosine);
             out[0] = cosine * s->rope_mscale;
             out[1] = sine * s->rope_mscale;

@@ -42,7 +42,7 @@ both 0 "template of words" --prompt-template instruct
 # ---- references that fail ----
 while read -r fault want reason; do
     export LS_FAKE_FAULT=$fault
-    both "$want" "$fault" --timeout 2
+    both "$want" "$fault" --timeout 1
     [[ $want == 3 ]] && equal "$fault: verdict" "$(json "$T/o" verdict)" INCONCLUSIVE
     [[ -z $reason ]] || says "$reason"
 done <<'FAULTS'
@@ -81,11 +81,12 @@ slow=("$LS" crossval per-token -m "$T/slow.gguf" -p "$STORY $STORY $STORY $STORY
 pid=$!
 child=
 for _ in $(seq 100); do
-    child=$(pgrep -P "$pid") && break
+    child=$(child_of "$pid") && break
     sleep 0.02
 done
 sleep 0.5
 n_checked=$((n_checked + 1))
+[[ $(processes "$T/engine/lockstep-ref") == "$child" ]] || fail "the reference is not where orphans are looked for"
 kill -9 "$child" 2>/dev/null || fail "no reference to kill"
 wait "$pid"
 equal "killed reference: exit" $? 3

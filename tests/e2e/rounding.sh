@@ -18,4 +18,10 @@ awk "BEGIN { exit !($(cat "$T/o") >= 0.995) }" || fail "I2_S to F16: $(cat "$T/o
 expect 0 "cosine" "$TOOLS/cosine" "$T/i2s.subject.f32" "$T/i8.subject.f32" 4096
 echo "I2_S to F16 with the same rounding: worst cosine $(cat "$T/o")"
 awk "BEGIN { exit !($(cat "$T/o") >= 0.99999) }" || fail "with the same rounding: $(cat "$T/o")"
+expect 0 "equal weights, equal rounding: equal bits" cmp "$T/i2s.subject.f32" "$T/i8.subject.f32"
+expect 0 "I2_S, scalar" logits "$i2s" "$T/i2s_scalar" --isa scalar
+expect 0 "F16 with int8 rounding, scalar" logits "$f16" "$T/i8_scalar" --act-quant i8 --isa scalar --batch 7
+expect 0 "scalar bits of I2_S" cmp "$T/i2s.subject.f32" "$T/i2s_scalar.subject.f32"
+expect 0 "scalar bits of F16" cmp "$T/i8.subject.f32" "$T/i8_scalar.subject.f32"
+expect 1 "the rounding makes a difference" cmp -s "$T/i2s.subject.f32" "$T/f16.subject.f32"
 finish

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /* test_corrupt.c - a real model emptied, cut at 300 places, and with bits flipped in its header and
- * tensor directory: refused with file and byte where the specification is broken, evaluated otherwise;
- * never a crash, a hang or memory out of proportion. In process, and a sample through the program. */
+ * tensor directory: refused with file and byte where the specification is broken, evaluated
+ * otherwise; never a crash, a hang or memory out of proportion. In process, and a sample through
+ * the program. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -87,12 +88,13 @@ static void check_refusal(ls_status status, const ls_error *err, size_t now, con
 /* `lockstep run` on the file as it is now: the exit code that `status` asks for. */
 static void check_program(ls_status status, const char *what)
 {
-    const char *const run[] = {LS_PROGRAM, "run", "-m",  path,      "-p",       "Once", "-n", "2",
-                               "--temp",   "0",   "-t", "1",       "--engine", "native", NULL};
+    const char *const run[] = {LS_PROGRAM, "run", "-m", path, "-p",       "Once",   "-n", "2",
+                               "--temp",   "0",   "-t", "1",  "--engine", "native", NULL};
     const char *const inspect[] = {LS_PROGRAM, "model", "inspect", "-m", path, NULL};
     child_result      r;
     if (!child_run(&r, run, NULL, 60)) fail_msg("cannot start '%s'", LS_PROGRAM);
-    /* The tokenizer may refuse what the engine does not need, and a context can shrink to nothing. */
+    /* The tokenizer may refuse what the engine does not need, and a context can shrink to nothing.
+     */
     if (r.status != 5 && (status != LS_OK || (r.status != 0 && r.status != 6))) {
         fail_msg("%s: run ended with %d: %s", what, r.status, r.err);
     }
@@ -120,9 +122,9 @@ static void refuses_a_file_cut_anywhere(void **state)
     (void)state;
     file_write(path, model, size);
     for (int i = N_CUTS - 1; i >= 0; i--) { /* from long to short; half of them in the directory */
-        size_t    n = i < N_CUTS / 2 ? data_off * (size_t)i / (N_CUTS / 2)
-                                     : data_off + (data_end - data_off) *
-                                                      (size_t)(i - N_CUTS / 2) / (N_CUTS / 2);
+        size_t    n = i < N_CUTS / 2
+                          ? data_off * (size_t)i / (N_CUTS / 2)
+                          : data_off + (data_end - data_off) * (size_t)(i - N_CUTS / 2) / (N_CUTS / 2);
         ls_error  err = {0};
         ls_status status;
         char      what[64];
@@ -158,8 +160,10 @@ static void survives_flipped_bits_in_header_and_directory(void **state)
         }
         snprintf(what, sizeof(what), "flip %d, first at byte %zu", i, at[0]);
         status = use_model(&err);
-        if (status == LS_OK) n_ok++;
-        else check_refusal(status, &err, size, what), n_refused++;
+        if (status == LS_OK)
+            n_ok++;
+        else
+            check_refusal(status, &err, size, what), n_refused++;
         if (i % PROGRAM_EVERY == 0) check_program(status, what);
         for (size_t j = 0; j < n; j++) put(at[j], model[at[j]]);
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-/* test_ternary_weights.c - the I2_S and the TQ2_0 file of one model hold the weights of its F16 file, which
- * are exactly {-s, 0, +s}: every one of them, to the last bit. Needs the shared models. */
+/* test_ternary_weights.c - the I2_S and the TQ2_0 file of one model hold the weights of its F16
+ * file, which are exactly {-s, 0, +s}: every one of them, to the last bit. Needs the shared models.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -28,7 +29,8 @@ static float *decode(const ls_tensor *t, size_t n)
     return x;
 }
 
-/* Number of weights of `type` in g that are not bit for bit those of the F16 file; -0 and +0 are one. */
+/* Number of weights of `type` in g that are not bit for bit those of the F16 file; -0 and +0 are
+ * one. */
 static size_t compare(const ls_gguf *g, int type, size_t *n_compared)
 {
     size_t n_wrong = 0;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-/* fuzz.h - what a fuzz target is: one function that must survive any bytes, and seeds to start from.
- * The same file is linked with libFuzzer (LOCKSTEP_FUZZ, clang) and with replay.c (any compiler). */
+/* fuzz.h - what a fuzz target is: one function that must survive any bytes, and seeds to start
+ * from. The same file is linked with libFuzzer (LOCKSTEP_FUZZ, clang) and with replay.c (any
+ * compiler). */
 #ifndef TESTS_FUZZ_H
 #define TESTS_FUZZ_H
 

@@ -12,8 +12,7 @@ const char *fuzz_file(const uint8_t *data, size_t size)
     static char path[64];
     static int  fd = -1;
     if (fd < 0) fd = memfd_create("lockstep-fuzz", MFD_CLOEXEC);
-    if (fd < 0 || ftruncate(fd, 0) != 0 ||
-        pwrite(fd, data, size, 0) != (ssize_t)size) {
+    if (fd < 0 || ftruncate(fd, 0) != 0 || pwrite(fd, data, size, 0) != (ssize_t)size) {
         perror("memfd");
         abort();
     }

@@ -101,7 +101,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 uint8_t *fuzz_seed(size_t i, size_t *size)
 {
     static const tiny_model seeds[] = {
-        {.arch = "llama", .dtype = 8}, {.arch = "bitnet", .dtype = 1, .ff = 32},
+        {.arch = "llama", .dtype = 8},
+        {.arch = "bitnet", .dtype = 1, .ff = 32},
         {.arch = "bitnet-b1.58", .dtype = 0, .vocab = 286, .ff = 32},
     };
     gguf_build b = {0};

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-/* fuzz_template.c - any bytes as template name, system and user message: the prompt holds the user's
- * text byte for byte, or the failure says why. Parts are separated by zero bytes; a name of one byte
- * below 16 stands for the template of that number. */
+/* fuzz_template.c - any bytes as template name, system and user message: the prompt holds the
+ * user's text byte for byte, or the failure says why. Parts are separated by zero bytes; a name of
+ * one byte below 16 stands for the template of that number. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,9 +47,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     user = part(&data, &size, &n_user);
     which = n_user % 2;
     const char      *chosen = n_name == 1 && name[0] > 0 && name[0] < 16
-                                  ? ls_chat_template_name((size_t)name[0] - 1) : name;
+                                  ? ls_chat_template_name((size_t)name[0] - 1)
+                                  : name;
     const ls_message messages[2] = {{"system", system, n_system}, {"user", user, n_user}};
-    status = ls_chat_apply(&p, chosen ? chosen : "none", messages, 2, tokenizers[which], files[which], &err);
+    status = ls_chat_apply(&p, chosen ? chosen : "none", messages, 2, tokenizers[which],
+                           files[which], &err);
     if (status == LS_OK) {
         FUZZ_REQUIRE(p.text && strlen(p.text) == p.len && p.template_name);
         FUZZ_REQUIRE(memmem(p.text, p.len, user, n_user));

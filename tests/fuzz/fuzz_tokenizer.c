@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* fuzz_tokenizer.c - any bytes as text, with a SentencePiece and a byte-level BPE vocabulary: ids are in
- * range, and the text comes back. The first byte chooses vocabulary and options. */
+/* fuzz_tokenizer.c - any bytes as text, with a SentencePiece and a byte-level BPE vocabulary: ids
+ * are in range, and the text comes back. The first byte chooses vocabulary and options. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,7 +23,12 @@ static void open_tokenizer(int i, const char *name)
 static bool is_utf8(const uint8_t *p, size_t n)
 {
     while (n) {
-        size_t   len = *p < 0x80 ? 1 : *p < 0xc2 ? 0 : *p < 0xe0 ? 2 : *p < 0xf0 ? 3 : *p < 0xf5 ? 4 : 0;
+        size_t   len = *p < 0x80   ? 1
+                       : *p < 0xc2 ? 0
+                       : *p < 0xe0 ? 2
+                       : *p < 0xf0 ? 3
+                       : *p < 0xf5 ? 4
+                                   : 0;
         uint32_t c = *p;
         if (!len || len > n) return false;
         for (size_t i = 1; i < len; i++) {
@@ -38,8 +43,8 @@ static bool is_utf8(const uint8_t *p, size_t n)
     return true;
 }
 
-/* Without special tokens and BOS, well-formed text comes back byte for byte; but SentencePiece cannot
- * tell the character that it writes for a space from a space. */
+/* Without special tokens and BOS, well-formed text comes back byte for byte; but SentencePiece
+ * cannot tell the character that it writes for a space from a space. */
 static void check_round_trip(const ls_tokenizer *t, const char *text, size_t len,
                              const int32_t *ids, size_t n)
 {
@@ -55,11 +60,11 @@ static void check_round_trip(const ls_tokenizer *t, const char *text, size_t len
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    const ls_tokenizer  *t;
-    ls_encode_options    o;
-    int32_t             *ids;
-    size_t               n;
-    char                 piece[256];
+    const ls_tokenizer *t;
+    ls_encode_options   o;
+    int32_t            *ids;
+    size_t              n;
+    char                piece[256];
 
     if (!tokenizers[0]) {
         open_tokenizer(0, "stories260K.gguf");

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* replay.c - runs a fuzz target without libFuzzer: its seeds, the files of its corpus folder (inputs
- * that once found a fault), and deterministic mutations of all of them.
+/* replay.c - runs a fuzz target without libFuzzer: its seeds, the files of its corpus folder
+ * (inputs that once found a fault), and deterministic mutations of all of them.
  *
  *   usage: replay_NAME [--mutations N] [--write-seeds FOLDER] [FILE_OR_FOLDER...] */
 #include <dirent.h>
@@ -49,10 +49,18 @@ static void add_path(const char *path)
 /* A few random edits: flipped bits, chosen bytes, numbers, cut and repeated parts. */
 static input mutate(rng *r, const input *from)
 {
-    static const uint64_t numbers[] = {0, 1, 0x7f, 0xff, 0x7fffffff, 0x80000000, 0xffffffff,
-                                       (uint64_t)1 << 62, (uint64_t)1 << 63, UINT64_MAX};
-    input  m = {malloc(2 * from->size + 16), from->size};
-    size_t n_edits = 1 + rng_below(r, 4);
+    static const uint64_t numbers[] = {0,
+                                       1,
+                                       0x7f,
+                                       0xff,
+                                       0x7fffffff,
+                                       0x80000000,
+                                       0xffffffff,
+                                       (uint64_t)1 << 62,
+                                       (uint64_t)1 << 63,
+                                       UINT64_MAX};
+    input                 m = {malloc(2 * from->size + 16), from->size};
+    size_t                n_edits = 1 + rng_below(r, 4);
     FUZZ_REQUIRE(m.data);
     if (m.size) memcpy(m.data, from->data, m.size);
     for (size_t i = 0; i < n_edits && m.size; i++) {
@@ -64,7 +72,7 @@ static input mutate(rng *r, const input *from)
             size_t width = n < 8 ? n : rng_below(r, 2) ? 4 : 8;
             memcpy(m.data + at, &numbers[rng_below(r, 10)], width);
         }
-        if (kind == 4) m.size = at; /* cut here */
+        if (kind == 4) m.size = at;                      /* cut here */
         if (kind == 5 && m.size + n <= 2 * from->size) { /* say it twice */
             memmove(m.data + at + n, m.data + at, m.size - at);
             m.size += n;

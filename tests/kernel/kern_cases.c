@@ -28,6 +28,8 @@ static const struct {
     [KERN_dot_f32] = {KIND_DOT, LS_DTYPE_F32, true},
     [KERN_dot_f16] = {KIND_DOT, LS_DTYPE_F16, true},
     [KERN_dot_f16_wide] = {KIND_DOT, LS_DTYPE_F16, true},
+    [KERN_dot_bf16_wide] = {KIND_DOT, LS_DTYPE_BF16, true},
+    [KERN_dot_bf16_pairs] = {KIND_DOT, LS_DTYPE_BF16, true},
     [KERN_axpy_f32] = {KIND_AXPY, LS_DTYPE_F32, false},
     [KERN_axpy_f16] = {KIND_AXPY, LS_DTYPE_F16, false},
     [KERN_rmsnorm] = {KIND_NORM, 0, false},
@@ -219,6 +221,12 @@ void kern_invoke(kern_data *d, const kern_case *c, const ls_kernels *k, int whic
         return;
     case KERN_dot_f16_wide:
         *y = k->dot_f16_wide(u, (const uint16_t *)(const void *)b, n, c->lanes);
+        return;
+    case KERN_dot_bf16_wide:
+        *y = k->dot_bf16_wide(u, (const uint16_t *)(const void *)b, n, c->lanes);
+        return;
+    case KERN_dot_bf16_pairs:
+        *y = k->dot_bf16_pairs(u, (const uint16_t *)(const void *)b, n, c->lanes);
         return;
     case KERN_axpy_f32:
         k->axpy_f32(y, n ? b[0] : 1, u, n);

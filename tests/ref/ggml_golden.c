@@ -50,7 +50,8 @@ int main(int argc, char **argv)
         write_file(argv[2], f->name, "blocks", blocks, 2 * bytes);
         write_file(argv[2], f->name, "f32", values, sizeof(values));
     }
-    len = snprintf(text, sizeof(text), "f16_to_f32 %016llx\nf32_to_f16 %016llx\n"
+    len = snprintf(text, sizeof(text),
+                   "f16_to_f32 %016llx\nf32_to_f16 %016llx\n"
                    "bf16_to_f32 %016llx\nf32_to_bf16 %016llx\n",
                    (unsigned long long)ggml_hash_widen(g.f16_to_f32),
                    (unsigned long long)ggml_hash_narrow(g.f32_to_f16, g.f16_to_f32),

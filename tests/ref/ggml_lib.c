@@ -47,7 +47,7 @@ bool ggml_lib_open(ggml_lib *g, const char *dir)
 
 bool ggml_lib_open_cpu(ggml_lib *g, const char *dir, const char *variant)
 {
-    char   path[4096];
+    char path[4096];
     void *(*backend)(void);
     snprintf(path, sizeof(path), "%s/libggml-cpu-%s.so", dir, variant);
     g->cpu = dlopen(path, RTLD_NOW | RTLD_LOCAL);

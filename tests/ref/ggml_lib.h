@@ -27,8 +27,8 @@ typedef struct ggml_lib {
     uint16_t (*f32_to_f16)(float f);
     float (*bf16_to_f32)(uint16_t h);
     uint16_t (*f32_to_bf16)(float f);
-    void *base, *cpu;                                   /* dlopen handles */
-    const ggml_cpu_traits *(*cpu_traits)(int type);     /* NULL until ggml_lib_open_cpu */
+    void *base, *cpu;                               /* dlopen handles */
+    const ggml_cpu_traits *(*cpu_traits)(int type); /* NULL until ggml_lib_open_cpu */
 } ggml_lib;
 
 /* A block format as libggml knows it: where the F16 scales of a block lie, and its decoder. */
@@ -62,7 +62,7 @@ void ggml_lib_blocks(const ggml_lib *g, const ggml_format *f, rng *r, bool raw, 
  * and every 977th float. */
 typedef float    ggml_widen_fn(uint16_t h);
 typedef uint16_t ggml_narrow_fn(float f);
-uint64_t ggml_hash_widen(ggml_widen_fn *widen);
-uint64_t ggml_hash_narrow(ggml_narrow_fn *narrow, ggml_widen_fn *widen);
+uint64_t         ggml_hash_widen(ggml_widen_fn *widen);
+uint64_t         ggml_hash_narrow(ggml_narrow_fn *narrow, ggml_widen_fn *widen);
 
 #endif

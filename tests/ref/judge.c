@@ -228,7 +228,8 @@ int main(int argc, char **argv)
     coverage = at(report, "coverage");
     n = (size_t)integer(coverage, "positions_compared");
     n_vocab = (size_t)integer(coverage, "vocab");
-    if (n == 0 || integer(coverage, "positions_planned") != (long long)n) wrong("coverage is not full");
+    if (n == 0 || integer(coverage, "positions_planned") != (long long)n)
+        wrong("coverage is not full");
     snprintf(path, sizeof(path), "%s.subject.f32", argv[2]);
     s = read_floats(path, n * n_vocab);
     snprintf(path, sizeof(path), "%s.reference.f32", argv[2]);

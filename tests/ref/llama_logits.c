@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* llama_logits.c - logits of given tokens, read through llama.h alone: the second witness of what the
- * reference says. Compiled by tests against an installation's own headers; shares no code with
+/* llama_logits.c - logits of given tokens, read through llama.h alone: the second witness of what
+ * the reference says. Compiled by tests against an installation's own headers; shares no code with
  * Lockstep or its adapter.
  *
  *   usage: llama_logits LIBRARY_FOLDER MODEL OUT f16|f32 THREADS N_PROMPT ID...
@@ -64,7 +64,8 @@ int main(int argc, char **argv)
     struct llama_context       *ctx;
     int                         n_ids = argc - 7, n_prompt, n_vocab, done = 0;
     FILE                       *out;
-    if (n_ids < 1) die("usage: llama_logits LIBRARY_FOLDER MODEL OUT f16|f32 THREADS N_PROMPT ID...");
+    if (n_ids < 1)
+        die("usage: llama_logits LIBRARY_FOLDER MODEL OUT f16|f32 THREADS N_PROMPT ID...");
     n_prompt = atoi(argv[6]);
     load(argv[1], "libggml-base.");
     load(argv[1], "libggml.");
@@ -101,7 +102,8 @@ int main(int argc, char **argv)
         if (CALL(llama_decode)(ctx, b) != 0) die("llama_decode failed");
         for (int i = 0; i < n; i++) {
             const float *row = CALL(llama_get_logits_ith)(ctx, i);
-            if (fwrite(row, sizeof(*row), (size_t)n_vocab, out) != (size_t)n_vocab) die("cannot write");
+            if (fwrite(row, sizeof(*row), (size_t)n_vocab, out) != (size_t)n_vocab)
+                die("cannot write");
         }
         CALL(llama_batch_free)(b);
         done += n;

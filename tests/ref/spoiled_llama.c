@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
-/* spoiled_llama.c - the real llama.cpp, reporting wrong logits: linked between adapters/ref_main.c and
- * adapters/ref_llama.c (whose functions are renamed with -Dref_row=true_row and the like), so that everything but the one value
- * is what a sound reference sends. LS_SPOIL=POSITION:KIND in the environment; KIND: flip (the best and
- * the second best token change places), nan, inf, bit (one bit of one logit). */
+/* spoiled_llama.c - the real llama.cpp, reporting wrong logits: linked between adapters/ref_main.c
+ * and adapters/ref_llama.c (whose functions are renamed with -Dref_row=true_row and the like), so
+ * that everything but the one value is what a sound reference sends. LS_SPOIL=POSITION:KIND in the
+ * environment; KIND: flip (the best and the second best token change places), nan, inf, bit (one
+ * bit of one logit). */
 #include <math.h>
 #include <stddef.h>
 #include <stdint.h>

@@ -88,7 +88,8 @@ static void rounds_activations_to_the_bytes_of_the_installed_libggml(void **stat
                                                 : N * 2;
             activation_row(&r, round, x);
             memset(ours, 0, sizeof(ours));
-            memset(theirs, 0, sizeof(theirs)); /* libggml leaves the sums of a zero block as they are */
+            memset(theirs, 0,
+                   sizeof(theirs)); /* libggml leaves the sums of a zero block as they are */
             ls_kernels_act(&k, (int)act)(ours, x, N);
             operand->from_float(x, theirs, N);
             for (size_t i = 0; i < bytes; i++) {
@@ -117,8 +118,16 @@ static void multiplies_as_the_installed_libggml_does(void **state)
         for (int round = 0; round < ROUNDS; round++) {
             float     theirs, ours;
             double    magnitude = 0;
-            ls_matmul m = {.y = &ours, .ldy = 1, .w = blocks, .n_rows = 1, .x = act, .n_cols = 1,
-                           .n = N, .w_scale = 1.0f, .lanes = 8, .follow = true};
+            ls_matmul m = {.y = &ours,
+                           .ldy = 1,
+                           .w = blocks,
+                           .n_rows = 1,
+                           .x = act,
+                           .n_cols = 1,
+                           .n = N,
+                           .w_scale = 1.0f,
+                           .lanes = 8,
+                           .follow = true};
             ggml_lib_blocks(&ggml, f, &r, false, blocks, N);
             rng_row(&r, x, N, 1.0f);
             ls_kernels_act(&k, (int)ls_dtype_act(f->dtype))(act, x, N);

@@ -20,8 +20,8 @@ static double now(void)
 
 static void become(const char *const argv[], const char *out, int err_fd)
 {
-    int in = open("/dev/null", O_RDONLY);
-    int to = open(out ? out : "/dev/null", O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    int   in = open("/dev/null", O_RDONLY);
+    int   to = open(out ? out : "/dev/null", O_WRONLY | O_CREAT | O_TRUNC, 0600);
     char *copy[64] = {0};
     for (size_t i = 0; argv[i] && i < 63; i++) copy[i] = strdup(argv[i]);
     if (in < 0 || to < 0 || dup2(in, 0) < 0 || dup2(to, 1) < 0 || dup2(err_fd, 2) < 0) _exit(125);

@@ -7,9 +7,10 @@
 
 int main(int argc, char **argv)
 {
-    size_t       na, nb, width = argc == 4 ? strtoul(argv[3], NULL, 10) : 0;
-    const float *a = width ? (const void *)file_read(argv[1], &na) : NULL;
-    const float *b = width ? (const void *)file_read(argv[2], &nb) : NULL;
+    size_t       na = 0, nb = 0, width = argc == 4 ? strtoul(argv[3], NULL, 10) : 0;
+    void        *fa = width ? file_read(argv[1], &na) : NULL;
+    void        *fb = width ? file_read(argv[2], &nb) : NULL;
+    const float *a = fa, *b = fb;
     long double  worst = 1;
     if (!a || na != nb || na == 0 || na % (width * sizeof(*a))) {
         fprintf(stderr, "cosine: no two files of equally many rows\n");
@@ -25,5 +26,7 @@ int main(int argc, char **argv)
         if (!(ab / sqrtl(aa * bb) >= worst)) worst = ab / sqrtl(aa * bb);
     }
     printf("%.9Lf\n", worst);
+    free(fa);
+    free(fb);
     return 0;
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* gguf_build.h - writes GGUF bytes field by field, right or wrong: nothing is checked, so that tests
- * can build exactly the broken file they want. Shares no code with the reader. */
+/* gguf_build.h - writes GGUF bytes field by field, right or wrong: nothing is checked, so that
+ * tests can build exactly the broken file they want. Shares no code with the reader. */
 #ifndef TESTS_GGUF_BUILD_H
 #define TESTS_GGUF_BUILD_H
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* make_model.c - model files for tests that need one that nobody ships.
  *
- *   usage: make_model tiny OUT [KEY=NUMBER...]        keys: dtype d ff layers ctx vocab seed; bitnet=1
+ *   usage: make_model tiny OUT [KEY=NUMBER...]   keys: dtype d ff layers ctx vocab seed; bitnet=1
  *          make_model edit IN OUT [EDIT...]
  *
  * EDIT: KEY=u32:N, KEY=f32:X, KEY=str:TEXT (replaces or adds a metadata entry), -KEY (removes one),
@@ -27,9 +27,12 @@ static int make_tiny(int argc, char **argv)
     gguf_build b = {0};
     tiny_model t = {0};
     for (int i = 1; i < argc; i++) {
-        struct { const char *name; uint32_t *to; } keys[] = {
-            {"dtype=", &t.dtype}, {"d=", &t.d}, {"ff=", &t.ff}, {"layers=", &t.layers},
-            {"ctx=", &t.ctx}, {"vocab=", &t.vocab},
+        struct {
+            const char *name;
+            uint32_t   *to;
+        } keys[] = {
+            {"dtype=", &t.dtype},   {"d=", &t.d},     {"ff=", &t.ff},
+            {"layers=", &t.layers}, {"ctx=", &t.ctx}, {"vocab=", &t.vocab},
         };
         bool known = false;
         for (size_t k = 0; k < sizeof(keys) / sizeof(keys[0]); k++) {
@@ -38,9 +41,12 @@ static int make_tiny(int argc, char **argv)
             *keys[k].to = (uint32_t)strtoul(argv[i] + n, NULL, 10);
             known = true;
         }
-        if (strncmp(argv[i], "seed=", 5) == 0) t.seed = strtoull(argv[i] + 5, NULL, 10);
-        else if (strcmp(argv[i], "bitnet=1") == 0) t.arch = "bitnet";
-        else if (!known) return die("unknown key", argv[i]);
+        if (strncmp(argv[i], "seed=", 5) == 0)
+            t.seed = strtoull(argv[i] + 5, NULL, 10);
+        else if (strcmp(argv[i], "bitnet=1") == 0)
+            t.arch = "bitnet";
+        else if (!known)
+            return die("unknown key", argv[i]);
     }
     tiny_model_build(&b, &t);
     file_write(argv[0], b.data, b.n);
@@ -73,10 +79,14 @@ static bool put_edit(gguf_build *b, const char *s)
     if (!eq) return false;
     snprintf(key, sizeof(key), "%.*s", (int)(eq - s), s);
     eq++;
-    if (strncmp(eq, "u32:", 4) == 0) gguf_build_kv_u32(b, key, (uint32_t)strtoul(eq + 4, NULL, 10));
-    else if (strncmp(eq, "f32:", 4) == 0) gguf_build_kv_f32(b, key, strtof(eq + 4, NULL));
-    else if (strncmp(eq, "str:", 4) == 0) gguf_build_kv_str(b, key, eq + 4);
-    else return false;
+    if (strncmp(eq, "u32:", 4) == 0)
+        gguf_build_kv_u32(b, key, (uint32_t)strtoul(eq + 4, NULL, 10));
+    else if (strncmp(eq, "f32:", 4) == 0)
+        gguf_build_kv_f32(b, key, strtof(eq + 4, NULL));
+    else if (strncmp(eq, "str:", 4) == 0)
+        gguf_build_kv_str(b, key, eq + 4);
+    else
+        return false;
     return true;
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* rng.h - deterministic numbers for tests: SplitMix64 (Steele, Lea, Flood 2014). The same seed gives
- * the same sequence on every machine, so that a failing case can be named by its seed. */
+/* rng.h - deterministic numbers for tests: SplitMix64 (Steele, Lea, Flood 2014). The same seed
+ * gives the same sequence on every machine, so that a failing case can be named by its seed. */
 #ifndef TESTS_RNG_H
 #define TESTS_RNG_H
 

@@ -15,12 +15,16 @@ enum { N_SPECIAL = 3, N_BYTES = 256, N_LETTERS = 27 };
 static void token_text(uint32_t id, char *out, size_t cap)
 {
     static const char *const special[N_SPECIAL] = {"<unk>", "<s>", "</s>"};
-    if (id < N_SPECIAL) snprintf(out, cap, "%s", special[id]);
-    else if (id < N_SPECIAL + N_BYTES) snprintf(out, cap, "<0x%02X>", id - N_SPECIAL);
-    else if (id == N_SPECIAL + N_BYTES) snprintf(out, cap, "\xe2\x96\x81");
+    if (id < N_SPECIAL)
+        snprintf(out, cap, "%s", special[id]);
+    else if (id < N_SPECIAL + N_BYTES)
+        snprintf(out, cap, "<0x%02X>", id - N_SPECIAL);
+    else if (id == N_SPECIAL + N_BYTES)
+        snprintf(out, cap, "\xe2\x96\x81");
     else if (id < N_SPECIAL + N_BYTES + N_LETTERS)
         snprintf(out, cap, "%c", (int)('a' + id - N_SPECIAL - N_BYTES - 1));
-    else snprintf(out, cap, "w%u", id);
+    else
+        snprintf(out, cap, "w%u", id);
 }
 
 static uint32_t token_type(uint32_t id) /* values of the format: unknown, control, byte, normal */
@@ -75,8 +79,10 @@ static void put_weights(plan *p, uint32_t dtype, size_t n, bool norm)
     for (size_t i = 0; i < n; i++) {
         float    x = rng_unit(&p->r);
         uint16_t h = (uint16_t)((rng_next(&p->r) & 0x83ff) | 11 << 10); /* 2^-4 to 2^-3 */
-        if (dtype == 1) gguf_build_bytes(p->b, &h, 2);
-        else gguf_build_f32(p->b, norm ? 1.0f + 0.25f * x : 0.125f * x);
+        if (dtype == 1)
+            gguf_build_bytes(p->b, &h, 2);
+        else
+            gguf_build_f32(p->b, norm ? 1.0f + 0.25f * x : 0.125f * x);
     }
 }
 
@@ -105,11 +111,16 @@ static void all_tensors(plan *p, const tiny_model *t)
         uint64_t    n, rows;
         bool        wanted;
     } layer[] = {
-        {"attn_norm", t->d, 0, true},        {"attn_q", t->d, t->d, true},
-        {"attn_k", t->d, kv, true},          {"attn_v", t->d, kv, true},
-        {"attn_sub_norm", t->d, 0, sub_norms}, {"attn_output", t->d, t->d, true},
-        {"ffn_norm", t->d, 0, true},         {"ffn_gate", t->d, t->ff, true},
-        {"ffn_up", t->d, t->ff, true},       {"ffn_sub_norm", t->ff, 0, sub_norms},
+        {"attn_norm", t->d, 0, true},
+        {"attn_q", t->d, t->d, true},
+        {"attn_k", t->d, kv, true},
+        {"attn_v", t->d, kv, true},
+        {"attn_sub_norm", t->d, 0, sub_norms},
+        {"attn_output", t->d, t->d, true},
+        {"ffn_norm", t->d, 0, true},
+        {"ffn_gate", t->d, t->ff, true},
+        {"ffn_up", t->d, t->ff, true},
+        {"ffn_sub_norm", t->ff, 0, sub_norms},
         {"ffn_down", t->ff, t->d, true},
     };
     char name[64];
@@ -126,10 +137,17 @@ static void all_tensors(plan *p, const tiny_model *t)
 
 static void put_config(gguf_build *b, const tiny_model *t)
 {
-    const struct { const char *key; uint32_t v; } numbers[] = {
-        {"block_count", t->layers}, {"context_length", t->ctx}, {"embedding_length", t->d},
-        {"feed_forward_length", t->ff}, {"attention.head_count", TINY_HEADS},
-        {"attention.head_count_kv", TINY_KV_HEADS}, {"rope.dimension_count", t->d / TINY_HEADS},
+    const struct {
+        const char *key;
+        uint32_t    v;
+    } numbers[] = {
+        {"block_count", t->layers},
+        {"context_length", t->ctx},
+        {"embedding_length", t->d},
+        {"feed_forward_length", t->ff},
+        {"attention.head_count", TINY_HEADS},
+        {"attention.head_count_kv", TINY_KV_HEADS},
+        {"rope.dimension_count", t->d / TINY_HEADS},
         {"vocab_size", t->vocab},
     };
     char key[64];

@@ -68,6 +68,27 @@ static void expf_meets_its_edges_exactly(void **unused)
     }
 }
 
+/* Whatever the C library is, its expf errs by less than one unit in the last place; glibc's is this
+ * very algorithm. */
+static void exp_f_is_the_c_librarys(void **unused)
+{
+    size_t n = 0, n_equal = 0;
+    (void)unused;
+    for (uint32_t u = 0; u < 0xfffff000; u += 1009) {
+        float x = ls_bits_f32(u), y, want;
+        if (isnan(x) || fabsf(x) > 88.0f) continue;
+        y = ls_exp_f(x), want = expf(x);
+        assert_true(ulp_error(y, exp((double)x)) < 0.51);
+        n++, n_equal += y == want;
+    }
+    assert_true(n > 1000000);
+#if defined(__GLIBC__)
+    assert_true(n_equal == n);
+#endif
+    assert_true(isnan(ls_exp_f(NAN)) && isinf(ls_exp_f(88.8f)) && ls_exp_f(-104.0f) == 0.0f);
+    assert_true(isinf(ls_exp_f(INFINITY)) && ls_exp_f(-INFINITY) == 0.0f && ls_exp_f(0.0f) == 1.0f);
+}
+
 static double relative(double got, long double want)
 {
     return want == 0 ? fabs(got) : (double)fabsl(((long double)got - want) / want);
@@ -419,6 +440,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(expf_stays_within_its_bound_of_the_c_library),
         cmocka_unit_test(expf_meets_its_edges_exactly),
+        cmocka_unit_test(exp_f_is_the_c_librarys),
         cmocka_unit_test(double_exp_log_and_pow_agree_with_the_long_double_library),
         cmocka_unit_test(sine_and_cosine_agree_with_the_long_double_library),
 #if defined(__FLT16_MAX__)

@@ -10,6 +10,7 @@
 
 #include "lockstep/tokenizer.h"
 #include "support/text_vocab.h"
+#include "text/unicode.h"
 
 #define GOLDEN LS_SOURCE_DIR "/tests/golden/tokenizer/"
 #define MODELS LS_SOURCE_DIR "/models/"
@@ -189,6 +190,25 @@ static void a_wrong_golden_line_is_noticed(void **state)
     close_model(&v);
 }
 
+/* The numbers are those of llama.cpp's tables: white space, letters, numbers, punctuation, others,
+ * and FNV-1a over the kinds 0 to 4 of all code points above U+007F in order. */
+static void every_code_point_is_of_the_kind_that_the_reference_gives_it(void **state)
+{
+    static const int32_t expected[5] = {19, 136674, 1821, 819, 974651};
+    int32_t              n[5] = {0};
+    uint64_t             h = 0xcbf29ce484222325u;
+    (void)state;
+    for (uint32_t c = 0x80; c < 0x110000; c++) {
+        unsigned kind = ls_unicode_kind(c) - (unsigned)LS_KIND_SPACE;
+        assert_true(kind < 5);
+        n[kind]++;
+        h = (h ^ kind) * 0x100000001b3u;
+    }
+    assert_memory_equal(n, expected, sizeof(n));
+    assert_true(h == 0xc70618c6042fd9e0u);
+    for (uint32_t c = 0; c < 0x80; c++) assert_int_equal(ls_unicode_kind(c), c);
+}
+
 /* ---- options ---- */
 
 static void assert_ids(const ls_tokenizer *t, const char *text, ls_bos_mode bos, bool special,
@@ -337,6 +357,7 @@ int main(void)
         cmocka_unit_test(gives_the_ids_of_the_reference_for_sentencepiece),
         cmocka_unit_test(gives_the_ids_of_the_reference_for_byte_level_bpe),
         cmocka_unit_test(a_wrong_golden_line_is_noticed),
+        cmocka_unit_test(every_code_point_is_of_the_kind_that_the_reference_gives_it),
         cmocka_unit_test(the_bos_mode_decides_over_the_first_id),
         cmocka_unit_test(refuses_a_text_that_is_too_long),
         cmocka_unit_test(finds_tokens_by_their_exact_text),

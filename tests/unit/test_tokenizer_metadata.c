@@ -65,23 +65,10 @@ static const text_entry spm[] = {
     {"model", llama}, {"tokens", tokens}, {"token_type", types}, {"scores", scores}};
 
 /* Byte-level BPE over the letters a to d; U+0120 stands for a space. */
-static const char *const bpe_tokens[] = {"a",
-                                         "b",
-                                         "c",
-                                         "d",
-                                         "ab",
-                                         "cd",
-                                         "abcd",
-                                         "\xc4\xa0",
-                                         "\xc4\xa0"
-                                         "a",
-                                         "<|im_end|>",
-                                         "<|end|>",
-                                         "<|return|>",
-                                         "<|call|>",
-                                         "bc",
-                                         "<|start|>"};
-static const char *const bpe_merges[] = {"b c", "a b", "c d", "ab cd", "\xc4\xa0 a"};
+static const char *const bpe_tokens[] = {
+    "a",       "b",          "c",       "d",          "ab",       "cd", "abcd",     "\u0120",
+    "\u0120a", "<|im_end|>", "<|end|>", "<|return|>", "<|call|>", "bc", "<|start|>"};
+static const char *const bpe_merges[] = {"b c", "a b", "c d", "ab cd", "\u0120 a"};
 
 static void gpt2(gguf_build *b, const char *key) { gguf_build_kv_str(b, key, "gpt2"); }
 static void gpt_2(gguf_build *b, const char *key) { gguf_build_kv_str(b, key, "gpt-2"); }

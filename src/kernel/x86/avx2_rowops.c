@@ -41,6 +41,8 @@ void ls_kernels_avx2_rowops(ls_kernels *k)
     k->act_q8_k = row_act_q8_k;
     k->act_i8_row = row_act_i8_row;
     k->dot_f32 = row_dot_f32;
+    k->dot_bf16_wide = row_dot_bf16_wide;
+    k->dot_bf16_pairs = row_dot_bf16_pairs;
     k->dot_f16_wide = dot_f16_wide;
     k->rmsnorm = row_rmsnorm;
     k->softmax = row_softmax;
