@@ -49,6 +49,7 @@ typedef struct ls_position {
     double  sigma;           /* RMS of the centred difference     */
     ls_flip flip;
     bool    finite;          /* no NaN or Inf on either side      */
+    bool    equal;           /* every logit to the last bit       */
     bool    ok;              /* inside the budget (near ties are inside unless strict) */
 } ls_position;
 
@@ -65,6 +66,8 @@ typedef struct ls_summary {
     double     mean_cosine, mean_l2, mean_abs, mean_nmse, mean_kl;
     double     top1_agreement; /* 0 to 1 */
     int32_t    near_ties, flips;
+    size_t     n_equal;          /* positions equal to the last bit */
+    int32_t    first_unequal;    /* first position that is not, -1: none */
     int32_t    first_divergence; /* first position that is not ok, -1: none. Where there are too
                                   * many near ties, and nothing else is wrong, the first of them */
 } ls_summary;

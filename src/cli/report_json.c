@@ -126,12 +126,13 @@ static json_t *summary(const ls_per_token_result *x)
                  {"mean_abs", s->mean_abs},       {"mean_nmse", s->mean_nmse},
                  {"mean_kl", s->mean_kl},         {"top1_agreement", s->top1_agreement}};
     json_t *j =
-        json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:i, s:i, s:o}", "min_cosine",
+        json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:i, s:i, s:o, s:I, s:o}", "min_cosine",
                   extreme(&s->min_cosine), "min_cosine_centred", extreme(&s->min_cosine_centred),
                   "max_l2", extreme(&s->max_l2), "max_abs", extreme(&s->max_abs), "max_abs_token",
                   index_or_null(s->max_abs_token), "max_nmse", extreme(&s->max_nmse), "max_kl",
                   extreme(&s->max_kl), "near_ties", (int)s->near_ties, "flips", (int)s->flips,
-                  "first_divergence", index_or_null(s->first_divergence));
+                  "first_divergence", index_or_null(s->first_divergence), "bit_equal_positions",
+                  (json_int_t)s->n_equal, "first_bit_difference", index_or_null(s->first_unequal));
     for (size_t i = 0; j && i < sizeof(means) / sizeof(means[0]); i++)
         json_object_set_new(j, means[i].name,
                             x->coverage.positions_compared ? number(means[i].value) : json_null());

@@ -242,6 +242,10 @@ static void summary_table(const cli_report *r, FILE *f)
         token_cell(r, f, s->max_abs_token, TOKEN_WIDTH, true);
     }
     fputc('\n', f);
+    fprintf(f, " equal to the last bit at %zu of %zu positions", s->n_equal, x->n_positions);
+    if (s->n_equal && s->first_unequal >= 0)
+        fprintf(f, ", first other: position %d", (int)s->first_unequal);
+    fputc('\n', f);
 }
 
 /* ---- token mismatch ---- */

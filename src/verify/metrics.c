@@ -7,6 +7,7 @@
  * where 1 - r.s/(|r||s|) would have none left.
  */
 #include <math.h>
+#include <string.h>
 
 #include "verify/verify_priv.h"
 
@@ -139,6 +140,7 @@ static void forget_metrics(ls_position *o)
     o->cosine = o->cosine_centred = o->l2 = o->max_abs = o->mean_abs = (double)NAN;
     o->nmse = o->kl = o->margin = o->sigma = (double)NAN;
     o->max_abs_token = -1;
+    o->equal = false;
 }
 
 /* NaN and Inf have no distance: every metric is NaN, and the token named is the first such one. */
@@ -177,6 +179,7 @@ void ls_compare_row(ls_position *out, const float *subject, const float *referen
     out->top1_subject = fs.top1;
     out->top1_reference = fr.top1;
     out->finite = fs.finite && fr.finite;
+    out->equal = out->finite && memcmp(subject, reference, n * sizeof(*subject)) == 0;
     if (out->finite) {
         compare_geometry(out, subject, reference, n, &fs, &fr);
         out->kl = divergence(subject, reference, n, fs.max, fr.max);

@@ -56,7 +56,8 @@ void ls_summarise(ls_summary *out, const ls_position *positions, size_t n)
                         .max_nmse = none,
                         .max_kl = none,
                         .max_abs_token = -1,
-                        .first_divergence = -1};
+                        .first_divergence = -1,
+                        .first_unequal = -1};
     for (size_t i = 0; i < n; i++) {
         const ls_position *p = &positions[i];
         extreme(&out->min_cosine, p->cosine, p->pos, -1);
@@ -74,6 +75,8 @@ void ls_summarise(ls_summary *out, const ls_position *positions, size_t n)
         agreeing += p->flip == LS_FLIP_NONE;
         out->near_ties += p->flip == LS_FLIP_NEAR_TIE;
         out->flips += p->flip == LS_FLIP_HARD;
+        out->n_equal += p->equal;
+        if (!p->equal && out->first_unequal < 0) out->first_unequal = p->pos;
         if (!p->ok && out->first_divergence < 0) out->first_divergence = p->pos;
     }
     out->mean_cosine /= count; /* 0/0 is NaN: nothing was compared */

@@ -67,7 +67,7 @@ static const char *text(const json_t *j, const char *key)
 typedef struct row {
     long double cosine, centred, l2, nmse, kl, sigma, margin, max_abs;
     size_t      top_s, top_r, max_at;
-    bool        finite;
+    bool        finite, equal;
 } row;
 
 static size_t largest(const float *x, size_t n)
@@ -90,7 +90,10 @@ static row compare(const float *s, const float *r, size_t n)
 {
     long double ss = 0, rr = 0, sr = 0, ms = 0, mr = 0, css = 0, crr = 0, csr = 0, cdd = 0;
     long double ls, lr;
-    row         o = {.finite = true, .top_s = largest(s, n), .top_r = largest(r, n)};
+    row         o = {.finite = true,
+                     .equal = memcmp(s, r, n * sizeof(*s)) == 0,
+                     .top_s = largest(s, n),
+                     .top_r = largest(r, n)};
     for (size_t i = 0; i < n; i++) {
         long double a = (long double)s[i], b = (long double)r[i];
         o.finite = o.finite && isfinite(s[i]) && isfinite(r[i]);
@@ -165,7 +168,7 @@ static void check_position(const json_t *p, size_t pos, const row *o, const json
 
 typedef struct totals {
     long double min_cosine;
-    size_t      n_outside, n_near, first_outside;
+    size_t      n_outside, n_near, n_equal, first_outside;
 } totals;
 
 static void check_decoded(const json_t *report, const float *reference, size_t n_vocab, size_t n)
@@ -192,6 +195,10 @@ static void check_verdict(const json_t *report, const totals *t, size_t n)
     if (t->n_outside && json_integer_value(first) != (long long)t->first_outside) {
         wrong("the first divergence is at %zu", t->first_outside);
     }
+    if (json_integer_value(at(at(report, "summary"), "bit_equal_positions")) !=
+        (long long)t->n_equal) {
+        wrong("%zu positions are equal to the last bit", t->n_equal);
+    }
     if (!t->n_outside && !many && json_is_integer(first)) wrong("a first divergence in a match");
 }
 
@@ -205,6 +212,7 @@ static totals check_positions(const json_t *report, const float *s, const float 
         row o = compare(s + i * n_vocab, r + i * n_vocab, n_vocab);
         check_position(json_array_get(positions, i), i, &o, report);
         if (!inside(&o, at(report, "budget")) && !t.n_outside++) t.first_outside = i;
+        t.n_equal += o.equal;
         t.n_near += strcmp(flip_of(&o), "near_tie") == 0;
         if (!(o.cosine >= t.min_cosine)) t.min_cosine = o.cosine;
     }

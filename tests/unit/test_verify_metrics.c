@@ -183,6 +183,25 @@ static void a_constant_added_to_a_row_changes_nothing_that_counts(void **state)
     free(s);
 }
 
+static void knows_rows_that_are_equal_to_the_last_bit(void **state)
+{
+    float       s[3] = {1, 0.0f, 3}, r[3] = {1, 0.0f, 3};
+    ls_position p = {0};
+    ls_budget   b = ls_budget_default();
+    (void)state;
+    ls_compare_row(&p, s, r, 3, &b);
+    assert_true(p.equal && p.ok);
+    s[1] = -0.0f; /* another bit, no other number */
+    ls_compare_row(&p, s, r, 3, &b);
+    assert_true(!p.equal && p.ok && p.max_abs == 0);
+    s[1] = 0.0f, s[2] = nextafterf(3, 4);
+    ls_compare_row(&p, s, r, 3, &b);
+    assert_true(!p.equal && p.ok);
+    s[2] = r[2] = NAN;
+    ls_compare_row(&p, s, r, 3, &b);
+    assert_true(!p.equal && !p.ok);
+}
+
 static void noise_of_one_ulp_is_inside_any_sensible_budget(void **state)
 {
     ls_budget   b = {.cos_tol = 1 - 1e-12, .nmse_tol = 1e-12, .kl_tol = 1e-12, .strict = true};
@@ -388,6 +407,7 @@ int main(void)
         cmocka_unit_test(agrees_with_the_definitions_in_60_digits),
         cmocka_unit_test(a_row_matches_itself_exactly),
         cmocka_unit_test(a_constant_added_to_a_row_changes_nothing_that_counts),
+        cmocka_unit_test(knows_rows_that_are_equal_to_the_last_bit),
         cmocka_unit_test(noise_of_one_ulp_is_inside_any_sensible_budget),
         cmocka_unit_test(each_part_of_the_budget_can_fail_alone),
         cmocka_unit_test(a_tolerance_that_is_nan_passes_nothing),

@@ -61,6 +61,8 @@ static void equal_engines_match_and_everything_was_compared(void **state)
     assert_int_equal(o.r.n_positions, 20);
     assert_int_equal(o.r.n_decoded, 5);
     assert_int_equal(o.r.summary.first_divergence, -1);
+    assert_int_equal(o.r.summary.first_unequal, -1);
+    assert_int_equal(o.r.summary.n_equal, o.r.n_positions);
     assert_true(o.r.summary.top1_agreement == 1);
     assert_true(o.r.summary.min_cosine.value == 1 && o.r.summary.max_l2.value == 0);
     assert_string_equal(o.r.subject_info.engine, "s");
@@ -267,6 +269,7 @@ static void a_divergence_seen_before_the_failure_is_still_said(void **state)
     assert_int_equal(o.r.verdict, LS_VERDICT_INCONCLUSIVE);
     assert_int_equal(o.r.coverage.positions_compared, 8);
     assert_int_equal(o.r.summary.first_divergence, 2);
+    assert_int_equal(o.r.summary.first_unequal, 2);
     assert_non_null(strstr(o.r.reason, "diverged already at position 2"));
     ls_per_token_fini(&o.r);
 }
