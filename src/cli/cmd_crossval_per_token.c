@@ -54,8 +54,8 @@ static ls_status check_options(state *s, ls_error *err)
     static const char *const only_native[] = {"fault", "isa", "act-quant", "lanes", "sums", "bos"};
     per_token_opts          *o = s->o;
     LS_TRY(cli_model_check(s->ctx, &o->model, err));
-    for (size_t i = 0; o->backend == BACKEND_CPP && i < sizeof(only_native) / sizeof(only_native[0]);
-         i++)
+    for (size_t i = 0;
+         o->backend == BACKEND_CPP && i < sizeof(only_native) / sizeof(only_native[0]); i++)
         if (cli_given(s->ctx, only_native[i]))
             return cli_usage(s->ctx, err,
                              "option '--%s' acts on the native engine, which "

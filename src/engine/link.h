@@ -14,13 +14,13 @@
 #include "engine/proc.h"
 
 typedef struct ls_link {
-    ls_proc             proc;
-    int                 fd; /* our end of the socket pair; -1: closed       */
-    uint32_t            seq;
-    double              timeout_s;   /* per request                                  */
-    const volatile int *cancelled;   /* non-zero: stop waiting; NULL: never */
-    char                name[64];    /* of the engine, for messages: "llama.cpp"     */
-    char                broken[416]; /* why the link is dead; "": it is not          */
+    ls_proc  proc;
+    int      fd; /* our end of the socket pair; -1: closed */
+    uint32_t seq;
+    double   timeout_s;   /* per request                              */
+    char     name[64];    /* of the engine, for messages: "llama.cpp" */
+    char     broken[416]; /* why the link is dead; "": it is not      */
+    const volatile int *cancelled; /* non-zero: stop waiting; NULL: never */
 } ls_link;
 
 /* One request. The response must have exactly reply_len bytes, unless `owned` is set: then any
@@ -43,8 +43,8 @@ typedef struct ls_link_call {
 ls_status ls_link_open(ls_link *l, const char *exe, int window_fd, double timeout_s, ls_error *err);
 
 /* Ask and wait for the answer. Errors: REFERENCE (crash, silence, nonsense, or the engine
- * failed), FORMAT (it refuses the model), LIMIT (its context is full), NOMEM, CANCELLED (the child
- * is killed). */
+ * failed), FORMAT (it refuses the model), LIMIT (its context is full), NOMEM, CANCELLED (the child is
+ * killed). */
 ls_status ls_link_ask(ls_link *l, const ls_link_call *call, ls_error *err);
 
 /* Say that the child breaks the protocol, kill it, and return LS_ERR_REFERENCE. */
