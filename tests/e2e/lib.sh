@@ -55,19 +55,19 @@ equal() {
     [[ $2 == "$3" ]] || fail "$1: '$2', not '$3'"
 }
 # Process ids whose command line holds a text; the child of a process. From /proc: pgrep is not everywhere.
-processes() {
-    local d
-    for d in /proc/[0-9]*; do
-        if tr '\0' ' ' <"$d/cmdline" 2>/dev/null | grep -qF -- "$1"; then echo "${d#/proc/}"; fi
-    done
+processes() { # the text is not an argument here, or grep would find itself
+    grep -laF -f - /proc/[0-9]*/cmdline 2>/dev/null <<<"$1" | tr -cd '0-9\n'
 }
 child_of() { awk -v parent="$1" '$4 == parent { print $1; found = 1 } END { exit !found }' /proc/[0-9]*/stat 2>/dev/null; }
 # no_orphan PATH NAME: no process of that path, which this test started as a reference, is left
 no_orphan() {
     n_checked=$((n_checked + 1))
     local left
-    sleep 0.1
-    left=$(processes "$1" | tr '\n' ' ')
+    for _ in $(seq 20); do # it has a moment to notice
+        left=$(processes "$1" | tr '\n' ' ')
+        [[ -z $left ]] && break
+        sleep 0.1
+    done
     [[ -z $left ]] || fail "$2: still running: $left"
 }
 

@@ -14,7 +14,7 @@ start() {
     local used
     child=
     set -m # a group of its own: the shell ignores SIGINT for what it starts otherwise
-    "$LS" crossval per-token -m "$MODEL" -p "$text" --max-tokens 100 --threads 1 --batch 16 \
+    "$LS" crossval per-token -m "$MODEL" -p "$text" --max-tokens 100 --threads 1 --batch 1 \
         --against llama -q "$@" >"$T/o" 2>"$T/e" </dev/null &
     pid=$!
     set +m
