@@ -10,8 +10,7 @@
 #include "lockstep/gguf.h"
 #include "lockstep/trace.h"
 
-typedef enum ls_ffn_act { LS_FFN_SILU, LS_FFN_RELU2 } ls_ffn_act;
-typedef enum ls_rope_order { LS_ROPE_NORMAL, LS_ROPE_NEOX } ls_rope_order;
+typedef enum ls_rope_order { LS_ROPE_NORMAL, LS_ROPE_NEOX, LS_ROPE_NONE } ls_rope_order;
 
 /* Hyper-parameters as read from the metadata. Letters as in the kernels:
  * D width, H query heads, G KV heads, K head width, F feed-forward width, V vocabulary, L layers. */
@@ -19,9 +18,7 @@ typedef struct ls_model_config {
     char          arch[32];
     int32_t       n_layers, n_ctx_train, n_embd, n_heads, n_kv_heads, head_dim, n_ff, n_vocab;
     float         norm_eps;
-    bool          sub_norms;   /* BitNet's attn_sub_norm and ffn_sub_norm */
     bool          tied_output; /* token_embd serves as output matrix      */
-    ls_ffn_act    act;
     ls_rope_order rope_order;
     int32_t       rope_dims;   /* rotated elements per head */
     double        rope_base;
@@ -29,6 +26,16 @@ typedef struct ls_model_config {
     bool          rope_yarn;
     double        rope_attn_factor; /* multiplies cosine and sine */
     int32_t       rope_ctx_orig;
+    int32_t       n_expert, n_expert_used, n_ff_expert, n_ff_shared; /* 0: none */
+    int32_t       n_swa;         /* width of the sliding window, 0: none */
+    int32_t       swa_period;    /* every such layer has no window       */
+    double        rope_base_swa; /* of the layers with a window          */
+    double        rope_scale_swa;
+    bool          rope_plain_swa; /* those layers have no YaRN            */
+    double        attn_scale;     /* of queries and keys; 0: 1 / sqrt(K)  */
+    double        attn_softcap, final_softcap;       /* 0: none */
+    double        logit_scale, residual_scale, embedding_scale; /* 1: none */
+    bool          parallel;       /* attention and feed-forward side by side */
 } ls_model_config;
 
 typedef struct ls_model ls_model;
@@ -40,6 +47,9 @@ LS_API ls_status ls_model_open(ls_model **out, const char *path, ls_error *err);
 LS_API void      ls_model_close(ls_model *m); /* NULL is allowed; sessions must be gone */
 LS_API const ls_gguf         *ls_model_gguf(const ls_model *m);
 LS_API const ls_model_config *ls_model_get_config(const ls_model *m);
+
+/* Whether this model has the operation, so that a tap of it is ever called. */
+LS_API bool ls_model_has_op(const ls_model *m, ls_op op);
 
 typedef struct ls_session ls_session;
 

@@ -64,12 +64,11 @@ static ls_status check_faults(const native *n, ls_error *err)
     const ls_model_config *c = ls_model_get_config(n->model);
     for (size_t i = 0; i < n->faults.n; i++) {
         const ls_fault *f = &n->faults.at[i];
-        bool            sub_norm = f->op == LS_OP_ATTN_SUB_NORM || f->op == LS_OP_FFN_SUB_NORM;
         if (f->layer >= c->n_layers) {
             return ls_fail(err, LS_ERR_USAGE, "fault in layer %d: the model has layers 0 to %d",
                            f->layer, c->n_layers - 1);
         }
-        if (sub_norm && !c->sub_norms) {
+        if (!ls_model_has_op(n->model, f->op)) {
             return ls_fail(err, LS_ERR_USAGE,
                            "fault at %s: architecture '%s' has no such operation",
                            ls_op_name(f->op), c->arch);

@@ -154,6 +154,15 @@ void ls_sincos_d(double x, double *s, double *c)
     }
 }
 
+float ls_tanh_f(float x)
+{
+    double a = fabs((double)x), t;
+    if (x != x) return x;
+    if (a < 0x1p-12) return (float)((double)x * (1 - a * a / 3));
+    t = a > 20 ? 1 : 1 - 2 / (ls_exp_d(2 * a) + 1);
+    return (float)(x < 0 ? -t : t);
+}
+
 float ls_exp_f(float x)
 {
     static const double pow2[32] = {

@@ -21,6 +21,9 @@ void ls_sincos_d(double x, double *s, double *c);
  * libraries in use share: error below 0.51 ULP. Infinity above 88.72284, 0 below -103.97. */
 float ls_exp_f(float x);
 
+/* tanh(x), from ls_exp_d, rounded to float once. */
+float ls_tanh_f(float x);
+
 /* *s = sin(x), *c = cos(x) of a float angle, by the polynomials of Arm's optimized routines
  * (sincosf), which the C libraries in use share: error below 0.57 ULP. NaN as ls_sincos_d. */
 void ls_sincos_f(float x, float *s, float *c);

@@ -125,6 +125,44 @@ static inline void row_rmsnorm(float *y, const float *x, const float *w, size_t 
     for (i = 0; i < n; i++) y[i] = (x[i] * scale) * w[i];
 }
 
+/* The mean from a sum in double, in order; squares of what is left as trees of `lanes` floats, the
+ * trees in double, in order. b may be NULL. */
+static inline __attribute__((always_inline)) void
+row_layernorm_of(float *y, const float *x, const float *w, const float *b, size_t n, float eps,
+                 int lanes)
+{
+    double sum = 0, squares = 0;
+    float  mean, scale;
+    size_t width = (size_t)lanes, i = 0;
+    for (size_t j = 0; j < n; j++) sum += (double)x[j];
+    mean = (float)sum / (float)n;
+    for (; i + width <= n; i += width) {
+        float v[LS_STRIPES];
+        for (size_t l = 0; l < width; l++) {
+            y[i + l] = x[i + l] - mean;
+            v[l] = y[i + l] * y[i + l];
+        }
+        squares += (double)ls_tree_sum(v, lanes);
+    }
+    for (; i < n; i++) {
+        y[i] = x[i] - mean;
+        squares += (double)(y[i] * y[i]);
+    }
+    scale = 1.0f / sqrtf((float)(squares / (double)n) + eps);
+    for (i = 0; i < n; i++) y[i] = (y[i] * scale) * w[i];
+    for (i = 0; b && i < n; i++) y[i] += b[i];
+}
+
+static inline void row_layernorm(float *y, const float *x, const float *w, const float *b, size_t n,
+                                 float eps, int lanes)
+{
+    if (lanes == 8) {
+        row_layernorm_of(y, x, w, b, n, eps, 8);
+    } else {
+        row_layernorm_of(y, x, w, b, n, eps, 16);
+    }
+}
+
 /* NaN needs no care in the maximum: it comes back through ls_expf and the sum. */
 static inline float row_max(const float *x, size_t n)
 {
@@ -140,11 +178,13 @@ static inline float row_max(const float *x, size_t n)
 }
 
 /* Groups of `lanes` values are added as a tree of floats, the groups in double, in order. */
-static inline __attribute__((always_inline)) void row_softmax_of(float *x, size_t n, int lanes)
+static inline __attribute__((always_inline)) void row_softmax_of(float *x, size_t n, float sink,
+                                                                 int lanes)
 {
     double sum = 0;
     float  max = row_max(x, n), scale;
     size_t width = (size_t)lanes, i = 0;
+    if (sink > max) max = sink;
     for (size_t j = 0; j < n; j++) x[j] = ls_expf(x[j] - max, lanes);
     for (; i + width <= n; i += width) sum += (double)ls_tree_sum(x + i, lanes);
     if (i < n) {
@@ -152,17 +192,18 @@ static inline __attribute__((always_inline)) void row_softmax_of(float *x, size_
         memcpy(last, x + i, (n - i) * sizeof(float));
         sum += (double)ls_tree_sum(last, lanes);
     }
+    if (sink > -INFINITY) sum += (double)ls_exp_f(sink - max);
     scale = (float)(1.0 / sum);
     for (i = 0; i < n; i++) x[i] *= scale;
 }
 
 /* A constant width lets compilers unroll the trees. */
-static inline void row_softmax(float *x, size_t n, int lanes)
+static inline void row_softmax(float *x, size_t n, float sink, int lanes)
 {
     if (lanes == 8) {
-        row_softmax_of(x, n, 8);
+        row_softmax_of(x, n, sink, 8);
     } else {
-        row_softmax_of(x, n, 16);
+        row_softmax_of(x, n, sink, 16);
     }
 }
 

@@ -4,41 +4,42 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "model/weights.h"
+#include "model/arch.h"
 
-static const struct {
-    const char   *name;
-    bool          sub_norms;
-    ls_ffn_act    act;
-    ls_rope_order rope_order;
-} archs[] = {
-#define LS_ARCH(name, sub_norms, act, rope_order) {name, sub_norms, act, rope_order},
-#include "model/archs.def"
-#undef LS_ARCH
-};
-
-/* Keys that change what a model computes and that the decoder does not implement. A file that
- * sets one to something else than `neutral` is refused: ignoring it would give wrong numbers. */
+/* Keys that change what a model computes and that no architecture here has. A file that sets one
+ * to something else than `neutral` is refused: ignoring it would give wrong numbers. */
 static const struct {
     const char *suffix;
     double      neutral;
 } refused[] = {
-    {"expert_count", 0},
-    {"attention.sliding_window", 0},
-    {"attention.scale", 0},
     {"attention.max_alibi_bias", 0},
     {"attention.clamp_kqv", 0},
-    {"attn_logit_softcapping", 0},
-    {"final_logit_softcapping", 0},
-    {"logit_scale", 1},
-    {"residual_scale", 1},
-    {"embedding_scale", 1},
     {"rope.scaling.alpha", 0},
     {"rope.scaling.yarn_log_multiplier", 0},
     {"rope.scaling.yarn_ext_factor", -1},
     {"rope.scaling.yarn_attn_factor", -1},
     {"rope.scaling.yarn_beta_fast", 32},
     {"rope.scaling.yarn_beta_slow", 1},
+};
+
+/* Numbers that some architectures have; for the others they are among the refused. */
+static const struct {
+    ls_key      key;
+    const char *suffix;
+    size_t      member;
+    double      neutral;
+} numbers[] = {
+#define NUMBER(key, suffix, member, neutral)                                                       \
+    {                                                                                              \
+        LS_KEY_##key, suffix, offsetof(ls_model_config, member), neutral                           \
+    }
+    NUMBER(ATTN_SCALE, "attention.scale", attn_scale, 0),
+    NUMBER(ATTN_SOFTCAP, "attn_logit_softcapping", attn_softcap, 0),
+    NUMBER(FINAL_SOFTCAP, "final_logit_softcapping", final_softcap, 0),
+    NUMBER(LOGIT_SCALE, "logit_scale", logit_scale, 1),
+    NUMBER(RESIDUAL_SCALE, "residual_scale", residual_scale, 1),
+    NUMBER(EMBED_SCALE, "embedding_scale", embedding_scale, 1),
+#undef NUMBER
 };
 
 /* A key of the architecture's name space: "llama.block_count". */
@@ -93,43 +94,65 @@ static ls_status read_size(const ls_gguf *g, const ls_model_config *c, const cha
     return LS_OK;
 }
 
-static ls_status find_arch(ls_model_config *c, const ls_gguf *g, ls_error *err)
+static ls_status find_arch(ls_model_config *c, const ls_arch **arch, const ls_gguf *g,
+                           ls_error *err)
 {
     ls_str name;
+    size_t n = 0;
+    char   known[256];
     if (!ls_gguf_str(g, "general.architecture", &name)) {
         return bad_key(g, "general.architecture", err,
                        "metadata key 'general.architecture' is missing");
     }
-    for (size_t i = 0; i < sizeof(archs) / sizeof(archs[0]); i++) {
-        if (!ls_str_is(name, archs[i].name)) continue;
-        snprintf(c->arch, sizeof(c->arch), "%s", archs[i].name);
-        c->sub_norms = archs[i].sub_norms;
-        c->act = archs[i].act;
-        c->rope_order = archs[i].rope_order;
+    *arch = ls_arch_find(name);
+    if (*arch) {
+        snprintf(c->arch, sizeof(c->arch), "%s", (*arch)->name);
+        c->rope_order = (*arch)->rope;
         return LS_OK;
+    }
+    for (size_t i = 0; ls_arch_at(i) && n < sizeof(known); i++) {
+        n += (size_t)snprintf(known + n, sizeof(known) - n, "%s%s", i ? ", " : "",
+                              ls_arch_at(i)->name);
     }
     ls_fail(err, LS_ERR_UNSUPPORTED, "the native engine does not evaluate architecture '%.*s'",
             LS_FMT(name));
     ls_fail_at(err, "%s: byte %llu", ls_gguf_path(g),
                (unsigned long long)ls_gguf_offset(g, name.p));
-    ls_fail_hint(err, "it evaluates llama, bitnet and bitnet-b1.58");
+    ls_fail_hint(err, "it evaluates %s", known);
     return LS_ERR_UNSUPPORTED;
 }
 
-static ls_status refuse_keys(const ls_model_config *c, const ls_gguf *g, ls_error *err)
+/* UNSUPPORTED if the file sets a key to something else than its neutral value. */
+static ls_status refuse_key(const ls_model_config *c, const ls_gguf *g, const char *suffix,
+                            double neutral, ls_error *err)
+{
+    key_name          key = key_of(c, suffix);
+    const ls_gguf_kv *kv = ls_gguf_find(g, key.s);
+    double            v;
+    if (!kv || (ls_gguf_float(g, key.s, &v) && v == neutral)) return LS_OK;
+    ls_fail(err, LS_ERR_UNSUPPORTED,
+            "metadata key '%s' asks for something that the native engine does not compute", key.s);
+    ls_fail_at(err, "%s: byte %llu", ls_gguf_path(g),
+               (unsigned long long)ls_gguf_offset(g, kv->key.p));
+    return LS_ERR_UNSUPPORTED;
+}
+
+/* The numbers that this architecture has; no others. */
+static ls_status read_numbers(ls_model_config *c, const ls_arch *arch, const ls_gguf *g,
+                              ls_error *err)
 {
     for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
-        key_name          key = key_of(c, refused[i].suffix);
-        const ls_gguf_kv *kv = ls_gguf_find(g, key.s);
-        double            v;
-        if (!kv || (ls_gguf_float(g, key.s, &v) && v == refused[i].neutral)) continue;
-        ls_fail(err, LS_ERR_UNSUPPORTED,
-                "metadata key '%s' asks for something that the native "
-                "engine does not compute",
-                key.s);
-        ls_fail_at(err, "%s: byte %llu", ls_gguf_path(g),
-                   (unsigned long long)ls_gguf_offset(g, kv->key.p));
-        return LS_ERR_UNSUPPORTED;
+        LS_TRY(refuse_key(c, g, refused[i].suffix, refused[i].neutral, err));
+    }
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+        double  *v = (double *)(void *)((char *)c + numbers[i].member);
+        key_name key = key_of(c, numbers[i].suffix);
+        *v = numbers[i].neutral;
+        if (!(arch->keys & numbers[i].key)) {
+            LS_TRY(refuse_key(c, g, numbers[i].suffix, numbers[i].neutral, err));
+        } else if (ls_gguf_float(g, key.s, v) && !(*v >= 0 && *v < 1e30)) {
+            return bad_key(g, key.s, err, "metadata key '%s' is %g, expected a number", key.s, *v);
+        }
     }
     return LS_OK;
 }
@@ -148,7 +171,7 @@ static ls_status read_positive(const ls_gguf *g, const char *key, double *v, ls_
 
 /* RoPE: base, dimensions and the scaling keys. "linear" (also without a type) divides positions
  * by the factor; "yarn" is Peng et al. 2023 (arXiv:2309.00071), section 3.4. */
-static ls_status read_rope(ls_model_config *c, const ls_gguf *g, ls_error *err)
+static ls_status read_rope(ls_model_config *c, const ls_arch *arch, const ls_gguf *g, ls_error *err)
 {
     key_name key = key_of(c, "rope.dimension_count");
     double   factor = 0;
@@ -179,6 +202,8 @@ static ls_status read_rope(ls_model_config *c, const ls_gguf *g, ls_error *err)
         c->rope_scale = 1;
     } else if (ls_str_is(type, "yarn")) {
         c->rope_yarn = true;
+    } else if (ls_str_is(type, "longrope") && arch->keys & LS_KEY_LONGROPE) {
+        c->rope_scale = 1; /* the divisors do it */
     } else if (!ls_str_is(type, "linear")) {
         ls_fail(err, LS_ERR_UNSUPPORTED, "RoPE scaling '%.*s' is not supported", LS_FMT(type));
         ls_fail_at(err, "%s: metadata key '%s'", ls_gguf_path(g), key.s);
@@ -211,15 +236,83 @@ static ls_status read_heads(ls_model_config *c, const ls_gguf *g, ls_error *err)
     return LS_OK;
 }
 
-ls_status ls_config_read(ls_model_config *c, const ls_gguf *g, ls_error *err)
+/* Experts: how many, how many of them a token uses, and how wide they are. */
+static ls_status read_experts(ls_model_config *c, const ls_arch *arch, const ls_gguf *g,
+                              ls_error *err)
+{
+    key_name key = key_of(c, "expert_count");
+    int64_t  n = 0;
+    if (!(arch->keys & LS_KEY_EXPERTS)) return refuse_key(c, g, "expert_count", 0, err);
+    if (!ls_gguf_int(g, key.s, &n) || n == 0) return LS_OK;
+    LS_TRY(read_size(g, c, "expert_count", -1, 4096, &c->n_expert, err));
+    LS_TRY(read_size(g, c, "expert_used_count", -1, c->n_expert, &c->n_expert_used, err));
+    c->n_ff_expert = c->n_ff;
+    if (arch->keys & LS_KEY_EXPERT_FF) {
+        LS_TRY(read_size(g, c, "expert_feed_forward_length", c->n_ff / c->n_expert_used, 1 << 24,
+                         &c->n_ff_expert, err));
+    }
+    if (arch->keys & LS_KEY_SHARED_FF) {
+        LS_TRY(read_size(g, c, "expert_shared_feed_forward_length", c->n_ff, 1 << 24,
+                         &c->n_ff_shared, err));
+    }
+    return LS_OK;
+}
+
+/* The sliding window, and what RoPE is in the layers that have it. */
+static ls_status read_window(ls_model_config *c, const ls_arch *arch, const ls_gguf *g,
+                             ls_error *err)
+{
+    key_name key = key_of(c, "attention.sliding_window");
+    int64_t  n = 0;
+    c->rope_base_swa = arch->swa_base > 0 ? arch->swa_base : c->rope_base;
+    c->rope_scale_swa = c->rope_scale;
+    c->swa_period = arch->swa_period;
+    if (arch->keys & LS_KEY_WINDOW_UNUSED) return LS_OK;
+    if (!(arch->keys & LS_KEY_WINDOW)) {
+        return refuse_key(c, g, "attention.sliding_window", 0, err);
+    }
+    LS_TRY(refuse_key(c, g, "attention.sliding_window_pattern", arch->swa_period, err));
+    if (!ls_gguf_int(g, key.s, &n) || n == 0) return LS_OK;
+    LS_TRY(read_size(g, c, "attention.sliding_window", -1, INT32_MAX, &c->n_swa, err));
+    key = key_of(c, "rope.freq_base_swa");
+    return read_positive(g, key.s, &c->rope_base_swa, err);
+}
+
+static ls_status read_norm_eps(ls_model_config *c, const ls_arch *arch, const ls_gguf *g,
+                               ls_error *err)
+{
+    key_name key = key_of(c, arch->layer_norm ? "attention.layer_norm_epsilon"
+                                              : "attention.layer_norm_rms_epsilon");
+    double   eps = -1;
+    LS_TRY(read_positive(g, key.s, &eps, err));
+    if (eps < 0) return bad_key(g, key.s, err, "metadata key '%s' is missing", key.s);
+    c->norm_eps = (float)eps;
+    return LS_OK;
+}
+
+static ls_status read_parallel(ls_model_config *c, const ls_arch *arch, const ls_gguf *g,
+                               ls_error *err)
+{
+    key_name key = key_of(c, "use_parallel_residual");
+    if (!(arch->keys & LS_KEY_PARALLEL)) return LS_OK;
+    if (ls_gguf_bool(g, key.s, &c->parallel)) return LS_OK;
+    return bad_key(g, key.s, err, "metadata key '%s' is missing", key.s);
+}
+
+ls_status ls_config_read(ls_model_config *c, const ls_arch **out, const ls_gguf *g, ls_error *err)
 {
     const ls_tensor *embd = ls_gguf_tensor(g, "token_embd.weight");
-    key_name         key;
-    double           eps = -1;
+    const ls_arch   *arch;
 
     *c = (ls_model_config){0};
-    LS_TRY(find_arch(c, g, err));
-    LS_TRY(refuse_keys(c, g, err));
+    if (ls_gguf_n_tensors(g) == 0) {
+        ls_fail(err, LS_ERR_FORMAT, "the file holds no weights, only metadata and a vocabulary");
+        ls_fail_at(err, "%s", ls_gguf_path(g));
+        return ls_fail_hint(err, "'lockstep model tokenize' works with it"), LS_ERR_FORMAT;
+    }
+    LS_TRY(find_arch(c, out, g, err));
+    arch = *out;
+    LS_TRY(read_numbers(c, arch, g, err));
     /* A layer has at least one tensor, so that the tensor count bounds the layer count. */
     LS_TRY(
         read_size(g, c, "block_count", -1, (int64_t)ls_gguf_n_tensors(g) + 1, &c->n_layers, err));
@@ -227,12 +320,12 @@ ls_status ls_config_read(ls_model_config *c, const ls_gguf *g, ls_error *err)
     LS_TRY(read_size(g, c, "feed_forward_length", -1, 1 << 24, &c->n_ff, err));
     LS_TRY(read_size(g, c, "context_length", -1, INT32_MAX, &c->n_ctx_train, err));
     LS_TRY(read_heads(c, g, err));
-    LS_TRY(read_rope(c, g, err));
-
-    key = key_of(c, "attention.layer_norm_rms_epsilon");
-    LS_TRY(read_positive(g, key.s, &eps, err));
-    if (eps < 0) return bad_key(g, key.s, err, "metadata key '%s' is missing", key.s);
-    c->norm_eps = (float)eps;
+    LS_TRY(read_rope(c, arch, g, err));
+    LS_TRY(read_window(c, arch, g, err));
+    LS_TRY(read_experts(c, arch, g, err));
+    LS_TRY(read_parallel(c, arch, g, err));
+    LS_TRY(read_norm_eps(c, arch, g, err));
+    if (arch->derive) arch->derive(c);
 
     if (!embd || embd->n_dims < 2 || embd->ne[1] > INT32_MAX) {
         ls_fail(err, LS_ERR_FORMAT, "tensor 'token_embd.weight' is missing or has no vocabulary");

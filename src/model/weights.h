@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /* weights.h - an opened model: hyper-parameters and weights addressed by meaning.
  *
- * Included by model/ and session/. Letters as in model.h; matrices are [n_rows][n] as stored.
+ * Included by model/, session/ and arch/. Letters as in model.h, E experts, FE their feed-forward
+ * width; matrices are [n_rows][n] as stored. What an architecture does not have is zero or NULL.
  */
 #ifndef LS_MODEL_WEIGHTS_H
 #define LS_MODEL_WEIGHTS_H
@@ -16,24 +17,49 @@ typedef struct ls_matrix {
     float       scale; /* I2_S: the tensor's scale, else 1 */
 } ls_matrix;
 
+/* A norm: weights and, for some, biases. */
+typedef struct ls_norm {
+    const float *w, *b;
+} ls_norm;
+
 typedef struct ls_layer {
-    const float *attn_norm, *attn_sub_norm, *ffn_norm, *ffn_sub_norm; /* [D] [H*K] [D] [F] */
-    ls_matrix    q, k, v, o;       /* [H*K][D] [G*K][D] [G*K][D] [D][H*K] */
-    ls_matrix    gate, up, down;   /* [F][D] [F][D] [D][F]               */
+    ls_norm      attn_norm, attn_norm_2, attn_sub_norm, attn_post_norm; /* [D] [D] [H*K] [D]  */
+    ls_norm      q_norm, k_norm;                                        /* [K], [H][K], [H*K] */
+    ls_norm      ffn_norm, ffn_sub_norm, ffn_post_norm;                 /* [D] [F] [D]        */
+    ls_matrix    q, k, v, o;            /* [H*K][D] [G*K][D] [G*K][D] [D][H*K] */
+    const float *q_b, *k_b, *v_b, *o_b; /* their biases                        */
+    const float *sinks;                 /* [H] logits of a position that holds nothing */
+    ls_matrix    gate, up, down;        /* [F][D] [F][D] [D][F]                */
+    const float *gate_b, *up_b, *down_b;
+    ls_matrix    router;                          /* [E][D]                             */
+    ls_matrix    gate_exps, up_exps, down_exps;   /* of expert 0: [FE][D] [FE][D] [D][FE] */
+    const float *router_b, *gate_exps_b, *up_exps_b, *down_exps_b; /* [E] [E][FE] ... [E][D] */
+    ls_matrix    gate_shared, up_shared, down_shared; /* [FS][D] [FS][D] [D][FS]        */
+    ls_matrix    router_shared;                       /* [1][D]                         */
 } ls_layer;
 
+struct ls_arch;
+
 struct ls_model {
-    ls_gguf        *gguf;
-    ls_model_config config;
-    ls_matrix       token_embd, output; /* [V][D]; the same data when tied        */
-    const float    *output_norm;        /* [D]                                    */
-    const float    *rope_factors;       /* [rope_dims / 2] frequency divisors, or NULL */
-    ls_layer       *layers;             /* [L]                                    */
-    float          *vectors;            /* owned: every vector above, decoded     */
+    ls_gguf              *gguf;
+    const struct ls_arch *arch;
+    ls_model_config       config;
+    ls_matrix             token_embd, output; /* [V][D]; the same data when tied             */
+    ls_matrix             pos_embd;           /* [P][D] learned positions                    */
+    ls_norm               output_norm;        /* [D]                                         */
+    const float          *output_b;           /* [V]                                         */
+    const float *rope_factors, *rope_long, *rope_short; /* [rope_dims / 2] divisors, or NULL */
+    ls_layer             *layers;             /* [L]                                         */
+    float                *vectors;            /* owned: every vector above, decoded          */
 };
 
 /* config.c: read and check the hyper-parameters.
  * Errors: UNSUPPORTED (architecture, or a key that would change the result), FORMAT. */
-ls_status ls_config_read(ls_model_config *c, const ls_gguf *g, ls_error *err);
+ls_status ls_config_read(ls_model_config *c, const struct ls_arch **arch, const ls_gguf *g,
+                         ls_error *err);
+
+/* bind.c: find every tensor of the architecture, check its shape, and use each exactly once.
+ * Errors: FORMAT, UNSUPPORTED (an element type, or a tensor that would be left over), NOMEM. */
+ls_status ls_model_bind(ls_model *m, ls_error *err);
 
 #endif

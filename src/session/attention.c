@@ -9,13 +9,13 @@
 #include <math.h>
 #include <string.h>
 
-#include "session/session_priv.h"
+#include "session/ops.h"
 
 typedef struct job {
-    ls_session *s;
-    int32_t     layer;
-    float       scale;
-    bool        wide_scores, wide_values; /* 4 * lanes stripes instead of lanes */
+    ls_session    *s;
+    int32_t        layer;
+    const ls_attn *a;
+    bool           wide_scores, wide_values; /* 4 * lanes stripes instead of lanes */
 } job;
 
 static size_t kv_row(const ls_session *s)
@@ -23,7 +23,7 @@ static size_t kv_row(const ls_session *s)
     return (size_t)s->model->config.n_kv_heads * (size_t)s->model->config.head_dim;
 }
 
-void ls_cache_store(ls_session *s, int32_t layer, size_t T)
+static void cache_store(ls_session *s, int32_t layer, size_t T)
 {
     size_t n = kv_row(s), batch = (size_t)s->opt.n_batch;
     size_t at = ((size_t)layer * (size_t)s->opt.n_ctx + (size_t)s->base) * n;
@@ -54,8 +54,7 @@ static void weights_f32(const job *j, float *scores, const float *q, size_t at, 
     const ls_session *s = j->s;
     size_t            K = (size_t)s->model->config.head_dim, ld = kv_row(s);
     const float      *k = (const float *)s->k_cache + at;
-    for (size_t p = 0; p < n; p++)
-        scores[p] = s->k.dot_f32(q, k + p * ld, K, s->opt.lanes) * j->scale;
+    for (size_t p = 0; p < n; p++) scores[p] = s->k.dot_f32(q, k + p * ld, K, s->opt.lanes);
 }
 
 static void weights_f16(const job *j, float *scores, const float *q, size_t at, size_t n,
@@ -68,8 +67,7 @@ static void weights_f16(const job *j, float *scores, const float *q, size_t at, 
     for (size_t p = 0; p < n; p++) {
         const uint16_t *row = k + p * ld;
         scores[p] = (j->wide_scores ? s->k.dot_f16_wide(q16, row, K, s->opt.lanes)
-                                    : s->k.dot_f16(q16, row, K, s->opt.lanes)) *
-                    j->scale;
+                                    : s->k.dot_f16(q16, row, K, s->opt.lanes));
     }
 }
 
@@ -124,6 +122,16 @@ static void mix(const job *j, float *out, const float *weights, size_t at, size_
     memcpy(out, stripes, K * sizeof(float));
 }
 
+/* Cap, scale, and take out what lies before the window. */
+static void limit_scores(const job *j, float *scores, size_t n)
+{
+    const ls_attn *a = j->a;
+    size_t         hidden = a->window > 0 && n > (size_t)a->window ? n - (size_t)a->window : 0;
+    if (a->softcap > 0) ls_softcap(scores, a->softcap, n);
+    j->s->k.scale(scores, a->scale, n);
+    for (size_t p = 0; p < hidden; p++) scores[p] = -INFINITY;
+}
+
 static void attend(void *ctx, size_t begin, size_t end, int thread)
 {
     const job             *j = ctx;
@@ -144,23 +152,37 @@ static void attend(void *ctx, size_t begin, size_t end, int thread)
         } else {
             weights_f32(j, scores, q, at, n);
         }
+        limit_scores(j, scores, n);
         tap_scores(j, LS_OP_ATTN_SCORES, t, h, scores, n);
-        s->k.softmax(scores, n, s->opt.lanes);
+        s->k.softmax(scores, n, j->a->sinks ? j->a->sinks[h] : -INFINITY, s->opt.lanes);
         tap_scores(j, LS_OP_ATTN_SCORES_SOFTMAX, t, h, scores, n);
         mix(j, s->att + item * K, scores, at, n, stripes, half);
     }
 }
 
-void ls_attention(ls_session *s, int32_t layer, size_t T)
+ls_attn ls_attn_default(const ls_session *s, int32_t i)
 {
     const ls_model_config *c = &s->model->config;
+    return (ls_attn){
+        .scale = c->attn_scale > 0 ? (float)c->attn_scale : 1.0f / sqrtf((float)c->head_dim),
+        .softcap = (float)c->attn_softcap,
+        .window = ls_has_window(s, i) ? c->n_swa : 0,
+    };
+}
+
+void ls_attend(ls_session *s, int32_t i, const ls_attn *a, size_t T)
+{
+    const ls_model_config *c = &s->model->config;
+    size_t                 HK = (size_t)c->n_heads * (size_t)c->head_dim;
     /* The reference multiplies matrices for two tokens and more, vectors for one, and vectors
      * also where the head width is no multiple of its registers. */
     bool vectors = s->opt.follow && T == 1;
     job  j = {.s = s,
-              .layer = layer,
-              .scale = 1.0f / sqrtf((float)c->head_dim),
+              .layer = i,
+              .a = a,
               .wide_scores = vectors || (s->opt.follow && c->head_dim % s->opt.lanes),
               .wide_values = vectors};
+    cache_store(s, i, T);
     ls_pool_run(s->pool, attend, &j, T * (size_t)c->n_heads, 1);
+    ls_tap_rows(s, LS_OP_ATTN_OUT, i, s->att, HK, HK, T);
 }

@@ -9,7 +9,7 @@
 #include <math.h>
 
 #include "kernel/mathd.h"
-#include "session/session_priv.h"
+#include "session/ops.h"
 
 /* YaRN: share of the unscaled angle in pair i. It falls from 1 to 0 between the pairs that turn
  * `fast` = 32 times and `slow` = 1 time over the original context (section 3.2). */
@@ -40,38 +40,69 @@ static float yarn_magnitude(const ls_model_config *c)
     return attn * fmaf(0.1f, grown, 1.0f);
 }
 
+/* Divisors of the angles: of a file with two sets, the long one for a context that is longer than
+ * the one of pre-training. The reference rounds contexts up to 256. */
+static const float *divisors(const ls_session *s)
+{
+    const ls_model *m = s->model;
+    int64_t         n_ctx = ((int64_t)s->opt.n_ctx + 255) / 256 * 256;
+    if (m->rope_factors) return m->rope_factors;
+    return n_ctx > m->config.rope_ctx_orig ? m->rope_long : m->rope_short;
+}
+
 void ls_rope_init(ls_session *s)
 {
     const ls_model_config *c = &s->model->config;
+    const float           *div = divisors(s);
+    double                 exponent = c->rope_dims ? (double)(-2.0f / (float)c->rope_dims) : 0;
 
-    s->rope_step = (float)ls_pow_d(c->rope_base, (double)(-2.0f / (float)c->rope_dims));
+    s->rope_step[0] = (float)ls_pow_d(c->rope_base, exponent);
+    s->rope_step[1] = (float)ls_pow_d(c->rope_base_swa, exponent);
     for (size_t i = 0; i < (size_t)c->rope_dims / 2; i++) {
-        s->rope_div[i] = s->model->rope_factors ? s->model->rope_factors[i] : 1.0f;
+        s->rope_div[i] = div ? div[i] : 1.0f;
         s->rope_mix[i] = c->rope_yarn ? yarn_share(c, i) : 0.0f;
     }
-    s->rope_mscale = c->rope_yarn ? yarn_magnitude(c) : (float)c->rope_attn_factor;
+    s->rope_mscale[0] = c->rope_yarn ? yarn_magnitude(c) : (float)c->rope_attn_factor;
+    s->rope_mscale[1] = c->rope_plain_swa ? 1.0f : s->rope_mscale[0];
 }
 
-void ls_rope_angles(ls_session *s, size_t T)
+/* The angles of all layers (w 0), or of those with a window (w 1). */
+static void angles(ls_session *s, int w, size_t T)
 {
-    size_t half = (size_t)s->model->config.rope_dims / 2;
-    float  scale = (float)s->model->config.rope_scale, *out = s->sincos;
+    const ls_model_config *c = &s->model->config;
+    size_t                 half = (size_t)c->rope_dims / 2;
+    float scale = (float)(w ? c->rope_scale_swa : c->rope_scale), *out = s->sincos[w];
 
     for (size_t t = 0; t < T; t++) {
         float theta = (float)(s->base + (int32_t)t);
         for (size_t i = 0; i < half; i++, out += 2) {
             float angle = theta / s->rope_div[i], scaled = scale * angle, mix = s->rope_mix[i];
             float sine, cosine;
-            if (mix != 0.0f) scaled = fmaf(scaled, 1.0f - mix, angle * mix);
+            if (mix != 0.0f && !(w && c->rope_plain_swa)) {
+                scaled = fmaf(scaled, 1.0f - mix, angle * mix);
+            }
             ls_sincos_f(scaled, &sine, &cosine);
-            out[0] = cosine * s->rope_mscale;
-            out[1] = sine * s->rope_mscale;
-            theta *= s->rope_step;
+            out[0] = cosine * s->rope_mscale[w];
+            out[1] = sine * s->rope_mscale[w];
+            theta *= s->rope_step[w];
         }
     }
 }
 
-void ls_rope_rotate(ls_session *s, float *x, size_t n_heads, size_t T)
+void ls_rope_angles(ls_session *s, size_t T)
+{
+    if (s->model->arch->rope == LS_ROPE_NONE) return;
+    angles(s, 0, T);
+    if (s->model->config.n_swa) angles(s, 1, T);
+}
+
+bool ls_has_window(const ls_session *s, int32_t i)
+{
+    const ls_model_config *c = &s->model->config;
+    return c->n_swa > 0 && (c->swa_period == 0 || i % c->swa_period < c->swa_period - 1);
+}
+
+static void rotate_heads(ls_session *s, float *x, const float *sincos, size_t n_heads, size_t T)
 {
     const ls_model_config *c = &s->model->config;
     size_t                 n = (size_t)c->rope_dims, K = (size_t)c->head_dim;
@@ -79,8 +110,17 @@ void ls_rope_rotate(ls_session *s, float *x, size_t n_heads, size_t T)
         c->rope_order == LS_ROPE_NEOX ? s->k.rope_neox : s->k.rope_normal;
 
     for (size_t t = 0; t < T; t++) {
-        for (size_t h = 0; h < n_heads; h++) {
-            rotate(x + (t * n_heads + h) * K, s->sincos + t * n, n);
-        }
+        for (size_t h = 0; h < n_heads; h++) rotate(x + (t * n_heads + h) * K, sincos + t * n, n);
     }
+}
+
+void ls_rope(ls_session *s, int32_t i, size_t T)
+{
+    const ls_model_config *c = &s->model->config;
+    size_t       H = (size_t)c->n_heads, G = (size_t)c->n_kv_heads, K = (size_t)c->head_dim;
+    const float *sincos = s->sincos[ls_has_window(s, i)];
+    rotate_heads(s, s->q, sincos, H, T);
+    rotate_heads(s, ls_keys(s), sincos, G, T);
+    ls_tap_rows(s, LS_OP_Q_ROPE, i, s->q, H * K, H * K, T);
+    ls_tap_rows(s, LS_OP_K_ROPE, i, ls_keys(s), G * K, G * K, T);
 }

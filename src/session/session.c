@@ -53,17 +53,25 @@ static ls_status resolve(ls_session *s, const ls_session_options *opt, ls_error 
     return LS_OK;
 }
 
-static size_t max3(size_t a, size_t b, size_t c)
+static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
+
+/* Width of the feed-forward rows, of experts or not. */
+static size_t ffn_width(const ls_model_config *c)
 {
-    size_t m = a > b ? a : b;
-    return m > c ? m : c;
+    return larger((size_t)c->n_ff, larger((size_t)c->n_ff_expert, (size_t)c->n_ff_shared));
+}
+
+/* The longest row that any matrix multiplies. */
+static size_t widest(const ls_model_config *c)
+{
+    return larger(larger((size_t)c->n_embd, ffn_width(c)),
+                  (size_t)c->n_heads * (size_t)c->head_dim);
 }
 
 /* The longest rounded activation row that any matrix of the model asks for. */
 static size_t act_row_bytes(const ls_model_config *c)
 {
-    size_t HK = (size_t)c->n_heads * (size_t)c->head_dim;
-    size_t n = max3((size_t)c->n_embd, (size_t)c->n_ff, HK), max = 0;
+    size_t n = widest(c), max = 0;
     for (int a = 0; a < LS_N_ACTS; a++) {
         size_t bytes = ls_act_row_bytes((ls_act)a, n);
         if (bytes > max) max = bytes;
@@ -82,7 +90,7 @@ static ls_status allocate(ls_session *s, ls_error *err)
 {
     const ls_model_config *c = &s->model->config;
     size_t T = (size_t)s->opt.n_batch, P = (size_t)s->opt.n_ctx, L = (size_t)c->n_layers,
-           D = (size_t)c->n_embd, F = (size_t)c->n_ff, K = (size_t)c->head_dim,
+           D = (size_t)c->n_embd, F = ffn_width(c), K = (size_t)c->head_dim,
            HK = (size_t)c->n_heads * K, GK = (size_t)c->n_kv_heads * K, V = (size_t)c->n_vocab,
            threads = (size_t)s->opt.n_threads, half = (size_t)c->rope_dims / 2;
     size_t kv_bytes = s->opt.kv_type == LS_DTYPE_F16 ? 2 : 4;
@@ -96,17 +104,23 @@ static ls_status allocate(ls_session *s, ls_error *err)
         {&s->k_cache, {L, P, GK}, kv_bytes, "the KV cache"},
         {&s->v_cache, {L, P, GK}, kv_bytes, "the KV cache"},
         {&s->x, {1, T, D}, 4, "activations"},
-        {&s->norm, {1, T, max3(D, HK, F)}, 4, "activations"},
+        {&s->norm, {1, T, D}, 4, "activations"},
+        {&s->norm2, {1, T, D}, 4, "activations"},
         {&s->q, {1, T, HK}, 4, "activations"},
         {&s->kv, {2, T, GK}, 4, "activations"},
         {&s->att, {1, T, HK}, 4, "activations"},
         {&s->gate, {1, T, F}, 4, "activations"},
         {&s->up, {1, T, F}, 4, "activations"},
         {&s->proj, {1, T, D}, 4, "activations"},
+        {&s->ffn, {1, T, D}, 4, "activations"},
+        {&s->router, {1, 1, (size_t)c->n_expert + (size_t)c->n_expert_used}, 4, "experts"},
+        {&s->chosen, {1, 1, (size_t)c->n_expert_used}, 4, "experts"},
+        {&s->gelu, {1, s->model->arch->gelu, 65536}, 4, "the table of GELU"},
         {&s->act, {1, T, act_row_bytes(c)}, 1, "rounded activations"},
-        {&s->codes, {codes, T, max3(D, HK, F)}, 4, "rounded activations"},
+        {&s->codes, {codes, T, widest(c)}, 4, "rounded activations"},
         {&s->code_scale, {1, 1, T}, 4, "rounded activations"},
-        {&s->sincos, {T, half, 2}, 4, "RoPE angles"},
+        {&s->sincos[0], {T, half, 2}, 4, "RoPE angles"},
+        {&s->sincos[1], {T, half, 2}, 4, "RoPE angles"},
         {&s->rope_div, {1, 1, half}, 4, "RoPE angles"},
         {&s->rope_mix, {1, 1, half}, 4, "RoPE angles"},
         {&s->scores, {1, threads, P}, 4, "attention scores"},
@@ -144,6 +158,7 @@ ls_status ls_session_create(ls_session **out, const ls_model *m, const ls_sessio
     s->k = ls_kernels_for(s->opt.tier);
     s->opt.tier = s->k.tier;
     ls_rope_init(s);
+    if (m->arch->gelu) ls_gelu_init(s->gelu);
     *out = s;
     return LS_OK;
 }
@@ -153,9 +168,10 @@ void ls_session_destroy(ls_session *s)
     if (!s) return;
     ls_pool_destroy(s->pool);
     void *const owned[] = {
-        s->k_cache,  s->v_cache,  s->x,      s->norm,    s->q,     s->kv,         s->att,
-        s->gate,     s->up,       s->proj,   s->act,     s->codes, s->code_scale, s->sincos,
-        s->rope_div, s->rope_mix, s->scores, s->stripes, s->half,  s->hidden,     s->logits};
+        s->k_cache,  s->v_cache, s->x,       s->norm,       s->norm2,     s->q,         s->kv,
+        s->att,      s->gate,    s->up,      s->proj,       s->ffn,       s->router,    s->chosen,
+        s->gelu,     s->act,     s->codes,   s->code_scale, s->sincos[0], s->sincos[1], s->rope_div,
+        s->rope_mix, s->scores,  s->stripes, s->half,       s->hidden,    s->logits};
     for (size_t i = 0; i < sizeof(owned) / sizeof(owned[0]); i++) free(owned[i]);
     free(s);
 }
@@ -203,6 +219,7 @@ ls_status ls_session_logits(ls_session *s, size_t i, const float **row, ls_error
         int32_t    base = s->base;
         ls_product p = {&s->model->output, s->logits, V};
         ls_linear(s, &p, 1, s->hidden + i * D, D, n, false);
+        ls_finish_logits(s, n);
         s->base += (int32_t)i; /* taps count positions from the first row they are given */
         ls_tap_rows(s, LS_OP_LOGITS, -1, s->logits, V, V, n);
         s->base = base;

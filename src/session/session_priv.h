@@ -10,7 +10,7 @@
 #include "base/pool.h"
 #include "dtype/dtype.h"
 #include "kernel/kernel.h"
-#include "model/weights.h"
+#include "model/arch.h"
 
 enum { LS_MAX_STRIPES = 64 }; /* 4 * lanes at most */
 
@@ -27,18 +27,21 @@ struct ls_session {
     size_t  row_skip; /* tokens of the last eval call before that batch            */
 
     void *k_cache, *v_cache; /* [L][n_ctx][G*K], elements of opt.kv_type           */
-    float *x, *norm;         /* [T][D] residual stream; [T][D or H*K or F] normed  */
+    float *x, *norm, *norm2; /* [T][D] residual stream; normed                     */
     float *q, *kv, *att;     /* [T][H*K]  [2][T][G*K] keys, values  [T][H*K]       */
-    float *gate, *up;        /* [T][F]                                             */
-    float *proj;             /* [T][D] output of a block before it is added        */
+    float *gate, *up;        /* [T][F] or of experts                               */
+    float *proj, *ffn;       /* [T][D] outputs of a block before they are added    */
+    float *router;           /* [E + used] logits of one token's experts, weights  */
+    int32_t *chosen;         /* [used] experts of one token                        */
+    float *gelu;             /* [65536] GELU of every F16, for those that need it  */
     void  *act;              /* [T] activation rows                                */
     float *codes;            /* [T][max(D, H*K, F)] LS_ROUND_I8 only: int8 codes   */
     float *code_scale;       /* [T] and the divisors of their rows                 */
-    float *sincos;           /* [T][rope_dims/2][2]                                */
+    float *sincos[2];        /* [T][rope_dims/2][2]; [1]: of layers with a window  */
     float *rope_div;         /* [rope_dims/2] divisors of the angles               */
     float *rope_mix;         /* [rope_dims/2] YaRN: share of the unscaled angle    */
-    float  rope_step;        /* factor from the angle of one pair to the next      */
-    float  rope_mscale;      /* multiplies cosine and sine (YaRN)                  */
+    float  rope_step[2];     /* factor from the angle of one pair to the next      */
+    float  rope_mscale[2];   /* multiplies cosine and sine (YaRN)                  */
     float *scores;           /* [threads][n_ctx]                                   */
     float *stripes;          /* [threads][LS_MAX_STRIPES][K] sums of values        */
     uint16_t *half;          /* [threads][max(n_ctx, K)] rounded queries, weights  */
@@ -61,13 +64,20 @@ void ls_linear(ls_session *s, const ls_product *p, size_t n, const float *x, siz
                bool layer_weight);
 /* Call the taps for T rows of n values (ld floats apart). */
 void ls_tap_rows(ls_session *s, ls_op op, int32_t layer, float *data, size_t ld, size_t n, size_t T);
-/* attention.c: s->att = attention of s->q over the cache of `layer` (which holds this batch). */
-void ls_attention(ls_session *s, int32_t layer, size_t T);
-/* Store keys and values of this batch in the cache. */
-void ls_cache_store(ls_session *s, int32_t layer, size_t T);
-/* rope.c: constants once; cosines and sines of T positions from `base`; rotate all heads. */
+/* ops.c: fill the table; the head's scale, bias and cap on n rows of s->logits. */
+void ls_gelu_init(float *table);
+void ls_finish_logits(ls_session *s, size_t n);
+/* rope.c: constants once; cosines and sines of T positions from `base`. */
 void ls_rope_init(ls_session *s);
 void ls_rope_angles(ls_session *s, size_t T);
-void ls_rope_rotate(ls_session *s, float *x, size_t n_heads, size_t T);
+/* Does layer i have a sliding window? */
+bool ls_has_window(const ls_session *s, int32_t i);
+/* The keys and values of this batch: [T][G*K] each. */
+static inline float *ls_keys(const ls_session *s) { return s->kv; }
+static inline float *ls_values(const ls_session *s)
+{
+    const ls_model_config *c = &s->model->config;
+    return s->kv + (size_t)s->opt.n_batch * (size_t)c->n_kv_heads * (size_t)c->head_dim;
+}
 
 #endif

@@ -26,6 +26,10 @@ both() {
 both 0 "no fault"
 equal "verdict" "$(json "$T/o" verdict)" MATCH
 
+"$TOOLS/make_model" edit "$MODEL" "$T/other.gguf" general.architecture=str:mamba
+expect 5 "another architecture" "$LS" run -m "$T/other.gguf" -p hi -n 1 --engine native
+says "architecture 'mamba'"
+
 # ---- tokens ----
 both 2 "no BOS" --bos no
 equal "no BOS: verdict" "$(json "$T/o" verdict)" TOKENS_DIFFER

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* kern_cases.c - how checkkern makes the inputs of each kind of kernel, calls it, and compares
  * what it wrote with what the scalar kernel wrote. */
+#include <math.h>
 #include <string.h>
 
 #include "kern.h"
@@ -33,6 +34,7 @@ static const struct {
     [KERN_axpy_f32] = {KIND_AXPY, LS_DTYPE_F32, false},
     [KERN_axpy_f16] = {KIND_AXPY, LS_DTYPE_F16, false},
     [KERN_rmsnorm] = {KIND_NORM, 0, false},
+    [KERN_layernorm] = {KIND_NORM, 0, true},
     [KERN_softmax] = {KIND_SOFTMAX, 0, true},
     [KERN_silu_mul] = {KIND_GLU, 0, true},
     [KERN_relu2_mul] = {KIND_GLU, 0, false},
@@ -237,8 +239,11 @@ void kern_invoke(kern_data *d, const kern_case *c, const ls_kernels *k, int whic
     case KERN_rmsnorm:
         k->rmsnorm(y, a, b, n, 1e-5f);
         return;
+    case KERN_layernorm:
+        k->layernorm(y, a, b, n % 3 ? b : NULL, n, 1e-5f, c->lanes);
+        return;
     case KERN_softmax:
-        k->softmax(y, n, c->lanes);
+        k->softmax(y, n, n % 3 ? -INFINITY : 0.5f, c->lanes);
         return;
     case KERN_silu_mul:
         k->silu_mul(y, a, b, n, c->lanes);

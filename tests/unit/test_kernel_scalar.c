@@ -374,7 +374,7 @@ static void softmax_agrees_with_double_and_ignores_minus_infinity(void **unused)
         for (int i = 0; i < 101; i++) x[i] = 20.0f * uniform();
         x[17] = -INFINITY;
         memcpy(y, x, sizeof(x));
-        k.softmax(y, 101, lanes);
+        k.softmax(y, 101, -INFINITY, lanes);
         for (int i = 0; i < 101; i++) sum += exp((double)x[i]);
         for (int i = 0; i < 101; i++) {
             double want = exp((double)x[i]) / sum;
@@ -382,7 +382,7 @@ static void softmax_agrees_with_double_and_ignores_minus_infinity(void **unused)
         }
         assert_true(y[17] == 0.0f);
         y[50] = NAN;
-        k.softmax(y, 101, lanes);
+        k.softmax(y, 101, -INFINITY, lanes);
         assert_true(isnan(y[0]) && isnan(y[100]));
     }
 }

@@ -45,6 +45,7 @@ void ls_kernels_avx2_rowops(ls_kernels *k)
     k->dot_bf16_pairs = row_dot_bf16_pairs;
     k->dot_f16_wide = dot_f16_wide;
     k->rmsnorm = row_rmsnorm;
+    k->layernorm = row_layernorm;
     k->softmax = row_softmax;
     k->silu_mul = row_silu_mul;
     k->relu2_mul = row_relu2_mul;

@@ -16,6 +16,7 @@ void ls_kernels_avx512_rowops(ls_kernels *k)
     k->dot_bf16_wide = row_dot_bf16_wide;
     k->dot_bf16_pairs = row_dot_bf16_pairs;
     k->rmsnorm = row_rmsnorm;
+    k->layernorm = row_layernorm;
     k->softmax = row_softmax;
     k->silu_mul = row_silu_mul;
     k->relu2_mul = row_relu2_mul;

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: MIT
+/* moe.c - mixtures of experts: a router chooses some feed-forward blocks for each token.
+ *
+ * Shazeer et al. 2017 (arXiv:1701.06538), section 2.1; the shared expert: Dai et al. 2024
+ * (arXiv:2401.06066), section 3.2. Token by token, so that batches cannot matter.
+ */
+#include "session/ops.h"
+
+#include <math.h>
+
+#include "kernel/mathd.h"
+
+static ls_matrix expert(const ls_matrix *of, size_t e)
+{
+    ls_matrix w = *of;
+    w.data = (const uint8_t *)w.data + e * w.n_rows * w.row_bytes;
+    return w;
+}
+
+/* y[n_rows] = W x + b */
+static void multiply(ls_session *s, const ls_matrix *w, const float *bias, float *y, const float *x)
+{
+    const ls_product p = {w, y, w->n_rows};
+    ls_linear(s, &p, 1, x, w->n, 1, true);
+    if (bias) s->k.add(y, y, bias, w->n_rows);
+}
+
+/* A tap of one row that belongs to token t and an expert. */
+static void tap(ls_session *s, ls_op op, int32_t i, size_t t, size_t e, float *row, size_t n)
+{
+    ls_tap shown = {op, i, s->base + (int32_t)t, (int32_t)e, row, n};
+    if (!s->has_taps) return;
+    for (size_t k = 0; k < LS_MAX_TAPS; k++) {
+        if (s->opt.taps[k].fn) s->opt.taps[k].fn(s->opt.taps[k].ctx, &shown);
+    }
+}
+
+/* The largest `used` of n values, best first; the lower index among equals. */
+static void choose(int32_t *chosen, size_t used, const float *value, size_t n)
+{
+    for (size_t u = 0; u < used; u++) {
+        int32_t best = -1;
+        for (size_t e = 0; e < n; e++) {
+            bool taken = false;
+            for (size_t k = 0; k < u; k++) taken = taken || chosen[k] == (int32_t)e;
+            if (!taken && (best < 0 || value[e] > value[best])) best = (int32_t)e;
+        }
+        chosen[u] = best;
+    }
+}
+
+/* s->chosen and, behind the logits in s->router, the weights of the experts of one token. */
+static float *route(ls_session *s, const ls_layer *l, int32_t i, size_t t, const ls_moe *moe,
+                    const float *x)
+{
+    const ls_model_config *c = &s->model->config;
+    size_t                 E = (size_t)c->n_expert, used = (size_t)c->n_expert_used;
+    float                 *logits = s->router, *weights = s->router + E;
+    double                 sum = 0;
+
+    multiply(s, &l->router, l->router_b, logits, x);
+    tap(s, LS_OP_FFN_ROUTER, i, t, 0, logits, E);
+    if (!moe->softmax_chosen) s->k.softmax(logits, E, -INFINITY, s->opt.lanes);
+    choose(s->chosen, used, logits, E);
+    for (size_t u = 0; u < used; u++) weights[u] = logits[s->chosen[u]];
+    if (moe->softmax_chosen) s->k.softmax(weights, used, -INFINITY, s->opt.lanes);
+    if (!moe->normalise) return weights;
+    for (size_t u = 0; u < used; u++) sum += (double)weights[u];
+    for (size_t u = 0; u < used; u++) {
+        float all = (float)sum;
+        weights[u] /= all > 0x1p-14f ? all : 0x1p-14f; /* the smallest normal F16 */
+    }
+    return weights;
+}
+
+/* s->ffn = the output of expert e for x. */
+static void run_expert(ls_session *s, const ls_layer *l, int32_t i, size_t t, const ls_moe *moe,
+                       size_t e, const float *x, float *y)
+{
+    const ls_matrix gate = expert(&l->gate_exps, e), up = expert(&l->up_exps, e),
+                    down = expert(&l->down_exps, e);
+    size_t F = up.n_rows, D = down.n_rows;
+    multiply(s, &up, l->up_exps_b ? l->up_exps_b + e * F : NULL, s->up, x);
+    multiply(s, &gate, l->gate_exps_b ? l->gate_exps_b + e * F : NULL, s->gate, x);
+    tap(s, LS_OP_FFN_GATE, i, t, e, s->gate, F);
+    tap(s, LS_OP_FFN_UP, i, t, e, s->up, F);
+    ls_act_rows(s, moe->act, s->up, F, 1);
+    tap(s, LS_OP_FFN_ACT, i, t, e, s->gate, F);
+    multiply(s, &down, l->down_exps_b ? l->down_exps_b + e * D : NULL, y, s->gate);
+    tap(s, LS_OP_FFN_DOWN, i, t, e, y, D);
+}
+
+/* y += sigmoid(w x) * shared expert of x, the sigmoid as silu(g) / g, as the reference has it. */
+static void add_shared(ls_session *s, const ls_layer *l, const ls_moe *moe, float *y,
+                       const float *x, float *scratch)
+{
+    size_t F = l->up_shared.n_rows, D = l->down_shared.n_rows;
+    float  g, share;
+    multiply(s, &l->router_shared, NULL, &g, x);
+    share = g / (1.0f + ls_exp_f(-g)) / g;
+    multiply(s, &l->up_shared, NULL, s->up, x);
+    multiply(s, &l->gate_shared, NULL, s->gate, x);
+    ls_act_rows(s, moe->act, s->up, F, 1);
+    multiply(s, &l->down_shared, NULL, scratch, s->gate);
+    s->k.scale(scratch, share, D);
+    s->k.add(y, y, scratch, D);
+}
+
+void ls_moe_ffn(ls_session *s, const ls_layer *l, int32_t i, const ls_moe *moe, float *y,
+                const float *x, size_t T)
+{
+    size_t D = (size_t)s->model->config.n_embd, used = (size_t)s->model->config.n_expert_used;
+    for (size_t t = 0; t < T; t++) {
+        const float *row = x + t * D;
+        float       *out = y + t * D, *weights = route(s, l, i, t, moe, row);
+        for (size_t u = 0; u < used; u++) {
+            float *one = u ? s->norm2 : out;
+            run_expert(s, l, i, t, moe, (size_t)s->chosen[u], row, one);
+            s->k.scale(one, weights[u], D);
+            if (u) s->k.add(out, out, one, D);
+        }
+        if (moe->shared) add_shared(s, l, moe, out, row, s->norm2);
+    }
+    ls_tap_rows(s, LS_OP_FFN_MOE_OUT, i, y, D, D, T);
+}
