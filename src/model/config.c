@@ -307,7 +307,7 @@ ls_status ls_config_read(ls_model_config *c, const ls_arch **out, const ls_gguf 
     *c = (ls_model_config){0};
     if (ls_gguf_n_tensors(g) == 0) {
         ls_fail(err, LS_ERR_FORMAT, "the file holds no weights, only metadata and a vocabulary");
-        ls_fail_at(err, "%s", ls_gguf_path(g));
+        ls_fail_at(err, "%s: byte 8 (the number of tensors)", ls_gguf_path(g));
         return ls_fail_hint(err, "'lockstep model tokenize' works with it"), LS_ERR_FORMAT;
     }
     LS_TRY(find_arch(c, out, g, err));
