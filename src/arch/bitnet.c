@@ -8,7 +8,7 @@ static const ls_weight globals[] = {LS_GLOBALS, LS_WEIGHTS_END};
 
 static const ls_weight weights[] = {
     LS_VECTOR("attn_norm.weight", attn_norm.w, LS_DIM_D, LS_NEEDED),
-    LS_SEPARATE_QKV,
+    LS_QKV_MATRICES,
     LS_VECTOR("attn_sub_norm.weight", attn_sub_norm.w, LS_DIM_Q, LS_NEEDED),
     LS_MATRIX("attn_output", o, LS_DIM_D, LS_DIM_Q, LS_NEEDED),
     LS_VECTOR("ffn_norm.weight", ffn_norm.w, LS_DIM_D, LS_NEEDED),

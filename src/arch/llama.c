@@ -17,9 +17,9 @@ static const ls_weight weights[] = {
     LS_VECTOR("attn_output.bias", o_b, LS_DIM_D, LS_OPTIONAL),
     LS_VECTOR("ffn_norm.weight", ffn_norm.w, LS_DIM_D, LS_NEEDED),
     LS_GATED_FFN,
-    LS_VECTOR("ffn_gate.bias", gate_b, LS_DIM_F, LS_OPTIONAL),
-    LS_VECTOR("ffn_up.bias", up_b, LS_DIM_F, LS_OPTIONAL),
-    LS_VECTOR("ffn_down.bias", down_b, LS_DIM_D, LS_OPTIONAL),
+    LS_VECTOR("ffn_gate.bias", gate_b, LS_DIM_F, LS_OPTIONAL_DENSE),
+    LS_VECTOR("ffn_up.bias", up_b, LS_DIM_F, LS_OPTIONAL_DENSE),
+    LS_VECTOR("ffn_down.bias", down_b, LS_DIM_D, LS_OPTIONAL_DENSE),
     LS_EXPERT_FFN,
     LS_WEIGHTS_END,
 };
@@ -49,7 +49,7 @@ static void layer(ls_session *s, const ls_layer *l, int32_t i, size_t T)
 const ls_arch ls_arch_llama = {
     .name = "llama",
     .rope = LS_ROPE_NORMAL,
-    .keys = LS_KEY_EXPERTS | LS_KEY_ATTN_SCALE,
+    .keys = LS_KEY_EXPERTS,
     .ops = LS_OPS_LLAMA | LS_OPS_MOE,
     .globals = globals,
     .weights = weights,

@@ -13,13 +13,14 @@ static const ls_weight globals[] = {
 
 #define BLOCKS                                                                                     \
     LS_VECTOR("attn_norm.weight", attn_norm.w, LS_DIM_D, LS_NEEDED),                               \
-        LS_VECTOR("attn_norm.bias", attn_norm.b, LS_DIM_D, LS_NEEDED), LS_FUSED_QKV,               \
+        LS_VECTOR("attn_norm.bias", attn_norm.b, LS_DIM_D, LS_NEEDED),                             \
         LS_MATRIX("attn_output", o, LS_DIM_D, LS_DIM_Q, LS_NEEDED),                                \
         LS_MATRIX("ffn_up", up, LS_DIM_F, LS_DIM_D, LS_NEEDED),                                    \
         LS_MATRIX("ffn_down", down, LS_DIM_D, LS_DIM_F, LS_NEEDED)
 
 static const ls_weight gptneox[] = {
     BLOCKS,
+    LS_FUSED_QKV,
     LS_VECTOR("attn_output.bias", o_b, LS_DIM_D, LS_NEEDED),
     LS_VECTOR("ffn_norm.weight", ffn_norm.w, LS_DIM_D, LS_NEEDED),
     LS_VECTOR("ffn_norm.bias", ffn_norm.b, LS_DIM_D, LS_NEEDED),
@@ -29,6 +30,7 @@ static const ls_weight gptneox[] = {
 };
 static const ls_weight falcon[] = {
     BLOCKS,
+    LS_FUSED_QKV_MATRICES,
     LS_VECTOR("attn_norm_2.weight", attn_norm_2.w, LS_DIM_D, LS_OPTIONAL),
     LS_VECTOR("attn_norm_2.bias", attn_norm_2.b, LS_DIM_D, LS_OPTIONAL),
     LS_WEIGHTS_END,

@@ -7,7 +7,6 @@
 
 static const ls_weight globals[] = {
     LS_GLOBALS,
-    LS_GLOBAL("output.bias", output_b, LS_W_VECTOR, LS_DIM_1, LS_DIM_V, LS_OPTIONAL),
     LS_GLOBAL("rope_factors_long.weight", rope_long, LS_W_VECTOR, LS_DIM_1, LS_DIM_R, LS_OPTIONAL),
     LS_GLOBAL("rope_factors_short.weight", rope_short, LS_W_VECTOR, LS_DIM_1, LS_DIM_R,
               LS_OPTIONAL),

@@ -4,7 +4,8 @@
 #include "model/arch.h"
 #include "session/ops.h"
 
-static const ls_weight globals[] = {
+static const ls_weight globals[] = {LS_GLOBALS, LS_WEIGHTS_END};
+static const ls_weight qwen2_globals[] = {
     LS_GLOBALS,
     LS_GLOBAL("output.bias", output_b, LS_W_VECTOR, LS_DIM_1, LS_DIM_V, LS_OPTIONAL),
     LS_WEIGHTS_END,
@@ -77,7 +78,7 @@ const ls_arch ls_arch_qwen2 = {
     .name = "qwen2",
     .rope = LS_ROPE_NEOX,
     .ops = LS_OPS_LLAMA,
-    .globals = globals,
+    .globals = qwen2_globals,
     .weights = qwen2,
     .layer = dense_layer,
 };

@@ -4,7 +4,8 @@
 #include "model/arch.h"
 #include "session/ops.h"
 
-static const ls_weight globals[] = {
+static const ls_weight smollm3_globals[] = {LS_GLOBALS, LS_WEIGHTS_END};
+static const ls_weight granite_globals[] = {
     LS_GLOBALS,
     LS_GLOBAL("rope_freqs.weight", rope_factors, LS_W_VECTOR, LS_DIM_1, LS_DIM_R, LS_OPTIONAL),
     LS_WEIGHTS_END,
@@ -14,7 +15,6 @@ static const ls_weight weights[] = {
     LS_VECTOR("attn_norm.weight", attn_norm.w, LS_DIM_D, LS_NEEDED),
     LS_SEPARATE_QKV,
     LS_MATRIX("attn_output", o, LS_DIM_D, LS_DIM_Q, LS_NEEDED),
-    LS_VECTOR("attn_output.bias", o_b, LS_DIM_D, LS_OPTIONAL),
     LS_VECTOR("ffn_norm.weight", ffn_norm.w, LS_DIM_D, LS_NEEDED),
     LS_GATED_FFN,
     LS_WEIGHTS_END,
@@ -62,7 +62,7 @@ const ls_arch ls_arch_smollm3 = {
     .name = "smollm3",
     .rope = LS_ROPE_NORMAL,
     .ops = LS_OPS_LLAMA,
-    .globals = globals,
+    .globals = smollm3_globals,
     .weights = weights,
     .layer = smollm3_layer,
 };
@@ -72,7 +72,7 @@ const ls_arch ls_arch_granite = {
     .rope = LS_ROPE_NORMAL,
     .keys = LS_KEY_ATTN_SCALE | LS_KEY_EMBED_SCALE | LS_KEY_RESIDUAL_SCALE | LS_KEY_LOGIT_SCALE,
     .ops = LS_OPS_LLAMA,
-    .globals = globals,
+    .globals = granite_globals,
     .weights = weights,
     .derive = derive_granite,
     .layer = granite_layer,

@@ -46,6 +46,7 @@ typedef enum ls_weight_kind {
 typedef enum ls_weight_when {
     LS_NEEDED,
     LS_OPTIONAL, /* zero or NULL where the file has none */
+    LS_OPTIONAL_DENSE, /* the same, and refused with experts */
     LS_DENSE,    /* needed without experts               */
     LS_MOE,      /* needed with experts                  */
 } ls_weight_when;
@@ -139,11 +140,12 @@ const ls_arch *ls_arch_at(size_t i);
         LS_GLOBAL("output_norm.weight", output_norm.w, LS_W_VECTOR, LS_DIM_1, LS_DIM_D,            \
                   LS_NEEDED),                                                                      \
         LS_GLOBAL("output.weight", output, LS_W_MATRIX, LS_DIM_V, LS_DIM_D, LS_OPTIONAL)
-#define LS_SEPARATE_QKV                                                                            \
+#define LS_QKV_MATRICES                                                                            \
     LS_MATRIX("attn_q", q, LS_DIM_Q, LS_DIM_D, LS_NEEDED),                                         \
         LS_MATRIX("attn_k", k, LS_DIM_KV, LS_DIM_D, LS_NEEDED),                                    \
-        LS_MATRIX("attn_v", v, LS_DIM_KV, LS_DIM_D, LS_NEEDED),                                    \
-        LS_VECTOR("attn_q.bias", q_b, LS_DIM_Q, LS_OPTIONAL),                                      \
+        LS_MATRIX("attn_v", v, LS_DIM_KV, LS_DIM_D, LS_NEEDED)
+#define LS_SEPARATE_QKV                                                                            \
+    LS_QKV_MATRICES, LS_VECTOR("attn_q.bias", q_b, LS_DIM_Q, LS_OPTIONAL),                         \
         LS_VECTOR("attn_k.bias", k_b, LS_DIM_KV, LS_OPTIONAL),                                     \
         LS_VECTOR("attn_v.bias", v_b, LS_DIM_KV, LS_OPTIONAL)
 #define LS_FUSED_ROWS(name, member, rows, cols, of, from)                                          \
@@ -151,11 +153,13 @@ const ls_arch *ls_arch_at(size_t i);
 #define LS_FUSED_BIAS(member, rows, from)                                                          \
     {"attn_qkv.bias", offsetof(ls_layer, member), LS_W_VECTOR, LS_DIM_1, rows, LS_OPTIONAL,        \
      LS_DIM_QKV, from}
-#define LS_FUSED_QKV                                                                               \
+#define LS_FUSED_QKV_MATRICES                                                                      \
     LS_FUSED_ROWS("attn_qkv", q, LS_DIM_Q, LS_DIM_D, LS_DIM_QKV, LS_DIM_1),                        \
         LS_FUSED_ROWS("attn_qkv", k, LS_DIM_KV, LS_DIM_D, LS_DIM_QKV, LS_DIM_Q),                   \
-        LS_FUSED_ROWS("attn_qkv", v, LS_DIM_KV, LS_DIM_D, LS_DIM_QKV, LS_DIM_QK),                  \
-        LS_FUSED_BIAS(q_b, LS_DIM_Q, LS_DIM_1), LS_FUSED_BIAS(k_b, LS_DIM_KV, LS_DIM_Q),           \
+        LS_FUSED_ROWS("attn_qkv", v, LS_DIM_KV, LS_DIM_D, LS_DIM_QKV, LS_DIM_QK)
+#define LS_FUSED_QKV                                                                               \
+    LS_FUSED_QKV_MATRICES, LS_FUSED_BIAS(q_b, LS_DIM_Q, LS_DIM_1),                                 \
+        LS_FUSED_BIAS(k_b, LS_DIM_KV, LS_DIM_Q),           \
         LS_FUSED_BIAS(v_b, LS_DIM_KV, LS_DIM_QK)
 #define LS_GATED_FFN                                                                               \
     LS_MATRIX("ffn_gate", gate, LS_DIM_F, LS_DIM_D, LS_DENSE),                                     \

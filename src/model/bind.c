@@ -112,7 +112,8 @@ static ls_status bind_weight(binder *b, const ls_weight *w, void *owner, const c
     size_t of = w->of == LS_DIM_1 ? 0 : ls_dim_of(c, w->of);
     size_t from = w->from == LS_DIM_1 ? 0 : ls_dim_of(c, w->from);
     bool   needed = w->when == LS_NEEDED || (w->when == LS_DENSE && !E) || (w->when == LS_MOE && E);
-    const ls_tensor *t = needed || w->when == LS_OPTIONAL ? find_tensor(b, name) : NULL;
+    bool   allowed = needed || w->when == LS_OPTIONAL || (w->when == LS_OPTIONAL_DENSE && !E);
+    const ls_tensor *t = allowed ? find_tensor(b, name) : NULL;
     void            *out = (char *)owner + w->member;
 
     if (!t) return needed ? missing(b, name) : LS_OK;

@@ -127,7 +127,7 @@ static void limit_scores(const job *j, float *scores, size_t n)
 {
     const ls_attn *a = j->a;
     size_t         hidden = a->window > 0 && n > (size_t)a->window ? n - (size_t)a->window : 0;
-    if (a->softcap > 0) ls_softcap(scores, a->softcap, n);
+    if (a->softcap > 0) ls_softcap(j->s, scores, a->softcap, n);
     j->s->k.scale(scores, a->scale, n);
     for (size_t p = 0; p < hidden; p++) scores[p] = -INFINITY;
 }

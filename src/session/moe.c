@@ -6,9 +6,8 @@
  */
 #include "session/ops.h"
 
-#include <math.h>
-
 #include "kernel/mathd.h"
+#include "kernel/numeric_inl.h"
 
 static ls_matrix expert(const ls_matrix *of, size_t e)
 {
@@ -35,6 +34,24 @@ static void tap(ls_session *s, ls_op op, int32_t i, size_t t, size_t e, float *r
     }
 }
 
+/* Softmax over experts. Attention's rows end where the reference's are padded with zeros; these do
+ * not: what is left over of groups of `lanes` is exponentiated and added one by one. */
+static void softmax(const ls_session *s, float *x, size_t n)
+{
+    size_t lanes = (size_t)s->opt.lanes, whole = n - n % lanes, i = 0;
+    float  max = x[0], scale;
+    double sum = 0;
+    for (size_t e = 1; e < n; e++) max = x[e] > max ? x[e] : max;
+    for (size_t e = 0; e < whole; e++) x[e] = ls_expf(x[e] - max, s->opt.lanes);
+    for (; i < whole; i += lanes) sum += (double)ls_tree_sum(x + i, s->opt.lanes);
+    for (; i < n; i++) {
+        x[i] = ls_exp_f(x[i] - max);
+        sum += (double)x[i];
+    }
+    scale = (float)(1.0 / sum);
+    s->k.scale(x, scale, n);
+}
+
 /* The largest `used` of n values, best first; the lower index among equals. */
 static void choose(int32_t *chosen, size_t used, const float *value, size_t n)
 {
@@ -49,31 +66,25 @@ static void choose(int32_t *chosen, size_t used, const float *value, size_t n)
     }
 }
 
-/* s->chosen and, behind the logits in s->router, the weights of the experts of one token. */
-static float *route(ls_session *s, const ls_layer *l, int32_t i, size_t t, const ls_moe *moe,
-                    const float *x)
+/* s->chosen and the weights of the experts of one token, from its row of logits. */
+static void route(ls_session *s, const ls_moe *moe, float *logits, float *weights)
 {
     const ls_model_config *c = &s->model->config;
     size_t                 E = (size_t)c->n_expert, used = (size_t)c->n_expert_used;
-    float                 *logits = s->router, *weights = s->router + E;
     double                 sum = 0;
 
-    multiply(s, &l->router, l->router_b, logits, x);
-    tap(s, LS_OP_FFN_ROUTER, i, t, 0, logits, E);
-    if (!moe->softmax_chosen) s->k.softmax(logits, E, -INFINITY, s->opt.lanes);
+    if (!moe->softmax_chosen) softmax(s, logits, E);
     choose(s->chosen, used, logits, E);
     for (size_t u = 0; u < used; u++) weights[u] = logits[s->chosen[u]];
-    if (moe->softmax_chosen) s->k.softmax(weights, used, -INFINITY, s->opt.lanes);
-    if (!moe->normalise) return weights;
-    for (size_t u = 0; u < used; u++) sum += (double)weights[u];
-    for (size_t u = 0; u < used; u++) {
+    if (moe->softmax_chosen) softmax(s, weights, used);
+    for (size_t u = 0; moe->normalise && u < used; u++) sum += (double)weights[u];
+    for (size_t u = 0; moe->normalise && u < used; u++) {
         float all = (float)sum;
         weights[u] /= all > 0x1p-14f ? all : 0x1p-14f; /* the smallest normal F16 */
     }
-    return weights;
 }
 
-/* s->ffn = the output of expert e for x. */
+/* y = the output of expert e for the row x of token t. */
 static void run_expert(ls_session *s, const ls_layer *l, int32_t i, size_t t, const ls_moe *moe,
                        size_t e, const float *x, float *y)
 {
@@ -92,34 +103,47 @@ static void run_expert(ls_session *s, const ls_layer *l, int32_t i, size_t t, co
 
 /* y += sigmoid(w x) * shared expert of x, the sigmoid as silu(g) / g, as the reference has it. */
 static void add_shared(ls_session *s, const ls_layer *l, const ls_moe *moe, float *y,
-                       const float *x, float *scratch)
+                       const float *x, size_t T)
 {
-    size_t F = l->up_shared.n_rows, D = l->down_shared.n_rows;
-    float  g, share;
-    multiply(s, &l->router_shared, NULL, &g, x);
-    share = g / (1.0f + ls_exp_f(-g)) / g;
-    multiply(s, &l->up_shared, NULL, s->up, x);
-    multiply(s, &l->gate_shared, NULL, s->gate, x);
-    ls_act_rows(s, moe->act, s->up, F, 1);
-    multiply(s, &l->down_shared, NULL, scratch, s->gate);
-    s->k.scale(scratch, share, D);
-    s->k.add(y, y, scratch, D);
+    size_t           F = l->up_shared.n_rows, D = l->down_shared.n_rows;
+    const ls_product up[] = {{&l->up_shared, s->up, F}, {&l->gate_shared, s->gate, F}};
+    const ls_product down = {&l->down_shared, s->ffn, D},
+                     router = {&l->router_shared, s->router, 1};
+    ls_linear(s, &router, 1, x, D, T, true);
+    ls_linear(s, up, 2, x, D, T, true);
+    ls_act_rows(s, moe->act, s->up, F, T);
+    ls_linear(s, &down, 1, s->gate, F, T, true);
+    for (size_t t = 0; t < T; t++) {
+        float g = s->router[t];
+        s->k.scale(s->ffn + t * D, g / (1.0f + ls_exp_f(-g)) / g, D);
+        s->k.add(y + t * D, y + t * D, s->ffn + t * D, D);
+    }
 }
 
 void ls_moe_ffn(ls_session *s, const ls_layer *l, int32_t i, const ls_moe *moe, float *y,
                 const float *x, size_t T)
 {
-    size_t D = (size_t)s->model->config.n_embd, used = (size_t)s->model->config.n_expert_used;
+    const ls_model_config *c = &s->model->config;
+    size_t D = (size_t)c->n_embd, E = (size_t)c->n_expert, used = (size_t)c->n_expert_used;
+    const ls_product router = {&l->router, s->router, E};
+    float           *weights = s->router + T * E;
+
+    ls_linear(s, &router, 1, x, D, T, true);
+    for (size_t t = 0; l->router_b && t < T; t++) {
+        s->k.add(s->router + t * E, s->router + t * E, l->router_b, E);
+    }
+    ls_tap_rows(s, LS_OP_FFN_ROUTER, i, s->router, E, E, T);
     for (size_t t = 0; t < T; t++) {
         const float *row = x + t * D;
-        float       *out = y + t * D, *weights = route(s, l, i, t, moe, row);
+        float       *out = y + t * D;
+        route(s, moe, s->router + t * E, weights);
         for (size_t u = 0; u < used; u++) {
-            float *one = u ? s->norm2 : out;
+            float *one = u ? s->ffn : out;
             run_expert(s, l, i, t, moe, (size_t)s->chosen[u], row, one);
             s->k.scale(one, weights[u], D);
             if (u) s->k.add(out, out, one, D);
         }
-        if (moe->shared) add_shared(s, l, moe, out, row, s->norm2);
     }
+    if (moe->shared) add_shared(s, l, moe, y, x, T);
     ls_tap_rows(s, LS_OP_FFN_MOE_OUT, i, y, D, D, T);
 }

@@ -152,7 +152,7 @@ void ls_gelu_init(float *table)
 {
     for (uint32_t h = 0; h < 65536; h++) {
         float x = ls_f16_to_f32((uint16_t)h);
-        float inner = 0.79788456080286535587989211986876f * x * (1.0f + 0.044715f * x * x);
+        float inner = 0.79788456080286535587989211986876f * x * fmaf(0.044715f * x, x, 1.0f);
         table[h] = ls_f16_to_f32(ls_f32_to_f16(0.5f * x * (1.0f + ls_tanh_f(inner))));
     }
 }
@@ -239,10 +239,13 @@ void ls_ffn_down(ls_session *s, const ls_layer *l, int32_t i, float *y, size_t T
 
 /* ---- the head ---- */
 
-void ls_softcap(float *x, float cap, size_t n)
+void ls_softcap(const ls_session *s, float *x, float cap, size_t n)
 {
     float inverse = 1.0f / cap;
-    for (size_t i = 0; i < n; i++) x[i] = ls_tanh_f(x[i] * inverse) * cap;
+    for (size_t i = 0; i < n; i++) {
+        float r = x[i] * inverse;
+        x[i] = (s->opt.follow ? tanhf(r) : ls_tanh_f(r)) * cap;
+    }
 }
 
 void ls_finish_logits(ls_session *s, size_t n)
@@ -252,6 +255,6 @@ void ls_finish_logits(ls_session *s, size_t n)
     add_bias(s, s->logits, s->model->output_b, V, n);
     ls_scale(s, s->logits, (float)c->logit_scale, V, n);
     for (size_t t = 0; c->final_softcap > 0 && t < n; t++) {
-        ls_softcap(s->logits + t * V, (float)c->final_softcap, V);
+        ls_softcap(s, s->logits + t * V, (float)c->final_softcap, V);
     }
 }

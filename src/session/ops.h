@@ -67,7 +67,8 @@ void ls_moe_ffn(ls_session *s, const ls_layer *l, int32_t i, const ls_moe *moe, 
 /* y = a + b over T rows of D. */
 void ls_add(ls_session *s, ls_op op, int32_t i, float *y, const float *a, const float *b, size_t T);
 
-/* x = tanh(x / cap) * cap */
-void ls_softcap(float *x, float cap, size_t n);
+/* x = tanh(x / cap) * cap. Where the reference is followed, tanh is that of the C library, which
+ * the reference calls on this very machine. */
+void ls_softcap(const ls_session *s, float *x, float cap, size_t n);
 
 #endif

@@ -113,7 +113,7 @@ static ls_status allocate(ls_session *s, ls_error *err)
         {&s->up, {1, T, F}, 4, "activations"},
         {&s->proj, {1, T, D}, 4, "activations"},
         {&s->ffn, {1, T, D}, 4, "activations"},
-        {&s->router, {1, 1, (size_t)c->n_expert + (size_t)c->n_expert_used}, 4, "experts"},
+        {&s->router, {1, T + 1, larger((size_t)c->n_expert, 1)}, 4, "experts"},
         {&s->chosen, {1, 1, (size_t)c->n_expert_used}, 4, "experts"},
         {&s->gelu, {1, s->model->arch->gelu, 65536}, 4, "the table of GELU"},
         {&s->act, {1, T, act_row_bytes(c)}, 1, "rounded activations"},

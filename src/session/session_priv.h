@@ -31,7 +31,7 @@ struct ls_session {
     float *q, *kv, *att;     /* [T][H*K]  [2][T][G*K] keys, values  [T][H*K]       */
     float *gate, *up;        /* [T][F] or of experts                               */
     float *proj, *ffn;       /* [T][D] outputs of a block before they are added    */
-    float *router;           /* [E + used] logits of one token's experts, weights  */
+    float *router;           /* [T][E] logits of the experts; behind them [used] weights */
     int32_t *chosen;         /* [used] experts of one token                        */
     float *gelu;             /* [65536] GELU of every F16, for those that need it  */
     void  *act;              /* [T] activation rows                                */

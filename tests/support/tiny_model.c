@@ -33,7 +33,7 @@ static uint32_t token_type(uint32_t id) /* values of the format: unknown, contro
     return id < N_SPECIAL + N_BYTES ? 6 : 1;
 }
 
-static void put_vocabulary(gguf_build *b, uint32_t vocab)
+void tiny_model_put_vocabulary(gguf_build *b, uint32_t vocab)
 {
     char text[32];
     gguf_build_kv_str(b, "tokenizer.ggml.model", "llama");
@@ -173,9 +173,9 @@ void tiny_model_build(gguf_build *b, const tiny_model *model)
     p.dtype = t.dtype;
     p.r.state = t.seed;
     all_tensors(&p, &t);
-    gguf_build_header(b, 3, p.n, 10 + 7);
+    gguf_build_header(b, 3, p.n, 10 + TINY_VOCABULARY_KEYS);
     put_config(b, &t);
-    put_vocabulary(b, t.vocab);
+    tiny_model_put_vocabulary(b, t.vocab);
     p.pass = DIRECTORY;
     all_tensors(&p, &t);
     gguf_build_pad(b, 32);

@@ -20,4 +20,8 @@ enum { TINY_HEADS = 4, TINY_KV_HEADS = 2 };
 /* Append a whole file to an empty builder. */
 void tiny_model_build(gguf_build *b, const tiny_model *t);
 
+/* Append the metadata of its vocabulary, of TINY_VOCABULARY_KEYS keys. vocab >= 286. */
+enum { TINY_VOCABULARY_KEYS = 7 };
+void tiny_model_put_vocabulary(gguf_build *b, uint32_t vocab);
+
 #endif
