@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
-/* gguf.h - a GGUF file (version 2 or 3) opened read-only: metadata and tensor directory.
+/* gguf.h - a model opened read-only: metadata and tensor directory, in the terms of GGUF.
  *
- * Specification: the GGUF document of the ggml project. Every length, count and offset is
- * checked against the mapping before use; an ls_gguf that opened can be walked without
- * further checks. Immutable after open and safe to share between threads.
+ * The model is a GGUF file (version 1 to 3), the first of the files that it is split into, or a
+ * Hugging Face folder, which is shown under GGUF's keys and tensor names. Specification: the GGUF
+ * document of the ggml project. Every length, count and offset is checked against the mapping
+ * before use; an ls_gguf that opened can be walked without further checks. Immutable after open
+ * and safe to share between threads.
  */
 #ifndef LOCKSTEP_GGUF_H
 #define LOCKSTEP_GGUF_H
@@ -39,27 +41,44 @@ typedef struct ls_tensor {
     int         dtype; /* GGUF id; may be a type that Lockstep does not support */
     uint32_t    n_dims;
     int64_t     ne[LS_MAX_DIMS];
-    uint64_t    file_off; /* absolute byte offset of the data in the file */
-    size_t      n_bytes;  /* 0 when the type is not supported             */
-    const void *data;     /* in the mapping; NULL when n_bytes is 0       */
+    uint32_t    part;     /* which file holds it: ls_gguf_part_path            */
+    uint64_t    file_off; /* absolute byte offset of the data in that file     */
+    size_t      n_bytes;  /* 0 when the type is not supported                  */
+    const void *data;     /* in the mapping, or in memory where the bytes of a
+                           * folder had to be rearranged; NULL when n_bytes is 0 */
 } ls_tensor;
 
-/* Open and check `path`.
+typedef enum ls_gguf_source {
+    LS_SOURCE_GGUF = 0, /* a GGUF file, whole or split                                */
+    LS_SOURCE_HF,       /* a Hugging Face folder: config.json, weights, tokenizer.json */
+} ls_gguf_source;
+
+/* Open and check `path`: a GGUF file, the first part of a split one (the others are looked for
+ * beside it), a Hugging Face folder, or the config.json in it.
  * Errors: IO (missing, unreadable), FORMAT (with the byte where the specification is broken),
- * UNSUPPORTED (version, big-endian, split file, another format such as a PyTorch file), NOMEM.
+ * UNSUPPORTED (version, big-endian, a part that is not the first, another format such as ONNX, an
+ * architecture that no folder is read for), NOMEM.
  * On success *out is owned: close it. On failure *out is NULL. */
 LS_API ls_status ls_gguf_open(ls_gguf **out, const char *path, ls_error *err);
 LS_API void      ls_gguf_close(ls_gguf *g); /* NULL is allowed */
 
-/* Byte offset in the file of something that this interface handed out (a key, a tensor name),
- * for error messages. */
+/* Byte offset of something that this interface handed out (a key, a tensor name) in the file that
+ * it lies in, for error messages; 0 for what lies in no file as it is. */
 LS_API uint64_t ls_gguf_offset(const ls_gguf *g, const void *p);
+/* Fill `where` with the file and the byte of something that this interface handed out, or with the
+ * path alone where it lies in no file. Returns what ls_fail_at does. */
+LS_API ls_status ls_gguf_fail_at(const ls_gguf *g, const void *p, ls_error *err);
 
-LS_API const char *ls_gguf_path(const ls_gguf *g);
-LS_API uint32_t    ls_gguf_version(const ls_gguf *g);
+/* Files of the model's tensors: 1, or as many as it is split into. */
+LS_API size_t         ls_gguf_n_parts(const ls_gguf *g);
+LS_API const char    *ls_gguf_part_path(const ls_gguf *g, size_t i); /* NULL past the last */
+LS_API ls_gguf_source ls_gguf_get_source(const ls_gguf *g);
+
+LS_API const char *ls_gguf_path(const ls_gguf *g);    /* as given to open           */
+LS_API uint32_t    ls_gguf_version(const ls_gguf *g); /* 3 for a Hugging Face folder */
 LS_API uint64_t    ls_gguf_alignment(const ls_gguf *g);
-LS_API uint64_t    ls_gguf_file_bytes(const ls_gguf *g);
-LS_API uint64_t    ls_gguf_data_off(const ls_gguf *g); /* first byte of tensor data */
+LS_API uint64_t    ls_gguf_file_bytes(const ls_gguf *g); /* of all parts */
+LS_API uint64_t    ls_gguf_data_off(const ls_gguf *g);   /* first byte of tensor data in part 0 */
 
 LS_API size_t            ls_gguf_n_kv(const ls_gguf *g);
 LS_API const ls_gguf_kv *ls_gguf_kv_at(const ls_gguf *g, size_t i);

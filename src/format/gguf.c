@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
-/* gguf.c - GGUF reader: the header of a file to metadata and a tensor directory.
+/* gguf.c - one GGUF file: its header to metadata and a tensor directory.
  *
  * Validates every length against the mapping before use and never reads tensor data.
- * Layout (GGUF specification, versions 2 and 3, little-endian):
+ * Layout (GGUF specification, versions 1 to 3, little-endian; version 1 has 32-bit counts,
+ * lengths and dimensions where the later ones have 64-bit ones, written u64 here):
  *   "GGUF" u32 version  u64 n_tensors  u64 n_kv
  *   n_kv x     { string key, u32 type, value }      string = u64 length, bytes
  *   n_tensors x { string name, u32 n_dims, u64 ne[n_dims], u32 type, u64 offset }
@@ -17,199 +18,199 @@
 #include "base/mem.h"
 #include "dtype/dtype.h"
 #include "format/gguf_priv.h"
+#include "format/magic.h"
 
-/* The shortest entries, for bounding counts by what the file could possibly hold. */
-enum { MIN_KV_BYTES = 8 + 4 + 1, MIN_TENSOR_BYTES = 8 + 4 + 8 + 4 + 8 };
 #define MAX_NAME 65535 /* the specification's limit on key length, applied to names too */
 
+typedef struct reader {
+    ls_gguf       *g;
+    const ls_part *part;
+    ls_cursor      c;
+    uint32_t       version;
+    uint64_t       alignment;
+    size_t         n_tensors, n_kv;
+    ls_gguf_kv    *kv; /* owned until handed out */
+    ls_error      *err;
+} reader;
+
 /* Record where, at which byte of the file, the specification is broken. */
-LS_PRINTF(4, 5)
-static ls_status broken(const ls_gguf *g, uint64_t at, ls_error *err, const char *fmt, ...)
+LS_PRINTF(3, 4)
+static ls_status broken(const reader *r, uint64_t at, const char *fmt, ...)
 {
-    char    what[sizeof(err->what)];
+    char    what[sizeof(r->err->what)];
     va_list ap;
     va_start(ap, fmt);
     vsnprintf(what, sizeof(what), fmt, ap);
     va_end(ap);
-    ls_fail(err, LS_ERR_FORMAT, "%s", what);
-    ls_fail_at(err, "%s: byte %llu", g->path, (unsigned long long)at);
+    ls_fail(r->err, LS_ERR_FORMAT, "%s", what);
+    ls_fail_at(r->err, "%s: byte %llu", r->part->path, (unsigned long long)at);
     return LS_ERR_FORMAT;
 }
 
-static ls_status truncated(const ls_gguf *g, const ls_cursor *c, const char *what, ls_error *err)
+static ls_status truncated(const reader *r, const char *what)
 {
-    broken(g, c->off, err, "the file ends inside %s", what);
-    ls_fail_hint(err, "the file has %zu bytes; the download is probably truncated", g->map.size);
+    broken(r, r->c.off, "the file ends inside %s", what);
+    ls_fail_hint(r->err, "the file has %zu bytes; the download is probably truncated", r->c.size);
     return LS_ERR_FORMAT;
 }
 
-static ls_status read_str(const ls_gguf *g, ls_cursor *c, ls_str *out, const char *what,
-                          ls_error *err)
+/* A count, a length or a dimension: 32 bits in version 1, 64 since. */
+static bool read_count(reader *r, uint64_t *out)
 {
-    size_t   at = c->off;
+    uint32_t v;
+    if (r->version > 1) return ls_cursor_u64(&r->c, out);
+    if (!ls_cursor_u32(&r->c, &v)) return false;
+    *out = v;
+    return true;
+}
+
+static size_t count_bytes(const reader *r) { return r->version > 1 ? 8 : 4; }
+
+static ls_status read_str(reader *r, ls_str *out, const char *what)
+{
+    size_t   at = r->c.off;
     uint64_t len;
-    if (!ls_cursor_u64(c, &len)) return truncated(g, c, what, err);
-    out->p = (const char *)ls_cursor_take(c, len);
+    if (!read_count(r, &len)) return truncated(r, what);
+    out->p = (const char *)ls_cursor_take(&r->c, len);
     if (!out->p) {
-        return broken(g, at, err, "%s has a length of %llu bytes, but %zu are left in the file",
-                      what, (unsigned long long)len, c->size - c->off);
+        return broken(r, at, "%s has a length of %llu bytes, but %zu are left in the file", what,
+                      (unsigned long long)len, r->c.size - r->c.off);
     }
     out->len = (size_t)len;
     return LS_OK;
 }
 
-static ls_status read_name(const ls_gguf *g, ls_cursor *c, ls_str *out, const char *what,
-                           ls_error *err)
+static ls_status read_name(reader *r, ls_str *out, const char *what)
 {
-    size_t at = c->off;
-    LS_TRY(read_str(g, c, out, what, err));
+    size_t at = r->c.off;
+    LS_TRY(read_str(r, out, what));
     if (out->len == 0 || out->len > MAX_NAME || memchr(out->p, 0, out->len)) {
-        return broken(g, at, err, "%s is empty, too long or holds a zero byte", what);
+        return broken(r, at, "%s is empty, too long or holds a zero byte", what);
     }
     return LS_OK;
 }
 
-static ls_status read_array(const ls_gguf *g, ls_cursor *c, ls_gguf_kv *kv, ls_error *err)
+/* The elements of an array of strings. Those of version 1 have 32-bit lengths: they are laid out
+ * anew, so that there is one form to walk. */
+static ls_status read_strings(reader *r, ls_gguf_kv *kv)
 {
-    size_t   at = c->off, bytes;
+    size_t start = r->c.off;
+    char  *p;
+    for (uint64_t i = 0; i < kv->n; i++) {
+        ls_str s;
+        LS_TRY(read_str(r, &s, "a string of an array"));
+    }
+    if (r->version > 1) return LS_OK;
+    /* n is at most a quarter of the file's size, so that the sum cannot overflow */
+    LS_TRY(ls_arena_alloc(&r->g->mem, &p, r->c.off - start + 4 * (size_t)kv->n, 1,
+                          "an array of strings", r->err));
+    kv->data = p;
+    r->c.off = start;
+    for (uint64_t i = 0; i < kv->n; i++) {
+        ls_str   s;
+        uint64_t len;
+        LS_TRY(read_str(r, &s, "a string of an array"));
+        len = s.len;
+        memcpy(p, &len, 8);
+        if (len) memcpy(p + 8, s.p, s.len);
+        p += 8 + len;
+    }
+    return LS_OK;
+}
+
+static ls_status read_array(reader *r, ls_gguf_kv *kv)
+{
+    size_t   at = r->c.off, bytes;
     uint32_t type;
-    if (!ls_cursor_u32(c, &type) || !ls_cursor_u64(c, &kv->n)) {
-        return truncated(g, c, "an array of the metadata", err);
+    if (!ls_cursor_u32(&r->c, &type) || !read_count(r, &kv->n)) {
+        return truncated(r, "an array of the metadata");
     }
     if (type == LS_GGUF_ARRAY) {
-        ls_fail(err, LS_ERR_UNSUPPORTED, "array '%.*s' holds arrays, which Lockstep does not read",
-                LS_FMT(kv->key));
-        ls_fail_at(err, "%s: byte %zu", g->path, at);
+        ls_fail(r->err, LS_ERR_UNSUPPORTED,
+                "array '%.*s' holds arrays, which Lockstep does not read", LS_FMT(kv->key));
+        ls_fail_at(r->err, "%s: byte %zu", r->part->path, at);
         return LS_ERR_UNSUPPORTED;
     }
     if (type >= LS_GGUF_N_TYPES) {
-        return broken(g, at, err, "array '%.*s' has elements of type %u, which GGUF does not allow",
+        return broken(r, at, "array '%.*s' has elements of type %u, which GGUF does not allow",
                       LS_FMT(kv->key), type);
     }
     kv->elem_type = (ls_gguf_type)type;
-    kv->data = c->data + c->off;
+    kv->data = r->c.data + r->c.off;
     bytes = ls_gguf_type_bytes(kv->elem_type);
-    if (kv->n > (c->size - c->off) / (bytes ? bytes : 8)) {
-        return broken(g, at, err, "array '%.*s' claims %llu elements, more than the file can hold",
+    if (kv->n > (r->c.size - r->c.off) / (bytes ? bytes : count_bytes(r))) {
+        return broken(r, at, "array '%.*s' claims %llu elements, more than the file can hold",
                       LS_FMT(kv->key), (unsigned long long)kv->n);
     }
-    if (bytes) {
-        ls_cursor_take(c, kv->n * bytes);
-        return LS_OK;
-    }
-    for (uint64_t i = 0; i < kv->n; i++) {
-        ls_str s;
-        LS_TRY(read_str(g, c, &s, "a string of an array", err));
-    }
+    if (!bytes) return read_strings(r, kv);
+    ls_cursor_take(&r->c, kv->n * bytes);
     return LS_OK;
 }
 
-static ls_status read_kv(const ls_gguf *g, ls_cursor *c, ls_gguf_kv *kv, ls_error *err)
+static ls_status read_kv(reader *r, ls_gguf_kv *kv)
 {
     size_t   at;
     uint32_t type;
-    LS_TRY(read_name(g, c, &kv->key, "a metadata key", err));
-    at = c->off;
-    if (!ls_cursor_u32(c, &type)) return truncated(g, c, "the metadata", err);
+    LS_TRY(read_name(r, &kv->key, "a metadata key"));
+    at = r->c.off;
+    if (!ls_cursor_u32(&r->c, &type)) return truncated(r, "the metadata");
     if (type >= LS_GGUF_N_TYPES) {
-        return broken(g, at, err, "key '%.*s' has value type %u, GGUF knows 0 to %d",
-                      LS_FMT(kv->key), type, LS_GGUF_N_TYPES - 1);
+        return broken(r, at, "key '%.*s' has value type %u, GGUF knows 0 to %d", LS_FMT(kv->key),
+                      type, LS_GGUF_N_TYPES - 1);
     }
     kv->type = (ls_gguf_type)type;
-    if (kv->type == LS_GGUF_ARRAY) return read_array(g, c, kv, err);
-    if (kv->type == LS_GGUF_STR) return read_str(g, c, &kv->str, "a metadata string", err);
-    kv->data = ls_cursor_take(c, ls_gguf_type_bytes(kv->type));
-    if (!kv->data) return truncated(g, c, "the metadata", err);
+    if (kv->type == LS_GGUF_ARRAY) return read_array(r, kv);
+    if (kv->type == LS_GGUF_STR) return read_str(r, &kv->str, "a metadata string");
+    kv->data = ls_cursor_take(&r->c, ls_gguf_type_bytes(kv->type));
+    if (!kv->data) return truncated(r, "the metadata");
     if (kv->type == LS_GGUF_BOOL && *(const uint8_t *)kv->data > 1) {
-        return broken(g, c->off - 1, err, "boolean '%.*s' is %u, not 0 or 1", LS_FMT(kv->key),
+        return broken(r, r->c.off - 1, "boolean '%.*s' is %u, not 0 or 1", LS_FMT(kv->key),
                       *(const uint8_t *)kv->data);
     }
     return LS_OK;
 }
 
-static int by_key(const void *a, const void *b)
+static ls_status read_dims(reader *r, ls_tensor *t)
 {
-    ls_str x = (*(const ls_gguf_kv *const *)a)->key, y = (*(const ls_gguf_kv *const *)b)->key;
-    int    d = memcmp(x.p, y.p, x.len < y.len ? x.len : y.len);
-    return d ? d : (x.len > y.len) - (x.len < y.len);
-}
-
-static int by_name(const void *a, const void *b)
-{
-    ls_str x = (*(const ls_tensor *const *)a)->name, y = (*(const ls_tensor *const *)b)->name;
-    int    d = memcmp(x.p, y.p, x.len < y.len ? x.len : y.len);
-    return d ? d : (x.len > y.len) - (x.len < y.len);
-}
-
-/* Two entries of one name would make the file mean different things to different readers. */
-static ls_status check_unique(const ls_gguf *g, ls_error *err)
-{
-    size_t       n = g->n_kv > g->n_tensors ? g->n_kv : g->n_tensors;
-    const void **sorted;
-    ls_status    status = LS_OK;
-
-    LS_TRY(ls_alloc(&sorted, n, sizeof(*sorted), "the tensor directory", err));
-    for (size_t i = 0; i < g->n_kv; i++) sorted[i] = &g->kv[i];
-    qsort(sorted, g->n_kv, sizeof(*sorted), by_key);
-    for (size_t i = 1; i < g->n_kv && status == LS_OK; i++) {
-        const ls_gguf_kv *kv = sorted[i];
-        if (by_key(&sorted[i - 1], &sorted[i]) == 0) {
-            status = broken(g, ls_gguf_offset(g, kv->key.p), err,
-                            "metadata key '%.*s' occurs twice", LS_FMT(kv->key));
-        }
-    }
-    for (size_t i = 0; i < g->n_tensors; i++) sorted[i] = &g->tensors[i];
-    qsort(sorted, g->n_tensors, sizeof(*sorted), by_name);
-    for (size_t i = 1; i < g->n_tensors && status == LS_OK; i++) {
-        const ls_tensor *t = sorted[i];
-        if (by_name(&sorted[i - 1], &sorted[i]) == 0) {
-            status = broken(g, ls_gguf_offset(g, t->name.p), err, "tensor '%.*s' occurs twice",
-                            LS_FMT(t->name));
-        }
-    }
-    free(sorted);
-    return status;
-}
-
-static ls_status read_tensor(const ls_gguf *g, ls_cursor *c, ls_tensor *t, ls_error *err)
-{
-    size_t   at;
-    uint32_t type;
     uint64_t n_elements = 1;
-
-    LS_TRY(read_name(g, c, &t->name, "a tensor name", err));
-    at = c->off;
-    if (!ls_cursor_u32(c, &t->n_dims)) return truncated(g, c, "the tensor directory", err);
+    size_t   at = r->c.off;
+    if (!ls_cursor_u32(&r->c, &t->n_dims)) return truncated(r, "the tensor directory");
     if (t->n_dims == 0 || t->n_dims > LS_MAX_DIMS) {
-        return broken(g, at, err, "tensor '%.*s' has %u dimensions, GGUF allows 1 to %d",
+        return broken(r, at, "tensor '%.*s' has %u dimensions, GGUF allows 1 to %d",
                       LS_FMT(t->name), t->n_dims, LS_MAX_DIMS);
     }
     for (uint32_t i = 0; i < LS_MAX_DIMS; i++) {
         uint64_t ne = 1;
-        at = c->off;
-        if (i < t->n_dims && !ls_cursor_u64(c, &ne)) {
-            return truncated(g, c, "the tensor directory", err);
-        }
+        at = r->c.off;
+        if (i < t->n_dims && !read_count(r, &ne)) return truncated(r, "the tensor directory");
         if (ne == 0 || __builtin_mul_overflow(n_elements, ne, &n_elements) ||
             n_elements > INT64_MAX) {
-            return broken(g, at, err,
-                          "dimension %u of tensor '%.*s' is %llu, which no tensor can have", i,
-                          LS_FMT(t->name), (unsigned long long)ne);
+            return broken(r, at, "dimension %u of tensor '%.*s' is %llu, which no tensor can have",
+                          i, LS_FMT(t->name), (unsigned long long)ne);
         }
         t->ne[i] = (int64_t)ne;
     }
-    at = c->off;
-    if (!ls_cursor_u32(c, &type) || !ls_cursor_u64(c, &t->file_off)) {
-        return truncated(g, c, "the tensor directory", err);
+    return LS_OK;
+}
+
+static ls_status read_tensor(reader *r, ls_tensor *t)
+{
+    size_t   at;
+    uint32_t type;
+
+    LS_TRY(read_name(r, &t->name, "a tensor name"));
+    LS_TRY(read_dims(r, t));
+    at = r->c.off;
+    if (!ls_cursor_u32(&r->c, &type) || !ls_cursor_u64(&r->c, &t->file_off)) {
+        return truncated(r, "the tensor directory");
     }
     t->dtype = (int)type;
     if (type > INT32_MAX || !ls_dtype_name(t->dtype)) {
-        return broken(g, at, err, "tensor '%.*s' has type %u, which GGUF does not define",
+        return broken(r, at, "tensor '%.*s' has type %u, which GGUF does not define",
                       LS_FMT(t->name), type);
     }
     if (ls_dtype_supported(t->dtype) && (uint64_t)t->ne[0] % ls_dtype_block(t->dtype) != 0) {
-        return broken(g, at, err,
-                      "tensor '%.*s' has rows of %lld elements, %s needs multiples of %zu",
+        return broken(r, at, "tensor '%.*s' has rows of %lld elements, %s needs multiples of %zu",
                       LS_FMT(t->name), (long long)t->ne[0], ls_dtype_name(t->dtype),
                       ls_dtype_block(t->dtype));
     }
@@ -217,162 +218,135 @@ static ls_status read_tensor(const ls_gguf *g, ls_cursor *c, ls_tensor *t, ls_er
 }
 
 /* Offsets become absolute, and data pointers are set once they are known to lie in the file. */
-static ls_status place_tensor(const ls_gguf *g, ls_tensor *t, size_t entry, ls_error *err)
+static ls_status place_tensor(const reader *r, ls_tensor *t, size_t entry)
 {
     size_t   n = (size_t)t->ne[0] * (size_t)t->ne[1] * (size_t)t->ne[2] * (size_t)t->ne[3], end;
-    uint64_t off = t->file_off;
+    uint64_t off = t->file_off, size = r->part->map.size;
 
-    if (off % g->alignment != 0) {
-        return broken(g, entry, err, "tensor '%.*s' starts at offset %llu, no multiple of %llu",
-                      LS_FMT(t->name), (unsigned long long)off, (unsigned long long)g->alignment);
+    if (off % r->alignment != 0) {
+        return broken(r, entry, "tensor '%.*s' starts at offset %llu, no multiple of %llu",
+                      LS_FMT(t->name), (unsigned long long)off, (unsigned long long)r->alignment);
     }
-    if (__builtin_add_overflow(off, g->data_off, &t->file_off) || t->file_off > g->map.size) {
-        broken(g, entry, err, "tensor '%.*s' starts past the end of the file", LS_FMT(t->name));
-        ls_fail_hint(err, "the file has %zu bytes; the download is probably truncated",
-                     g->map.size);
+    if (__builtin_add_overflow(off, r->part->data_off, &t->file_off) || t->file_off > size) {
+        broken(r, entry, "tensor '%.*s' starts past the end of the file", LS_FMT(t->name));
+        ls_fail_hint(r->err, "the file has %zu bytes; the download is probably truncated",
+                     (size_t)size);
         return LS_ERR_FORMAT;
     }
     if (!ls_dtype_supported(t->dtype)) return LS_OK;
     t->n_bytes = ls_dtype_tensor_bytes(t->dtype, n);
-    if (!t->n_bytes || !ls_add_size((size_t)t->file_off, t->n_bytes, &end) || end > g->map.size) {
-        broken(g, t->file_off, err, "tensor '%.*s' ends past the end of the file", LS_FMT(t->name));
-        ls_fail_hint(err,
+    if (!t->n_bytes || !ls_add_size((size_t)t->file_off, t->n_bytes, &end) || end > size) {
+        broken(r, t->file_off, "tensor '%.*s' ends past the end of the file", LS_FMT(t->name));
+        ls_fail_hint(r->err,
                      "it needs %zu bytes and %llu are left; the download is probably truncated",
-                     t->n_bytes, (unsigned long long)(g->map.size - t->file_off));
+                     t->n_bytes, (unsigned long long)(size - t->file_off));
         return LS_ERR_FORMAT;
     }
-    t->data = g->map.data + t->file_off;
+    t->data = r->part->map.data + t->file_off;
     return LS_OK;
 }
 
-static ls_status check_magic(const ls_gguf *g, ls_error *err)
+static ls_status read_header(reader *r)
 {
-    const uint8_t *p = g->map.data;
-    if (g->map.size < 4) {
-        return broken(g, 0, err, "the file has %zu bytes, too few for a GGUF header", g->map.size);
-    }
-    if (memcmp(p, "GGUF", 4) == 0) return LS_OK;
-    if (memcmp(p, "PK\3\4", 4) == 0) {
-        ls_fail(err, LS_ERR_UNSUPPORTED, "this is a zip archive, as PyTorch writes, not GGUF");
-    } else if (g->map.size > 9 && p[8] == '{') {
-        ls_fail(err, LS_ERR_UNSUPPORTED, "this is a safetensors file, not GGUF");
-    } else {
-        broken(g, 0, err, "the file does not start with 'GGUF'");
-    }
-    ls_fail_at(err, "%s: byte 0", g->path);
-    ls_fail_hint(err,
-                 "give a GGUF file, for instance one written by llama.cpp's convert_hf_to_gguf");
-    return err ? err->status : LS_ERR_FORMAT;
-}
-
-static ls_status read_header(ls_gguf *g, ls_cursor *c, ls_error *err)
-{
-    uint64_t n_tensors, n_kv;
-    LS_TRY(check_magic(g, err));
-    c->off = 4;
-    if (!ls_cursor_u32(c, &g->version)) return truncated(g, c, "the header", err);
-    if (g->version != 2 && g->version != 3) {
-        bool swapped = g->version != 0 && (g->version & 0xffff) == 0;
-        ls_fail(err, LS_ERR_UNSUPPORTED,
+    uint64_t n_tensors, n_kv, at = 8;
+    size_t   min_kv, min_tensor; /* the shortest entries bound the counts by the file's size */
+    LS_TRY(ls_magic_check_gguf(&r->part->map, r->part->path, r->err));
+    r->c.off = 4;
+    if (!ls_cursor_u32(&r->c, &r->version)) return truncated(r, "the header");
+    if (r->version < 1 || r->version > 3) {
+        bool swapped = r->version != 0 && (r->version & 0xffff) == 0;
+        ls_fail(r->err, LS_ERR_UNSUPPORTED,
                 swapped ? "big-endian GGUF files are not supported"
-                        : "GGUF version %u is not supported; versions 2 and 3 are",
-                g->version);
-        ls_fail_at(err, "%s: byte 4", g->path);
+                        : "GGUF version %u is not supported; versions 1 to 3 are",
+                r->version);
+        ls_fail_at(r->err, "%s: byte 4", r->part->path);
         return LS_ERR_UNSUPPORTED;
     }
-    if (!ls_cursor_u64(c, &n_tensors) || !ls_cursor_u64(c, &n_kv)) {
-        return truncated(g, c, "the header", err);
-    }
-    if (n_tensors > c->size / MIN_TENSOR_BYTES) {
-        return broken(g, 8, err, "the header claims %llu tensors, more than the file can hold",
+    if (!read_count(r, &n_tensors) || !read_count(r, &n_kv)) return truncated(r, "the header");
+    min_kv = count_bytes(r) + 4 + 1;
+    min_tensor = 2 * count_bytes(r) + 4 + 4 + 8;
+    if (n_tensors > r->c.size / min_tensor) {
+        return broken(r, at, "the header claims %llu tensors, more than the file can hold",
                       (unsigned long long)n_tensors);
     }
-    if (n_kv > c->size / MIN_KV_BYTES) {
-        return broken(g, 16, err,
-                      "the header claims %llu metadata entries, more than the file can hold",
+    at += count_bytes(r);
+    if (n_kv > r->c.size / min_kv) {
+        return broken(r, at, "the header claims %llu metadata entries, more than the file can hold",
                       (unsigned long long)n_kv);
     }
-    g->n_tensors = (size_t)n_tensors;
-    g->n_kv = (size_t)n_kv;
+    r->n_tensors = (size_t)n_tensors;
+    r->n_kv = (size_t)n_kv;
     return LS_OK;
 }
 
-static ls_status read_alignment(ls_gguf *g, ls_error *err)
+static ls_status read_alignment(reader *r)
 {
-    int64_t           v = 32;
-    const ls_gguf_kv *kv = ls_gguf_find(g, "general.alignment");
-    if (kv && (kv->type != LS_GGUF_U32 || !ls_gguf_int(g, "general.alignment", &v) || v < 8 ||
-               v > 1 << 30 || (v & (v - 1)) != 0)) {
-        return broken(g, ls_gguf_offset(g, kv->key.p), err,
-                      "general.alignment is not a power of two of 8 or more");
+    uint32_t v = 32;
+    for (size_t i = 0; i < r->n_kv; i++) {
+        const ls_gguf_kv *kv = &r->kv[i];
+        if (!ls_str_is(kv->key, "general.alignment")) continue;
+        if (kv->type == LS_GGUF_U32) memcpy(&v, kv->data, 4);
+        if (kv->type != LS_GGUF_U32 || v < 8 || v > 1 << 30 || (v & (v - 1)) != 0) {
+            return broken(r, (uint64_t)((const uint8_t *)kv->key.p - r->c.data),
+                          "general.alignment is not a power of two of 8 or more");
+        }
     }
-    g->alignment = (uint64_t)v;
+    r->alignment = v;
     return LS_OK;
 }
 
-static ls_status refuse_split(const ls_gguf *g, ls_error *err)
+static ls_status read_tensors(reader *r, size_t index)
 {
-    int64_t count = 1;
-    if (!ls_gguf_int(g, "split.count", &count) || count <= 1) return LS_OK;
-    ls_fail(err, LS_ERR_UNSUPPORTED, "this is one of %lld parts of a split model",
-            (long long)count);
-    ls_fail_at(err, "%s", g->path);
-    ls_fail_hint(err, "join the parts first: llama-gguf-split --merge FIRST-PART OUTPUT");
-    return LS_ERR_UNSUPPORTED;
-}
-
-static ls_status read_all(ls_gguf *g, ls_error *err)
-{
-    ls_cursor c = {g->map.data, g->map.size, 0};
-    size_t   *entries = NULL;
+    ls_gguf  *g = r->g;
+    size_t    cap = g->n_tensors, first = g->n_tensors, *entries, total;
     ls_status status = LS_OK;
 
-    LS_TRY(read_header(g, &c, err));
-    LS_TRY(ls_alloc(&g->kv, g->n_kv, sizeof(*g->kv), "the metadata", err));
-    for (size_t i = 0; i < g->n_kv; i++) LS_TRY(read_kv(g, &c, &g->kv[i], err));
-    LS_TRY(read_alignment(g, err));
-    LS_TRY(refuse_split(g, err));
-    LS_TRY(ls_alloc(&g->tensors, g->n_tensors, sizeof(*g->tensors), "the tensor directory", err));
-    LS_TRY(ls_alloc(&entries, g->n_tensors, sizeof(*entries), "the tensor directory", err));
-    for (size_t i = 0; i < g->n_tensors && status == LS_OK; i++) {
-        entries[i] = c.off;
-        status = read_tensor(g, &c, &g->tensors[i], err);
+    if (!ls_add_size(first, r->n_tensors, &total)) total = SIZE_MAX;
+    if (!g->tensors) {
+        LS_TRY(ls_alloc(&g->tensors, total, sizeof(*g->tensors), "the tensor directory", r->err));
+    } else {
+        LS_TRY(ls_grow(&g->tensors, &cap, total, sizeof(*g->tensors), "the tensor directory",
+                       r->err));
+        memset(g->tensors + first, 0, r->n_tensors * sizeof(*g->tensors));
     }
-    g->data_off = (c.off + g->alignment - 1) & ~(g->alignment - 1);
-    for (size_t i = 0; i < g->n_tensors && status == LS_OK; i++) {
-        status = place_tensor(g, &g->tensors[i], entries[i], err);
+    LS_TRY(ls_alloc(&entries, r->n_tensors, sizeof(*entries), "the tensor directory", r->err));
+    for (size_t i = 0; i < r->n_tensors && status == LS_OK; i++) {
+        entries[i] = r->c.off;
+        g->tensors[first + i].part = (uint32_t)index;
+        status = read_tensor(r, &g->tensors[first + i]);
+    }
+    g->parts[index].data_off = (r->c.off + r->alignment - 1) & ~(r->alignment - 1);
+    for (size_t i = 0; i < r->n_tensors && status == LS_OK; i++) {
+        status = place_tensor(r, &g->tensors[first + i], entries[i]);
     }
     free(entries);
-    return status == LS_OK ? check_unique(g, err) : status;
+    if (status == LS_OK) g->n_tensors = total;
+    return status;
 }
 
-ls_status ls_gguf_open(ls_gguf **out, const char *path, ls_error *err)
+static ls_status read_all(reader *r, size_t index)
 {
-    ls_gguf  *g;
-    ls_error  local = {0};
-    ls_status status;
+    LS_TRY(read_header(r));
+    LS_TRY(ls_alloc(&r->kv, r->n_kv, sizeof(*r->kv), "the metadata", r->err));
+    for (size_t i = 0; i < r->n_kv; i++) LS_TRY(read_kv(r, &r->kv[i]));
+    LS_TRY(read_alignment(r));
+    return read_tensors(r, index);
+}
 
-    *out = NULL;
-    if (!err) err = &local; /* check_magic tells two statuses apart by it */
-    LS_TRY(ls_alloc(&g, 1, sizeof(*g), "a model file", err));
-    g->path = strdup(path);
-    status = g->path ? ls_map_open(&g->map, path, err)
-                     : ls_fail(err, LS_ERR_NOMEM, "not enough memory for a model file");
-    if (status == LS_OK) status = read_all(g, err);
+ls_status ls_gguf_read_part(ls_gguf *g, size_t index, ls_gguf_kv **kv, size_t *n_kv, ls_error *err)
+{
+    const ls_part *part = &g->parts[index];
+    reader         r = {.g = g, .part = part, .c = {part->map.data, part->map.size, 0}, .err = err};
+    ls_status      status = read_all(&r, index);
     if (status != LS_OK) {
-        ls_gguf_close(g);
+        free(r.kv);
         return status;
     }
-    *out = g;
+    if (index == 0) {
+        g->version = r.version;
+        g->alignment = r.alignment;
+    }
+    *kv = r.kv;
+    *n_kv = r.n_kv;
     return LS_OK;
-}
-
-void ls_gguf_close(ls_gguf *g)
-{
-    if (!g) return;
-    ls_map_close(&g->map);
-    free(g->kv);
-    free(g->tensors);
-    free(g->path);
-    free(g);
 }

@@ -24,18 +24,55 @@ const char *ls_gguf_type_name(ls_gguf_type type)
     return (unsigned)type < LS_GGUF_N_TYPES ? types[type].name : "?";
 }
 
-uint64_t ls_gguf_offset(const ls_gguf *g, const void *p)
+/* The part whose mapping holds p, or NULL. */
+static const ls_part *part_of(const ls_gguf *g, const void *p)
 {
-    return (uint64_t)((const uint8_t *)p - g->map.data);
+    uintptr_t at = (uintptr_t)p;
+    for (size_t i = 0; i < g->n_parts; i++) {
+        uintptr_t start = (uintptr_t)g->parts[i].map.data;
+        if (start && at >= start && at - start <= g->parts[i].map.size) return &g->parts[i];
+    }
+    return NULL;
 }
 
-const char *ls_gguf_path(const ls_gguf *g) { return g->path; }
-uint32_t    ls_gguf_version(const ls_gguf *g) { return g->version; }
-uint64_t    ls_gguf_alignment(const ls_gguf *g) { return g->alignment; }
-uint64_t    ls_gguf_file_bytes(const ls_gguf *g) { return g->map.size; }
-uint64_t    ls_gguf_data_off(const ls_gguf *g) { return g->data_off; }
-size_t      ls_gguf_n_kv(const ls_gguf *g) { return g->n_kv; }
-size_t      ls_gguf_n_tensors(const ls_gguf *g) { return g->n_tensors; }
+uint64_t ls_gguf_offset(const ls_gguf *g, const void *p)
+{
+    const ls_part *part = part_of(g, p);
+    return part ? (uint64_t)((const uint8_t *)p - part->map.data) : 0;
+}
+
+ls_status ls_gguf_fail_at(const ls_gguf *g, const void *p, ls_error *err)
+{
+    const ls_part *part = part_of(g, p);
+    if (!part) return ls_fail_at(err, "%s", g->path);
+    return ls_fail_at(err, "%s: byte %llu", part->path,
+                      (unsigned long long)((const uint8_t *)p - part->map.data));
+}
+
+uint64_t ls_gguf_file_bytes(const ls_gguf *g)
+{
+    uint64_t n = 0;
+    for (size_t i = 0; i < g->n_parts; i++) n += g->parts[i].map.size;
+    return g->checkpoint ? ls_checkpoint_file_bytes(g->checkpoint) : n;
+}
+
+const char *ls_gguf_part_path(const ls_gguf *g, size_t i)
+{
+    if (g->checkpoint) return ls_checkpoint_part_path(g->checkpoint, i);
+    return i < g->n_parts ? g->parts[i].path : NULL;
+}
+
+const char    *ls_gguf_path(const ls_gguf *g) { return g->path; }
+ls_gguf_source ls_gguf_get_source(const ls_gguf *g) { return g->source; }
+uint32_t       ls_gguf_version(const ls_gguf *g) { return g->version; }
+uint64_t       ls_gguf_alignment(const ls_gguf *g) { return g->alignment; }
+uint64_t       ls_gguf_data_off(const ls_gguf *g) { return g->n_parts ? g->parts[0].data_off : 0; }
+size_t         ls_gguf_n_kv(const ls_gguf *g) { return g->n_kv; }
+size_t         ls_gguf_n_tensors(const ls_gguf *g) { return g->n_tensors; }
+size_t         ls_gguf_n_parts(const ls_gguf *g)
+{
+    return g->checkpoint ? ls_checkpoint_n_parts(g->checkpoint) : g->n_parts;
+}
 
 const ls_gguf_kv *ls_gguf_kv_at(const ls_gguf *g, size_t i)
 {

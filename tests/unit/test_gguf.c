@@ -47,7 +47,6 @@ static void header(gguf_build *b, uint32_t version, uint64_t n_tensors, uint64_t
     b->mark = 4;
 }
 static void b_version_0(gguf_build *b) { header(b, 0, 0, 0); }
-static void b_version_1(gguf_build *b) { header(b, 1, 0, 0); }
 static void b_version_4(gguf_build *b) { header(b, 4, 0, 0); }
 static void b_big_endian(gguf_build *b) { header(b, 0x03000000, 0, 0); }
 static void b_cut_version(gguf_build *b)
@@ -353,7 +352,6 @@ static const broken_case broken[] = {
     CASE(pytorch),
     CASE(safetensors),
     CASE(version_0),
-    CASE(version_1),
     CASE(version_4),
     CASE(big_endian),
     CASE(cut_version),
