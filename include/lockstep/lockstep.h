@@ -8,6 +8,7 @@
 #include "lockstep/error.h"
 #include "lockstep/gguf.h"
 #include "lockstep/hash.h"
+#include "lockstep/mini.h"
 #include "lockstep/model.h"
 #include "lockstep/sampler.h"
 #include "lockstep/tokenizer.h"

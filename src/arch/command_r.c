@@ -43,6 +43,7 @@ const ls_arch ls_arch_command_r = {
     .keys = LS_KEY_LOGIT_SCALE,
     .ops = LS_OPS_ALL | LS_OPS_ROPE | LS_OPS_QK_NORM | LS_OP_BIT(ATTN_NORM) | LS_OP_BIT(RESIDUAL) |
            LS_OP_BIT(FFN_GATE),
+    .mini = LS_MINI_TIED | LS_MINI_BARE, /* norms of queries and keys: from 64 layers on */
     .globals = globals,
     .weights = weights,
     .layer = layer,

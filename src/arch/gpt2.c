@@ -69,6 +69,7 @@ const ls_arch ls_arch_gpt2 = {
     .layer_norm = true,
     .gelu = true,
     .ops = OPS,
+    .mini = LS_MINI_FULL_HEADS,
     .globals = gpt2_globals,
     .weights = gpt2,
     .layer = gpt2_layer,

@@ -44,6 +44,7 @@ const ls_arch ls_arch_gpt_oss = {
     .keys = LS_KEY_EXPERTS | LS_KEY_EXPERT_FF | LS_KEY_WINDOW,
     .swa_period = 2,
     .ops = LS_OPS_LLAMA | LS_OPS_MOE,
+    .mini = LS_MINI_EXPERTS,
     .globals = globals,
     .weights = weights,
     .layer = layer,

@@ -86,6 +86,7 @@ const ls_arch ls_arch_gptneox = {
     .gelu = true,
     .keys = LS_KEY_PARALLEL,
     .ops = OPS | LS_OP_BIT(FFN_NORM),
+    .mini = LS_MINI_PARTIAL,
     .globals = globals,
     .weights = gptneox,
     .layer = gptneox_layer,

@@ -84,6 +84,7 @@ const ls_arch ls_arch_olmoe = {
     .rope = LS_ROPE_NEOX,
     .keys = LS_KEY_EXPERTS,
     .ops = LS_OPS_LLAMA | LS_OPS_QK_NORM | LS_OPS_MOE,
+    .mini = LS_MINI_FULL_HEADS | LS_MINI_EXPERTS,
     .globals = globals,
     .weights = olmoe,
     .layer = olmoe_layer,

@@ -62,6 +62,7 @@ const ls_arch ls_arch_smollm3 = {
     .name = "smollm3",
     .rope = LS_ROPE_NORMAL,
     .ops = LS_OPS_LLAMA,
+    .mini_layers = 5,
     .globals = smollm3_globals,
     .weights = weights,
     .layer = smollm3_layer,

@@ -54,6 +54,7 @@ const ls_arch ls_arch_stablelm = {
     .rope = LS_ROPE_NEOX,
     .layer_norm = true,
     .ops = LS_OPS_LLAMA | LS_OPS_QK_NORM,
+    .mini = LS_MINI_PARTIAL,
     .globals = globals,
     .weights = weights,
     .layer = layer,

@@ -80,6 +80,15 @@ typedef enum ls_key {
     LS_KEY_LONGROPE       = 1 << 12, /* rope.scaling.type longrope                */
 } ls_key;
 
+/* What a made-up model must be like for the reference to read it; bits of ls_arch.mini. */
+typedef enum ls_mini_need {
+    LS_MINI_EXPERTS    = 1 << 0, /* there is no such model without experts */
+    LS_MINI_PARTIAL    = 1 << 1, /* half of each head is rotated           */
+    LS_MINI_FULL_HEADS = 1 << 2, /* as many KV heads as query heads        */
+    LS_MINI_TIED       = 1 << 3, /* no output matrix of its own            */
+    LS_MINI_BARE       = 1 << 4, /* nothing that is optional               */
+} ls_mini_need;
+
 typedef struct ls_session ls_session;
 
 typedef struct ls_arch {
@@ -94,6 +103,8 @@ typedef struct ls_arch {
     uint64_t         ops;        /* the taps it shows: LS_OPS_* */
     /* What follows from the other hyper-parameters, once they are read; NULL: nothing. */
     void (*derive)(ls_model_config *c);
+    unsigned mini;        /* ls_mini_need: how a made-up model must be */
+    int32_t  mini_layers; /* and how many layers it has at least       */
     /* One layer: T rows of the residual stream in, the same out. */
     void (*layer)(ls_session *s, const ls_layer *l, int32_t i, size_t T);
 } ls_arch;
@@ -102,6 +113,8 @@ typedef struct ls_arch {
 const ls_arch *ls_arch_find(ls_str name);
 /* Architecture i in the order in which people are told of them, NULL behind the last. */
 const ls_arch *ls_arch_at(size_t i);
+/* All names, "llama, bitnet, ...", for messages. Returns buf. */
+const char *ls_arch_names(char *buf, size_t cap);
 
 /* Sets of taps. */
 #define LS_OP_BIT(op) ((uint64_t)1 << LS_OP_##op)

@@ -98,7 +98,6 @@ static ls_status find_arch(ls_model_config *c, const ls_arch **arch, const ls_gg
                            ls_error *err)
 {
     ls_str name;
-    size_t n = 0;
     char   known[256];
     if (!ls_gguf_str(g, "general.architecture", &name)) {
         return bad_key(g, "general.architecture", err,
@@ -110,15 +109,11 @@ static ls_status find_arch(ls_model_config *c, const ls_arch **arch, const ls_gg
         c->rope_order = (*arch)->rope;
         return LS_OK;
     }
-    for (size_t i = 0; ls_arch_at(i) && n < sizeof(known); i++) {
-        n += (size_t)snprintf(known + n, sizeof(known) - n, "%s%s", i ? ", " : "",
-                              ls_arch_at(i)->name);
-    }
     ls_fail(err, LS_ERR_UNSUPPORTED, "the native engine does not evaluate architecture '%.*s'",
             LS_FMT(name));
     ls_fail_at(err, "%s: byte %llu", ls_gguf_path(g),
                (unsigned long long)ls_gguf_offset(g, name.p));
-    ls_fail_hint(err, "it evaluates %s", known);
+    ls_fail_hint(err, "it evaluates %s", ls_arch_names(known, sizeof(known)));
     return LS_ERR_UNSUPPORTED;
 }
 

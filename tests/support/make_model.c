@@ -2,8 +2,6 @@
 /* make_model.c - model files for tests that need one that nobody ships.
  *
  *   usage: make_model tiny OUT [KEY=NUMBER...]   keys: dtype d ff layers ctx vocab seed; bitnet=1
- *          make_model arch NAME OUT DTYPE SEED [variant]
- *          make_model archs                     the names that `arch` takes
  *          make_model edit IN OUT [EDIT...]
  *
  * EDIT: KEY=u32:N, KEY=f32:X, KEY=str:TEXT (replaces or adds a metadata entry), -KEY (removes one),
@@ -14,8 +12,6 @@
 #include <string.h>
 
 #include "lockstep/gguf.h"
-#include "model/arch.h"
-#include "support/arch_model.h"
 #include "support/files.h"
 #include "support/gguf_build.h"
 #include "support/tiny_model.h"
@@ -54,18 +50,6 @@ static int make_tiny(int argc, char **argv)
     }
     tiny_model_build(&b, &t);
     file_write(argv[0], b.data, b.n);
-    gguf_build_free(&b);
-    return 0;
-}
-
-static int make_arch(int argc, char **argv)
-{
-    gguf_build b = {0};
-    if (!arch_model_build(&b, argv[0], (uint32_t)atoi(argv[2]), strtoull(argv[3], NULL, 10),
-                          argc > 4)) {
-        return die("no such architecture", argv[0]);
-    }
-    file_write(argv[1], b.data, b.n);
     gguf_build_free(&b);
     return 0;
 }
@@ -206,11 +190,6 @@ static int make_edit(int argc, char **argv)
 int main(int argc, char **argv)
 {
     if (argc >= 3 && strcmp(argv[1], "tiny") == 0) return make_tiny(argc - 2, argv + 2);
-    if (argc == 2 && strcmp(argv[1], "archs") == 0) {
-        for (size_t i = 0; ls_arch_at(i); i++) puts(ls_arch_at(i)->name);
-        return 0;
-    }
-    if (argc >= 6 && strcmp(argv[1], "arch") == 0) return make_arch(argc - 2, argv + 2);
     if (argc >= 4 && strcmp(argv[1], "edit") == 0) return make_edit(argc - 2, argv + 2);
     fprintf(stderr, "usage: make_model tiny OUT [KEY=NUMBER...] | edit IN OUT [EDIT...]\n");
     return 64;

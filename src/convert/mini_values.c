@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: MIT
+/* mini_values.c - random weights of every type, and a vocabulary without a corpus.
+ *
+ * Of a quantised type every pattern of bits is a block: its codes are drawn, and its scales are
+ * set so that values have the size wanted.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "convert/mini_priv.h"
+#include "dtype/dtype.h"
+#include "lockstep/mini.h"
+#include "lockstep/tokenizer.h"
+
+/* Where a block has its F16 scales, and the largest magnitude of code times inner scale. */
+static const struct {
+    int   dtype;
+    int   scale_at, min_at; /* bytes; -1: none */
+    float largest;
+    float min; /* the minimum's factor, as a share of the spread */
+} blocks[] = {
+    {LS_DTYPE_Q4_0, 0, -1, 8, 0},          {LS_DTYPE_Q8_0, 0, -1, 127, 0},
+    {LS_DTYPE_Q4_K, 0, 2, 256, 1.0f / 32}, {LS_DTYPE_Q6_K, 208, -1, 2048, 0},
+    {LS_DTYPE_TQ2_0, 64, -1, 2, 0},
+};
+#define N_BLOCKS (sizeof(blocks) / sizeof(blocks[0]))
+
+bool ls_mini_is_plain(int dtype)
+{
+    return dtype == LS_DTYPE_F32 || dtype == LS_DTYPE_F16 || dtype == LS_DTYPE_BF16;
+}
+
+bool ls_mini_has_dtype(int dtype)
+{
+    for (size_t i = 0; i < N_BLOCKS; i++) {
+        if (blocks[i].dtype == dtype) return true;
+    }
+    return ls_mini_is_plain(dtype);
+}
+
+void ls_mini_encode(int dtype, void *out, const float *x, size_t n)
+{
+    uint16_t *h = out;
+    if (dtype == LS_DTYPE_F32) {
+        memcpy(out, x, n * sizeof(*x));
+        return;
+    }
+    for (size_t i = 0; i < n; i++) {
+        h[i] = dtype == LS_DTYPE_F16 ? ls_f32_to_f16(x[i]) : ls_f32_to_bf16(x[i]);
+    }
+}
+
+static void put_half(uint8_t *at, float x)
+{
+    uint16_t h = ls_f32_to_f16(x);
+    memcpy(at, &h, sizeof(h));
+}
+
+void ls_mini_draw(int dtype, void *out, size_t n, float spread, uint64_t *random)
+{
+    size_t   bytes = ls_dtype_block_bytes(dtype), count = n / ls_dtype_block(dtype), row = 0;
+    uint8_t *block = out;
+    while (row < N_BLOCKS && blocks[row].dtype != dtype) row++;
+    for (size_t i = 0; row < N_BLOCKS && i < count; i++, block += bytes) {
+        for (size_t k = 0; k < bytes; k++) {
+            *random = *random * 6364136223846793005u + 1442695040888963407u; /* Knuth's MMIX */
+            block[k] = (uint8_t)(*random >> 56);
+        }
+        put_half(block + blocks[row].scale_at, spread / blocks[row].largest);
+        if (blocks[row].min_at >= 0) put_half(block + blocks[row].min_at, spread * blocks[row].min);
+    }
+}
+
+/* ---- vocabulary ---- */
+
+enum { N_SPECIAL = 3, N_BYTES = 256, N_LETTERS = 26, TEXT = 16 };
+
+static int32_t describe(uint32_t id, char *text)
+{
+    static const char *const special[N_SPECIAL] = {"<unk>", "<s>", "</s>"};
+    if (id < N_SPECIAL) {
+        snprintf(text, TEXT, "%s", special[id]);
+        return id == 0 ? LS_TOKEN_UNKNOWN : LS_TOKEN_CONTROL;
+    }
+    if (id < N_SPECIAL + N_BYTES) {
+        snprintf(text, TEXT, "<0x%02X>", (unsigned)(id - N_SPECIAL));
+        return LS_TOKEN_BYTE;
+    }
+    id -= N_SPECIAL + N_BYTES;
+    if (id == 0) {
+        snprintf(text, TEXT, "\xe2\x96\x81"); /* U+2581: a space */
+    } else if (id <= N_LETTERS) {
+        snprintf(text, TEXT, "%c", (int)('a' + id - 1));
+    } else {
+        snprintf(text, TEXT, "w%u", (unsigned)id);
+    }
+    return LS_TOKEN_NORMAL;
+}
+
+static ls_status put_tokens(ls_gguf_writer *w, uint32_t n, ls_str *tokens, char (*texts)[TEXT],
+                            float *scores, int32_t *types, ls_error *err)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        types[i] = describe(i, texts[i]);
+        tokens[i] = (ls_str){texts[i], strlen(texts[i])};
+        scores[i] = -(float)i;
+    }
+    LS_TRY(ls_gguf_write_str(w, "tokenizer.ggml.model", LS_STR("llama"), err));
+    LS_TRY(ls_gguf_write_strs(w, "tokenizer.ggml.tokens", tokens, n, err));
+    LS_TRY(ls_gguf_write_array(w, "tokenizer.ggml.scores", LS_GGUF_F32, scores, n, err));
+    LS_TRY(ls_gguf_write_array(w, "tokenizer.ggml.token_type", LS_GGUF_I32, types, n, err));
+    LS_TRY(ls_gguf_write_int(w, "tokenizer.ggml.bos_token_id", LS_GGUF_U32, 1, err));
+    LS_TRY(ls_gguf_write_int(w, "tokenizer.ggml.eos_token_id", LS_GGUF_U32, 2, err));
+    return ls_gguf_write_int(w, "tokenizer.ggml.unknown_token_id", LS_GGUF_U32, 0, err);
+}
+
+ls_status ls_mini_vocabulary(ls_gguf_writer *w, uint32_t n, ls_error *err)
+{
+    ls_str  *tokens = NULL;
+    float   *scores = NULL;
+    int32_t *types = NULL;
+    char(*texts)[TEXT] = NULL;
+    ls_status status = ls_alloc(&tokens, n, sizeof(*tokens), "the vocabulary", err);
+    if (status == LS_OK) status = ls_alloc(&scores, n, sizeof(*scores), "the vocabulary", err);
+    if (status == LS_OK) status = ls_alloc(&types, n, sizeof(*types), "the vocabulary", err);
+    if (status == LS_OK) status = ls_alloc(&texts, n, sizeof(*texts), "the vocabulary", err);
+    if (status == LS_OK) status = put_tokens(w, n, tokens, texts, scores, types, err);
+    free(tokens);
+    free(scores);
+    free(types);
+    free(texts);
+    return status;
+}
