@@ -11,6 +11,7 @@
 #include "lockstep/mini.h"
 #include "lockstep/model.h"
 #include "lockstep/sampler.h"
+#include "lockstep/stats.h"
 #include "lockstep/tokenizer.h"
 #include "lockstep/trace.h"
 #include "lockstep/types.h"

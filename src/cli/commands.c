@@ -13,6 +13,7 @@ const cli_command *const cli_commands[] = {
     &cli_cmd_engine_setup,
     &cli_cmd_engine_path,
     &cli_cmd_model_inspect,
+    &cli_cmd_model_verify,
     &cli_cmd_model_tokenize,
     &cli_cmd_model_mini,
     &cli_cmd_completion,
