@@ -8,12 +8,17 @@
 
 #include "cli/cli.h"
 #include "cli/cli_json.h"
+#include "cli/norm_gate.h"
 #include "cli/text.h"
 
 typedef struct inspect_opts {
     cli_model_opts model;
-    bool           full;
+    bool           full, ln_stats;
+    int            gate;
+    const char    *policy, *policy_key;
 } inspect_opts;
+
+typedef enum gate_choice { GATE_NONE, GATE_AUTO, GATE_POLICY } gate_choice;
 
 enum { ARRAY_SHOWN = 8, STRING_SHOWN = 48 };
 
@@ -377,6 +382,59 @@ static json_t *report_json(const ls_gguf *g, const summary *s, bool full)
         types_json(s), "metadata", metadata_json(g, full), "tensors", tensors_json(g, s));
 }
 
+/* ---- statistics of norms ---- */
+
+static json_t *gate_json(const gate_report *r, const gate_rules *rules, const char *sha256)
+{
+    bool        bad = r->bad_norms + r->bad_proj > 0;
+    const char *status = bad ? rules ? "failed" : "warning" : "ok";
+    return json_pack("{s:s, s:s, s:s, s:{s:I, s:I}, s:{s:I, s:I}, s:b, s:O, s:s}", "schema",
+                     "lockstep.ln-stats/1", "model_sha256", sha256, "ruleset",
+                     rules ? rules->name : "none", "layernorm", "total", (json_int_t)r->n_norms,
+                     "suspicious", (json_int_t)r->bad_norms, "projection", "total",
+                     (json_int_t)r->n_proj, "suspicious", (json_int_t)r->bad_proj, "strict_mode",
+                     rules != NULL, "tensors", r->tensors, "status", status);
+}
+
+static ls_status choose_rules(const cli_context *ctx, const inspect_opts *o, const ls_gguf *g,
+                              gate_rules *policy, const gate_rules **out, ls_error *err)
+{
+    *out = NULL;
+    if (o->gate == GATE_AUTO) *out = gate_rules_for(g);
+    if (o->gate != GATE_POLICY) return LS_OK;
+    if (!o->policy) return cli_usage(ctx, err, "option '--gate policy' needs '--policy FILE'");
+    LS_TRY(gate_rules_read(policy, o->policy, o->policy_key, err));
+    *out = policy;
+    return LS_OK;
+}
+
+/* Exit 5 where a gate was asked for and something is outside of it. */
+static ls_status norm_statistics(cli_context *ctx, const inspect_opts *o, const ls_gguf *g,
+                                 ls_error *err)
+{
+    gate_rules        policy;
+    const gate_rules *rules;
+    gate_report       r;
+    ls_status         status;
+    char              sha256[129];
+    LS_TRY(choose_rules(ctx, o, g, &policy, &rules, err));
+    status = gate_run(&r, g, rules, !ctx->json, err);
+    if (status == LS_OK && rules && r.bad_norms + r.bad_proj > 0) ctx->exit_code = 5;
+    if (status == LS_OK && rules && r.n_norms == 0) {
+        status = ls_fail(err, LS_ERR_FORMAT, "the file has no norms to look at");
+    }
+    if (status == LS_OK && ctx->json) {
+        status = ls_hash_file(sha256, sizeof(sha256), LS_SHA256, o->model.path, err);
+        if (status == LS_OK) status = cli_json_print(gate_json(&r, rules, sha256), NULL, err);
+    } else if (status == LS_OK && rules) {
+        printf("%s LN RMS gate %s (%s): %zu of %zu norms and %zu of %zu matrices suspicious\n",
+               ctx->exit_code ? "❌" : "✅", ctx->exit_code ? "failed" : "passed", rules->name,
+               r.bad_norms, r.n_norms, r.bad_proj, r.n_proj);
+    }
+    json_decref(r.tensors);
+    return status;
+}
+
 /* ---- the command ---- */
 
 static ls_status run(cli_context *ctx, void *opts, ls_error *err)
@@ -387,6 +445,11 @@ static ls_status run(cli_context *ctx, void *opts, ls_error *err)
     ls_status           status;
     LS_TRY(cli_model_check(ctx, &o->model, err));
     LS_TRY(ls_gguf_open(&g, o->model.path, err));
+    if (o->ln_stats || o->gate != GATE_NONE) {
+        status = norm_statistics(ctx, o, g, err);
+        ls_gguf_close(g);
+        return status;
+    }
     status = summarise(g, &s, err);
     if (status == LS_OK && ctx->json)
         status = cli_json_print(report_json(g, &s, o->full), NULL, err);
@@ -396,6 +459,36 @@ static ls_status run(cli_context *ctx, void *opts, ls_error *err)
     ls_gguf_close(g);
     return status;
 }
+
+static const cli_choice gates[] = {
+    {"none", GATE_NONE}, {"auto", GATE_AUTO}, {"policy", GATE_POLICY}, {0}};
+
+static const cli_option stats_table[] = {
+    {.name = "ln-stats",
+     .kind = CLI_FLAG,
+     .off = offsetof(inspect_opts, ln_stats),
+     .help = "Instead: the RMS of every norm and of every matrix of the layers."},
+    {.name = "gate",
+     .kind = CLI_ENUM,
+     .off = offsetof(inspect_opts, gate),
+     .metavar = "WHICH",
+     .choices = gates,
+     .help = "Exit 5 if one is outside the range that models of its kind keep; auto: by "
+             "architecture and file type, policy: by the rules of --policy. Implies --ln-stats.",
+     .def = "none"},
+    {.name = "policy",
+     .kind = CLI_STRING,
+     .off = offsetof(inspect_opts, policy),
+     .metavar = "FILE",
+     .help = "Rules, as JSON."},
+    {.name = "policy-key",
+     .kind = CLI_STRING,
+     .off = offsetof(inspect_opts, policy_key),
+     .metavar = "KEY",
+     .help = "Which of the policy's rule sets.",
+     .def = "default"},
+    {0},
+};
 
 static const cli_option table[] = {
     {.name = "full",
@@ -408,8 +501,11 @@ static const cli_option table[] = {
 static const cli_group groups[] = {
     {"Model", cli_model_table, offsetof(inspect_opts, model)},
     {"Output", table, 0},
+    {"Norms", stats_table, 0},
     {0},
 };
+
+static const inspect_opts inspect_defaults = {.policy_key = "default"};
 
 const cli_command cli_cmd_model_inspect = {
     .noun = "model",
@@ -418,8 +514,10 @@ const cli_command cli_cmd_model_inspect = {
     .details = "Works on every well-formed GGUF file, also on those whose architecture or tensor "
                "types cannot be run here, and on vocabularies without weights.\n",
     .examples = "$ lockstep model inspect -m model.gguf\n"
+                "$ lockstep model inspect -m model.gguf --gate auto\n"
                 "$ lockstep model inspect -m model.gguf --json --full\n",
     .groups = groups,
+    .defaults = &inspect_defaults,
     .opts_bytes = sizeof(inspect_opts),
     .reports = true,
     .run = run,
