@@ -7,18 +7,19 @@
 #include <string.h>
 #include <strings.h>
 
-static const char to_gguf[] =
-    "convert it: put it with config.json and tokenizer.json into a folder and give the folder, or "
-    "run llama.cpp's convert_hf_to_gguf.py on that folder and give the .gguf file";
 static const char to_folder[] =
-    "give the folder that holds it together with config.json and tokenizer.json, or convert that "
-    "folder to GGUF with llama.cpp's convert_hf_to_gguf.py";
+    "put it beside config.json and tokenizer.json (PyTorch weights as pytorch_model.bin, safetensors "
+    "as model.safetensors) and give the folder, or convert that folder to GGUF with llama.cpp's "
+    "convert_hf_save_again.py";
+static const char save_again[] =
+    "load it with the program that wrote it and save the weights alone as safetensors; then give "
+    "the folder that holds them with config.json and tokenizer.json";
 static const char to_hf[] =
     "export the model as a Hugging Face folder (config.json, model.safetensors, tokenizer.json) "
     "with the program that wrote it, and give that folder or convert it to GGUF";
 static const char old_ggml[] =
     "this form is from before GGUF: convert the original model with llama.cpp's "
-    "convert_hf_to_gguf.py";
+    "convert_hf_save_again.py";
 static const char fetch_again[] = "fetch the file itself: what lies here only stands for it";
 static const char folder_file[] = "give the folder that this file belongs to";
 static const char anything[] =
@@ -30,10 +31,10 @@ static const struct {
     const char *bytes, *what, *hint;
 } contents[] = {
     {0, 4, "PK\3\4", "a zip archive, as PyTorch writes (.pt, .pth, .bin)", to_folder},
-    {0, 2, "\x80\2", "a Python pickle, as old versions of PyTorch write", to_gguf},
-    {0, 2, "\x80\3", "a Python pickle", to_gguf},
-    {0, 2, "\x80\4", "a Python pickle", to_gguf},
-    {0, 2, "\x80\5", "a Python pickle", to_gguf},
+    {0, 2, "\x80\2", "a Python pickle, as old versions of PyTorch write", save_again},
+    {0, 2, "\x80\3", "a Python pickle", save_again},
+    {0, 2, "\x80\4", "a Python pickle", save_again},
+    {0, 2, "\x80\5", "a Python pickle", save_again},
     {5, 4, "\0\0\0{", "a safetensors file", to_folder},
     {0, 4, "lmgg", "a GGML file from before GGUF", old_ggml},
     {0, 4, "fmgg", "a GGML file (GGMF) from before GGUF", old_ggml},
@@ -66,11 +67,11 @@ static const struct {
 static const struct {
     const char *extension, *what, *hint;
 } extensions[] = {
-    {".pt", "a file named like PyTorch's", to_gguf},
-    {".pth", "a file named like PyTorch's", to_gguf},
-    {".ckpt", "a file named like a PyTorch checkpoint", to_gguf},
-    {".bin", "a file named like PyTorch's", to_gguf},
-    {".pkl", "a file named like a Python pickle", to_gguf},
+    {".pt", "a file named like PyTorch's", save_again},
+    {".pth", "a file named like PyTorch's", save_again},
+    {".ckpt", "a file named like a PyTorch checkpoint", save_again},
+    {".bin", "a file named like PyTorch's", save_again},
+    {".pkl", "a file named like a Python pickle", save_again},
     {".safetensors", "a file named like safetensors", to_folder},
     {".onnx", "a file named like ONNX", to_hf},
     {".pb", "a file named like a TensorFlow graph", to_hf},
