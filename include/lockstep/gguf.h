@@ -74,6 +74,10 @@ LS_API size_t         ls_gguf_n_parts(const ls_gguf *g);
 LS_API const char    *ls_gguf_part_path(const ls_gguf *g, size_t i); /* NULL past the last */
 LS_API ls_gguf_source ls_gguf_get_source(const ls_gguf *g);
 
+/* SHA-256 of the model's files as hex: of one file its own, of several that of their bytes one file
+ * after the other. Errors: IO, NOMEM. */
+LS_API ls_status ls_gguf_sha256(char hex[65], const ls_gguf *g, ls_error *err);
+
 LS_API const char *ls_gguf_path(const ls_gguf *g);    /* as given to open           */
 LS_API uint32_t    ls_gguf_version(const ls_gguf *g); /* 3 for a Hugging Face folder */
 LS_API uint64_t    ls_gguf_alignment(const ls_gguf *g);

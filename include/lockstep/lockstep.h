@@ -4,6 +4,7 @@
 #define LOCKSTEP_LOCKSTEP_H
 
 #include "lockstep/chat.h"
+#include "lockstep/convert.h"
 #include "lockstep/engine.h"
 #include "lockstep/error.h"
 #include "lockstep/gguf.h"

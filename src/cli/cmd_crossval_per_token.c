@@ -187,13 +187,26 @@ static ls_status check_model(const state *s, ls_error *err)
     return LS_OK;
 }
 
+/* The references read one file of GGUF. */
+static ls_status refuse_folder(const state *s, ls_error *err)
+{
+    if (ls_gguf_get_source(s->gguf) != LS_SOURCE_HF) return LS_OK;
+    ls_fail(err, LS_ERR_REFERENCE, "llama.cpp and bitnet.cpp do not read Hugging Face folders");
+    ls_fail_at(err, "%s", s->o->model.path);
+    ls_fail_hint(err, "first: lockstep model convert -m FOLDER -o FILE.gguf");
+    return LS_ERR_REFERENCE;
+}
+
 static ls_status open_engines(state *s, ls_error *err)
 {
     ls_ref_status found = {0};
     bool          native = s->o->backend != BACKEND_CPP, both = s->o->backend == BACKEND_BOTH;
     if (native) LS_TRY(check_model(s, err));
     if (s->o->backend != BACKEND_NATIVE) {
-        if (s->o->against != AGAINST_NATIVE) LS_TRY(find_reference(s, &found));
+        if (s->o->against != AGAINST_NATIVE) {
+            LS_TRY(refuse_folder(s, err));
+            LS_TRY(find_reference(s, &found));
+        }
         LS_TRY(open_reference(s, &found, err));
     }
     if (!native) return LS_OK;
@@ -306,7 +319,7 @@ static ls_status finish(state *s, ls_status status, const ls_error *why, ls_erro
     bool verdict = status == LS_OK || s->result.error.status != LS_OK;
     dump_ids(s);
     if (s->gguf && (verdict || s->o->format == FORMAT_JSON))
-        ls_hash_file(s->report.sha256, sizeof(s->report.sha256), LS_SHA256, s->o->model.path, NULL);
+        ls_gguf_sha256(s->report.sha256, s->gguf, NULL);
     s->report.exit_code =
         verdict ? ls_verdict_exit_code(s->result.verdict) : ls_exit_code(status, why);
     s->report.error = verdict ? NULL : why;

@@ -416,7 +416,7 @@ static ls_status norm_statistics(cli_context *ctx, const inspect_opts *o, const 
     const gate_rules *rules;
     gate_report       r;
     ls_status         status;
-    char              sha256[129];
+    char              sha256[65];
     LS_TRY(choose_rules(ctx, o, g, &policy, &rules, err));
     status = gate_run(&r, g, rules, !ctx->json, err);
     if (status == LS_OK && rules && r.bad_norms + r.bad_proj > 0) ctx->exit_code = 5;
@@ -424,7 +424,7 @@ static ls_status norm_statistics(cli_context *ctx, const inspect_opts *o, const 
         status = ls_fail(err, LS_ERR_FORMAT, "the file has no norms to look at");
     }
     if (status == LS_OK && ctx->json) {
-        status = ls_hash_file(sha256, sizeof(sha256), LS_SHA256, o->model.path, err);
+        status = ls_gguf_sha256(sha256, g, err);
         if (status == LS_OK) status = cli_json_print(gate_json(&r, rules, sha256), NULL, err);
     } else if (status == LS_OK && rules) {
         printf("%s LN RMS gate %s (%s): %zu of %zu norms and %zu of %zu matrices suspicious\n",

@@ -23,7 +23,7 @@ typedef struct check {
 typedef struct report {
     check    checks[MAX_CHECKS];
     size_t   n;
-    char     sha256[129];
+    char     sha256[65];
     uint64_t n_elements;
     size_t   n_tensors;
 } report;
@@ -172,7 +172,7 @@ static ls_status run(cli_context *ctx, void *opts, ls_error *err)
     ls_status          status;
     LS_TRY(cli_model_check(ctx, &o->model, err));
     LS_TRY(ls_gguf_open(&g, o->model.path, err));
-    status = ls_hash_file(r.sha256, sizeof(r.sha256), LS_SHA256, o->model.path, err);
+    status = ls_gguf_sha256(r.sha256, g, err);
     if (status == LS_OK) {
         if (ls_gguf_n_tensors(g)) check_weights(&r, o->model.path);
         check_tokenizer(&r, g);
