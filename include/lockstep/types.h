@@ -28,8 +28,8 @@ typedef enum ls_dtype {
     LS_DTYPE_NONE = -1,
 } ls_dtype;
 
-/* Lower-case name as llama.cpp prints it ("q4_K"); also for types we do not
- * implement; NULL for a value that no GGUF file may hold. */
+/* Lower-case name as llama.cpp prints it ("q4_K"); NULL for a value that no GGUF file may
+ * hold. */
 LS_API const char *ls_dtype_name(int dtype);
 /* True if Lockstep can decode and multiply this type. */
 LS_API bool ls_dtype_supported(int dtype);

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
-/* decode.c - weights to float, one naive function per type; blocks.h has the byte maps.
+/* decode.c - weights to float; blocks.h has the byte maps, codes_inl.h unpacks them.
  *
  * Products are single float multiplications in the order written, as libggml's reference
  * dequantizers do them, so that decoded weights agree bit for bit. */
 #include <string.h>
 
-#include "dtype/blocks.h"
-#include "dtype/dtype.h"
+#include "dtype/codes_grid_inl.h"
+#include "dtype/codes_inl.h"
 
 float ls_f16_to_f32(uint16_t h)
 {
@@ -62,104 +62,34 @@ uint16_t ls_f32_to_bf16(float f)
     return (uint16_t)((u + 0x7fff + (u >> 16 & 1)) >> 16);
 }
 
-static void decode_f32(float *out, const void *p, size_t n, float scale)
+typedef void decode_fn(float *out, const void *p, size_t n, float scale);
+
+static void decode_F32(float *out, const void *p, size_t n, float scale)
 {
     (void)scale;
     memcpy(out, p, n * 4);
 }
 
-static void decode_f16(float *out, const void *p, size_t n, float scale)
-{
-    (void)scale;
-    for (size_t i = 0; i < n; i++) {
-        uint16_t h;
-        memcpy(&h, (const uint8_t *)p + 2 * i, 2);
-        out[i] = ls_f16_to_f32(h);
+/* Element i of a row that may be unaligned, to float by `widen`. */
+#define DECODE_PLAIN(sym, type, widen)                                                             \
+    static void decode_##sym(float *out, const void *p, size_t n, float scale)                     \
+    {                                                                                              \
+        (void)scale;                                                                               \
+        for (size_t i = 0; i < n; i++) {                                                           \
+            type v;                                                                                \
+            memcpy(&v, (const uint8_t *)p + i * sizeof(v), sizeof(v));                             \
+            out[i] = widen(v);                                                                     \
+        }                                                                                          \
     }
-}
+DECODE_PLAIN(F16, uint16_t, ls_f16_to_f32)
+DECODE_PLAIN(BF16, uint16_t, ls_bf16_to_f32)
+DECODE_PLAIN(F64, double, (float))
+DECODE_PLAIN(I8, int8_t, (float))
+DECODE_PLAIN(I16, int16_t, (float))
+DECODE_PLAIN(I32, int32_t, (float))
+DECODE_PLAIN(I64, int64_t, (float))
 
-static void decode_bf16(float *out, const void *p, size_t n, float scale)
-{
-    (void)scale;
-    for (size_t i = 0; i < n; i++) {
-        uint16_t h;
-        memcpy(&h, (const uint8_t *)p + 2 * i, 2);
-        out[i] = ls_bf16_to_f32(h);
-    }
-}
-
-static void decode_q4_0(float *out, const void *p, size_t n, float scale)
-{
-    const ls_q4_0 *b = p;
-    (void)scale;
-    for (; n; n -= 32, b++, out += 32) {
-        float d = ls_f16_to_f32(b->d);
-        for (int j = 0; j < 16; j++) {
-            out[j] = (float)((b->qs[j] & 15) - 8) * d;
-            out[j + 16] = (float)((b->qs[j] >> 4) - 8) * d;
-        }
-    }
-}
-
-static void decode_q8_0(float *out, const void *p, size_t n, float scale)
-{
-    const ls_q8_0 *b = p;
-    (void)scale;
-    for (; n; n -= 32, b++, out += 32) {
-        float d = ls_f16_to_f32(b->d);
-        for (int j = 0; j < 32; j++) out[j] = (float)b->qs[j] * d;
-    }
-}
-
-static void decode_q4_k(float *out, const void *p, size_t n, float unused)
-{
-    const ls_q4_k *b = p;
-    (void)unused;
-    for (; n; n -= 256, b++, out += 256) {
-        float          d = ls_f16_to_f32(b->d), dmin = ls_f16_to_f32(b->dmin);
-        const uint8_t *s = b->scales;
-        for (int j = 0; j < 8; j++) {
-            int   sc = j < 4 ? s[j] & 63 : (s[j + 4] & 15) | (s[j - 4] >> 6) << 4;
-            int   m = j < 4 ? s[j + 4] & 63 : s[j + 4] >> 4 | (s[j] >> 6) << 4;
-            float ds = d * (float)sc, ms = dmin * (float)m;
-            for (int l = 0; l < 32; l++) {
-                int q = b->qs[32 * (j / 2) + l] >> (4 * (j & 1)) & 15;
-                out[32 * j + l] = ds * (float)q - ms;
-            }
-        }
-    }
-}
-
-static void decode_q6_k(float *out, const void *p, size_t n, float unused)
-{
-    const ls_q6_k *b = p;
-    (void)unused;
-    for (; n; n -= 256, b++, out += 256) {
-        float d = ls_f16_to_f32(b->d);
-        for (int i = 0; i < 256; i++) {
-            int h = i / 128, part = i % 128 / 32, l = i % 32;
-            int lo = b->ql[64 * h + 32 * (part & 1) + l] >> (4 * (part >> 1)) & 15;
-            int hi = b->qh[32 * h + l] >> (2 * part) & 3;
-            int sc = b->scales[8 * h + 2 * part + l / 16];
-            out[i] = d * (float)sc * (float)((lo | hi << 4) - 32);
-        }
-    }
-}
-
-static void decode_tq2_0(float *out, const void *p, size_t n, float unused)
-{
-    const ls_tq2_0 *b = p;
-    (void)unused;
-    for (; n; n -= 256, b++, out += 256) {
-        float d = ls_f16_to_f32(b->d);
-        for (int i = 0; i < 256; i++) {
-            int q = b->qs[32 * (i / 128) + i % 32] >> (2 * (i % 128 / 32)) & 3;
-            out[i] = (float)(q - 1) * d;
-        }
-    }
-}
-
-static void decode_i2_s(float *out, const void *p, size_t n, float scale)
+static void decode_I2_S(float *out, const void *p, size_t n, float scale)
 {
     static const float value[4] = {-1, 0, 1, 0};
     const ls_i2_s     *b = p;
@@ -170,37 +100,37 @@ static void decode_i2_s(float *out, const void *p, size_t n, float scale)
     }
 }
 
+/* Where the format has no minimums +0 is taken off, which leaves every value as it is. */
+static void decode_codes(float *out, const ls_codes *c, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        float v = c->d * (float)c->scale[i / 16] * (float)c->q[i];
+        out[i] = v - c->dmin * (float)c->min[i / 16];
+    }
+}
+
+#define LS_DTYPE(sym, id, name, block, bytes, act)
+#define LS_DTYPE_CODED(sym, id, name, block, bytes, act)                                           \
+    static void decode_##sym(float *out, const void *p, size_t n, float scale)                     \
+    {                                                                                              \
+        const uint8_t *b = p;                                                                      \
+        ls_codes       c;                                                                          \
+        (void)scale;                                                                               \
+        for (size_t i = 0; i < n; i += (block), b += (bytes)) {                                    \
+            codes_##sym(&c, b);                                                                    \
+            decode_codes(out + i, &c, (block));                                                    \
+        }                                                                                          \
+    }
+#include "lockstep/dtypes.def"
+#undef LS_DTYPE
+
 void ls_dtype_decode(int dtype, float *out, const void *blocks, size_t n, float scale)
 {
-    switch ((ls_dtype)dtype) {
-    case LS_DTYPE_F32:
-        decode_f32(out, blocks, n, scale);
-        return;
-    case LS_DTYPE_F16:
-        decode_f16(out, blocks, n, scale);
-        return;
-    case LS_DTYPE_BF16:
-        decode_bf16(out, blocks, n, scale);
-        return;
-    case LS_DTYPE_Q4_0:
-        decode_q4_0(out, blocks, n, scale);
-        return;
-    case LS_DTYPE_Q8_0:
-        decode_q8_0(out, blocks, n, scale);
-        return;
-    case LS_DTYPE_Q4_K:
-        decode_q4_k(out, blocks, n, scale);
-        return;
-    case LS_DTYPE_Q6_K:
-        decode_q6_k(out, blocks, n, scale);
-        return;
-    case LS_DTYPE_TQ2_0:
-        decode_tq2_0(out, blocks, n, scale);
-        return;
-    case LS_DTYPE_I2_S:
-        decode_i2_s(out, blocks, n, scale);
-        return;
-    case LS_DTYPE_NONE:
-        return;
-    }
+    static decode_fn *const decoders[] = {
+#define LS_DTYPE(sym, id, name, block, bytes, act) [id] = decode_##sym,
+#include "lockstep/dtypes.def"
+#undef LS_DTYPE
+    };
+    if (dtype < 0 || (size_t)dtype >= sizeof(decoders) / sizeof(decoders[0])) return;
+    if (decoders[dtype]) decoders[dtype](out, blocks, n, scale);
 }

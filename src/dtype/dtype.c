@@ -20,18 +20,6 @@ static const dtype_row rows[] = {
 #undef LS_DTYPE
 };
 
-/* Names of types that a GGUF file may hold and Lockstep does not decode, by GGUF id. */
-static const char *const other_names[] = {
-    [3] = "q4_1",     [6] = "q5_0",   [7] = "q5_1",    [9] = "q8_1",     [10] = "q2_K",
-    [11] = "q3_K",    [13] = "q5_K",  [15] = "q8_K",   [16] = "iq2_xxs", [17] = "iq2_xs",
-    [18] = "iq3_xxs", [19] = "iq1_s", [20] = "iq4_nl", [21] = "iq3_s",   [22] = "iq2_s",
-    [23] = "iq4_xs",  [24] = "i8",    [25] = "i16",    [26] = "i32",     [27] = "i64",
-    [28] = "f64",     [29] = "iq1_m", [34] = "tq1_0",  [39] = "mxfp4",   [40] = "nvfp4",
-    [41] = "q1_0",    [42] = "q2_0",
-};
-
-#define N_OTHER (sizeof(other_names) / sizeof(other_names[0]))
-
 static const dtype_row *find(int dtype)
 {
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -43,8 +31,7 @@ static const dtype_row *find(int dtype)
 const char *ls_dtype_name(int dtype)
 {
     const dtype_row *r = find(dtype);
-    if (r) return r->name;
-    return dtype >= 0 && (size_t)dtype < N_OTHER ? other_names[dtype] : NULL;
+    return r ? r->name : NULL;
 }
 
 bool ls_dtype_supported(int dtype) { return find(dtype) != NULL; }
@@ -80,6 +67,9 @@ size_t ls_act_row_bytes(ls_act act, size_t n)
         break;
     case LS_ACT_Q8_0:
         bytes = n / 32 * sizeof(ls_q8_0);
+        break;
+    case LS_ACT_Q8_1:
+        bytes = n / 32 * sizeof(ls_q8_1);
         break;
     case LS_ACT_Q8_K:
         bytes = n / 256 * sizeof(ls_q8_k);

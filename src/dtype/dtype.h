@@ -8,13 +8,14 @@
 
 /* Forms that activations are rounded to before a dot product (NUMERICS.md, clause 3). */
 typedef enum ls_act {
-    LS_ACT_F32, LS_ACT_F16, LS_ACT_BF16, LS_ACT_Q8_0, LS_ACT_Q8_K, LS_ACT_I8_ROW, LS_N_ACTS,
+    LS_ACT_F32, LS_ACT_F16, LS_ACT_BF16, LS_ACT_Q8_0, LS_ACT_Q8_1, LS_ACT_Q8_K, LS_ACT_I8_ROW,
+    LS_N_ACTS,
 } ls_act;
 
 /* Activation form of a supported weight type. */
 ls_act ls_dtype_act(int dtype);
 /* Bytes of one activation row of n elements in form `act` (a multiple of 64). n must be a
- * multiple of the form's block: 1, 32 (Q8_0), 256 (Q8_K), 128 (I8_ROW). */
+ * multiple of the form's block: 1, 32 (Q8_0, Q8_1), 256 (Q8_K), 128 (I8_ROW). */
 size_t ls_act_row_bytes(ls_act act, size_t n);
 
 /* Bytes of a row of n elements / of a whole tensor of n elements (with I2_S's tail).

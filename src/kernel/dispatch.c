@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* dispatch.c - builds the kernel table of a tier, weak tiers first; no global state. */
+#include <stddef.h>
 #include <string.h>
 
 #include "dtype/dtype.h"
@@ -10,6 +11,7 @@ void ls_kernels_init_scalar(ls_kernels *k)
     ls_kernels_scalar_dense(k);
     ls_kernels_scalar_blocks(k);
     ls_kernels_scalar_ternary(k);
+    ls_kernels_scalar_codes(k);
     ls_kernels_scalar_rowops(k);
 }
 
@@ -19,6 +21,7 @@ void ls_kernels_init_avx2(ls_kernels *k)
     ls_kernels_avx2_dense(k);
     ls_kernels_avx2_blocks(k);
     ls_kernels_avx2_ternary(k);
+    ls_kernels_avx2_codes(k);
     ls_kernels_avx2_rowops(k);
 }
 
@@ -44,31 +47,37 @@ ls_kernels ls_kernels_for(ls_tier tier)
     return k;
 }
 
+#define PRODUCT(type, name) [LS_DTYPE_##type] = offsetof(ls_kernels, name)
+
+/* Where the table has the product of a type. */
+static const size_t products[] = {
+    PRODUCT(F32, matmul_f32),         PRODUCT(F16, matmul_f16),
+    PRODUCT(Q4_0, matmul_q4_0),       PRODUCT(Q4_1, matmul_q4_1),
+    PRODUCT(Q5_0, matmul_q5_0),       PRODUCT(Q5_1, matmul_q5_1),
+    PRODUCT(Q8_0, matmul_q8_0),       PRODUCT(Q8_1, matmul_q8_1),
+    PRODUCT(Q2_K, matmul_q2_k),       PRODUCT(Q3_K, matmul_q3_k),
+    PRODUCT(Q4_K, matmul_q4_k),       PRODUCT(Q5_K, matmul_q5_k),
+    PRODUCT(Q6_K, matmul_q6_k),       PRODUCT(Q8_K, matmul_q8_k),
+    PRODUCT(IQ2_XXS, matmul_iq2_xxs), PRODUCT(IQ2_XS, matmul_iq2_xs),
+    PRODUCT(IQ3_XXS, matmul_iq3_xxs), PRODUCT(IQ1_S, matmul_iq1_s),
+    PRODUCT(IQ4_NL, matmul_iq4_nl),   PRODUCT(IQ3_S, matmul_iq3_s),
+    PRODUCT(IQ2_S, matmul_iq2_s),     PRODUCT(IQ4_XS, matmul_iq4_xs),
+    PRODUCT(I8, matmul_i8),           PRODUCT(I16, matmul_i16),
+    PRODUCT(I32, matmul_i32),         PRODUCT(I64, matmul_i64),
+    PRODUCT(F64, matmul_f64),         PRODUCT(IQ1_M, matmul_iq1_m),
+    PRODUCT(BF16, matmul_bf16),       PRODUCT(TQ1_0, matmul_tq1_0),
+    PRODUCT(TQ2_0, matmul_tq2_0),     PRODUCT(I2_S, matmul_i2_s),
+    PRODUCT(MXFP4, matmul_mxfp4),     PRODUCT(NVFP4, matmul_nvfp4),
+    PRODUCT(Q1_0, matmul_q1_0),       PRODUCT(Q2_0, matmul_q2_0),
+};
+
 ls_matmul_fn *ls_kernels_matmul(const ls_kernels *k, int dtype)
 {
-    switch ((ls_dtype)dtype) {
-    case LS_DTYPE_F32:
-        return k->matmul_f32;
-    case LS_DTYPE_F16:
-        return k->matmul_f16;
-    case LS_DTYPE_BF16:
-        return k->matmul_bf16;
-    case LS_DTYPE_Q4_0:
-        return k->matmul_q4_0;
-    case LS_DTYPE_Q8_0:
-        return k->matmul_q8_0;
-    case LS_DTYPE_Q4_K:
-        return k->matmul_q4_k;
-    case LS_DTYPE_Q6_K:
-        return k->matmul_q6_k;
-    case LS_DTYPE_TQ2_0:
-        return k->matmul_tq2_0;
-    case LS_DTYPE_I2_S:
-        return k->matmul_i2_s;
-    case LS_DTYPE_NONE:
-        break;
-    }
-    return NULL;
+    ls_matmul_fn *fn;
+    if (dtype < 0 || (size_t)dtype >= sizeof(products) / sizeof(products[0])) return NULL;
+    if (!products[dtype]) return NULL; /* the tier lies at 0 */
+    memcpy(&fn, (const uint8_t *)k + products[dtype], sizeof(fn));
+    return fn;
 }
 
 ls_act_fn *ls_kernels_act(const ls_kernels *k, int act)
@@ -80,6 +89,8 @@ ls_act_fn *ls_kernels_act(const ls_kernels *k, int act)
         return k->act_bf16;
     case LS_ACT_Q8_0:
         return k->act_q8_0;
+    case LS_ACT_Q8_1:
+        return k->act_q8_1;
     case LS_ACT_Q8_K:
         return k->act_q8_k;
     case LS_ACT_I8_ROW:

@@ -24,7 +24,7 @@ typedef struct ls_matmul {
     size_t      n_cols;  /* tokens                                */
     size_t      n;       /* elements per row                      */
     float       w_scale; /* I2_S: the tensor's scale; else unused */
-    int         lanes;   /* F32, F16, BF16: reduction width, 8 or 16 */
+    int         lanes;   /* plain numbers: reduction width, 8 or 16 */
     bool follow; /* Q4_K: the last n_cols % 4 columns are summed per 256 elements, as the
                   * reference's matrix-vector kernel sums them */
 } ls_matmul;

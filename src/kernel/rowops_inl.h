@@ -53,6 +53,22 @@ static inline void row_act_q8_0(void *restrict y, const float *restrict x, size_
     }
 }
 
+/* Q8_0 with the block's sum, which is multiplied by amax / 127 before that is rounded to F16. */
+static inline void row_act_q8_1(void *restrict y, const float *restrict x, size_t n)
+{
+    ls_q8_1 *b = y;
+    for (; n; n -= 32, b++, x += 32) {
+        ls_q8_0 plain;
+        int32_t sum = 0;
+        row_act_q8_0(&plain, x, 32);
+        memcpy(b->qs, plain.qs, 32);
+        for (int j = 0; j < 32; j++) sum += plain.qs[j];
+        b->d = plain.d;
+        b->s = plain.d == 0x7e00 ? plain.d
+                                 : ls_f32_to_f16(ls_bits_f32(row_amax_bits(x, 32)) / 127.0f * (float)sum);
+    }
+}
+
 static inline void row_act_q8_k(void *restrict y, const float *restrict x, size_t n)
 {
     ls_q8_k *b = y;

@@ -21,9 +21,37 @@ static const struct {
     [KERN_matmul_q6_k] = {KIND_MATMUL, LS_DTYPE_Q6_K, false},
     [KERN_matmul_tq2_0] = {KIND_MATMUL, LS_DTYPE_TQ2_0, false},
     [KERN_matmul_i2_s] = {KIND_MATMUL, LS_DTYPE_I2_S, false},
+    [KERN_matmul_q4_1] = {KIND_MATMUL, LS_DTYPE_Q4_1, false},
+    [KERN_matmul_q5_0] = {KIND_MATMUL, LS_DTYPE_Q5_0, false},
+    [KERN_matmul_q5_1] = {KIND_MATMUL, LS_DTYPE_Q5_1, false},
+    [KERN_matmul_q8_1] = {KIND_MATMUL, LS_DTYPE_Q8_1, false},
+    [KERN_matmul_q2_k] = {KIND_MATMUL, LS_DTYPE_Q2_K, false},
+    [KERN_matmul_q3_k] = {KIND_MATMUL, LS_DTYPE_Q3_K, false},
+    [KERN_matmul_q5_k] = {KIND_MATMUL, LS_DTYPE_Q5_K, false},
+    [KERN_matmul_q8_k] = {KIND_MATMUL, LS_DTYPE_Q8_K, false},
+    [KERN_matmul_iq2_xxs] = {KIND_MATMUL, LS_DTYPE_IQ2_XXS, false},
+    [KERN_matmul_iq2_xs] = {KIND_MATMUL, LS_DTYPE_IQ2_XS, false},
+    [KERN_matmul_iq3_xxs] = {KIND_MATMUL, LS_DTYPE_IQ3_XXS, false},
+    [KERN_matmul_iq1_s] = {KIND_MATMUL, LS_DTYPE_IQ1_S, false},
+    [KERN_matmul_iq4_nl] = {KIND_MATMUL, LS_DTYPE_IQ4_NL, false},
+    [KERN_matmul_iq3_s] = {KIND_MATMUL, LS_DTYPE_IQ3_S, false},
+    [KERN_matmul_iq2_s] = {KIND_MATMUL, LS_DTYPE_IQ2_S, false},
+    [KERN_matmul_iq4_xs] = {KIND_MATMUL, LS_DTYPE_IQ4_XS, false},
+    [KERN_matmul_iq1_m] = {KIND_MATMUL, LS_DTYPE_IQ1_M, false},
+    [KERN_matmul_tq1_0] = {KIND_MATMUL, LS_DTYPE_TQ1_0, false},
+    [KERN_matmul_mxfp4] = {KIND_MATMUL, LS_DTYPE_MXFP4, false},
+    [KERN_matmul_nvfp4] = {KIND_MATMUL, LS_DTYPE_NVFP4, false},
+    [KERN_matmul_q1_0] = {KIND_MATMUL, LS_DTYPE_Q1_0, false},
+    [KERN_matmul_q2_0] = {KIND_MATMUL, LS_DTYPE_Q2_0, false},
+    [KERN_matmul_i8] = {KIND_MATMUL, LS_DTYPE_I8, true},
+    [KERN_matmul_i16] = {KIND_MATMUL, LS_DTYPE_I16, true},
+    [KERN_matmul_i32] = {KIND_MATMUL, LS_DTYPE_I32, true},
+    [KERN_matmul_i64] = {KIND_MATMUL, LS_DTYPE_I64, true},
+    [KERN_matmul_f64] = {KIND_MATMUL, LS_DTYPE_F64, true},
     [KERN_act_f16] = {KIND_ACT, LS_ACT_F16, false},
     [KERN_act_bf16] = {KIND_ACT, LS_ACT_BF16, false},
     [KERN_act_q8_0] = {KIND_ACT, LS_ACT_Q8_0, false},
+    [KERN_act_q8_1] = {KIND_ACT, LS_ACT_Q8_1, false},
     [KERN_act_q8_k] = {KIND_ACT, LS_ACT_Q8_K, false},
     [KERN_act_i8_row] = {KIND_ACT, LS_ACT_I8_ROW, false},
     [KERN_dot_f32] = {KIND_DOT, LS_DTYPE_F32, true},
@@ -70,6 +98,8 @@ static size_t act_bytes(int act, size_t n)
         return 2 * n;
     case LS_ACT_Q8_0:
         return n / 32 * sizeof(ls_q8_0);
+    case LS_ACT_Q8_1:
+        return n / 32 * sizeof(ls_q8_1);
     case LS_ACT_Q8_K:
         return n / 256 * sizeof(ls_q8_k);
     default:
@@ -208,6 +238,9 @@ void kern_invoke(kern_data *d, const kern_case *c, const ls_kernels *k, int whic
         return;
     case KERN_act_q8_0:
         k->act_q8_0(y, u, n);
+        return;
+    case KERN_act_q8_1:
+        k->act_q8_1(y, u, n);
         return;
     case KERN_act_q8_k:
         k->act_q8_k(y, u, n);

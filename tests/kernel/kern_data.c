@@ -167,15 +167,19 @@ static uint16_t scale_of(kern_pattern p, uint64_t *rng)
     return ls_f32_to_f16(normal(rng) * (p == PAT_OUTLIER && r % 16 == 0 ? 100.0f : 0.01f));
 }
 
-/* Byte offsets of the F16 scales of a block; the rest is quants, where any byte is valid. */
+/* Byte offsets of the F16 scales of a block; the rest is quants, where any byte is valid. Formats
+ * that are not here have no such scale: their bytes are random throughout. */
 static const struct {
-    int    dtype;
-    size_t bytes, block;
-    int    scale[2];
+    int dtype, scale[2];
 } formats[] = {
-    {LS_DTYPE_Q4_0, 18, 32, {0, -1}},    {LS_DTYPE_Q8_0, 34, 32, {0, -1}},
-    {LS_DTYPE_Q4_K, 144, 256, {0, 2}},   {LS_DTYPE_Q6_K, 210, 256, {208, -1}},
-    {LS_DTYPE_TQ2_0, 66, 256, {64, -1}}, {LS_DTYPE_I2_S, 32, 128, {-1, -1}},
+    {LS_DTYPE_Q4_0, {0, -1}},    {LS_DTYPE_Q8_0, {0, -1}},   {LS_DTYPE_Q4_K, {0, 2}},
+    {LS_DTYPE_Q6_K, {208, -1}},  {LS_DTYPE_TQ2_0, {64, -1}}, {LS_DTYPE_Q4_1, {0, 2}},
+    {LS_DTYPE_Q5_0, {0, -1}},    {LS_DTYPE_Q5_1, {0, 2}},    {LS_DTYPE_Q8_1, {0, 2}},
+    {LS_DTYPE_Q2_K, {80, 82}},   {LS_DTYPE_Q3_K, {108, -1}}, {LS_DTYPE_Q5_K, {0, 2}},
+    {LS_DTYPE_IQ2_XXS, {0, -1}}, {LS_DTYPE_IQ2_XS, {0, -1}}, {LS_DTYPE_IQ2_S, {0, -1}},
+    {LS_DTYPE_IQ3_XXS, {0, -1}}, {LS_DTYPE_IQ3_S, {0, -1}},  {LS_DTYPE_IQ1_S, {0, -1}},
+    {LS_DTYPE_IQ4_NL, {0, -1}},  {LS_DTYPE_IQ4_XS, {0, -1}}, {LS_DTYPE_TQ1_0, {52, -1}},
+    {LS_DTYPE_Q1_0, {0, -1}},    {LS_DTYPE_Q2_0, {0, -1}},
 };
 
 static uint8_t quant_of(kern_pattern p, uint64_t *rng)
@@ -188,16 +192,31 @@ static uint8_t quant_of(kern_pattern p, uint64_t *rng)
     return (uint8_t)r;
 }
 
-static void fill_blocks(size_t f, uint8_t *w, size_t n, kern_pattern p, uint64_t *rng)
+static void fill_blocks(int dtype, uint8_t *w, size_t n, kern_pattern p, uint64_t *rng)
 {
-    for (size_t b = 0; b < n / formats[f].block; b++, w += formats[f].bytes) {
+    static const int none[2] = {-1, -1};
+    const int       *scale = none;
+    size_t           bytes = ls_dtype_block_bytes(dtype);
+    for (size_t f = 0; f < sizeof(formats) / sizeof(formats[0]); f++) {
+        if (formats[f].dtype == dtype) scale = formats[f].scale;
+    }
+    for (size_t b = 0; b < n / ls_dtype_block(dtype); b++, w += bytes) {
         uint8_t all = quant_of(p, rng);
         bool    uniform = p == PAT_MAX && kern_random(rng) & 1;
-        for (size_t i = 0; i < formats[f].bytes; i++) w[i] = uniform ? all : quant_of(p, rng);
+        for (size_t i = 0; i < bytes; i++) w[i] = uniform ? all : quant_of(p, rng);
         for (int s = 0; s < 2; s++) {
             uint16_t d = scale_of(p, rng);
-            if (formats[f].scale[s] >= 0) memcpy(w + formats[f].scale[s], &d, 2);
+            if (scale[s] >= 0) memcpy(w + scale[s], &d, 2);
         }
+    }
+}
+
+static void fill_f64(uint8_t *x, size_t n, kern_pattern p, uint64_t *rng)
+{
+    for (size_t i = 0; i < n; i++) {
+        float v = f32_of(p, i, rng);
+        if (i == n / 2) spike_f32(&v, 1, p, rng);
+        memcpy(x + 8 * i, &(double){(double)v * 1.0000000001}, 8);
     }
 }
 
@@ -213,10 +232,10 @@ void kern_fill_weights(int dtype, void *w, size_t n, kern_pattern p, uint64_t *r
     case LS_DTYPE_BF16:
         fill_bf16(w, n, p, rng);
         return;
+    case LS_DTYPE_F64:
+        fill_f64(w, n, p, rng);
+        return;
     default:
-        break;
-    }
-    for (size_t f = 0; f < sizeof(formats) / sizeof(formats[0]); f++) {
-        if (formats[f].dtype == dtype) fill_blocks(f, w, n, p, rng);
+        fill_blocks(dtype, w, n, p, rng);
     }
 }
