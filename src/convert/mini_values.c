@@ -4,6 +4,7 @@
  * Of a quantised type every pattern of bits is a block: its codes are drawn, and its scales are
  * set so that values have the size wanted.
  */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,16 +15,28 @@
 #include "lockstep/mini.h"
 #include "lockstep/tokenizer.h"
 
-/* Where a block has its F16 scales, and the largest magnitude of code times inner scale. */
+/* Where a block has its scale, F16 or a power of two in a byte, and its F16 minimum, and the
+ * largest magnitude of code times inner scale. */
 static const struct {
     int   dtype;
-    int   scale_at, min_at; /* bytes; -1: none */
+    bool  power;    /* of two, E8M0 of the OCP specification for half the value */
+    int   scale_at; /* bytes */
+    int   min_at;   /* -1: none */
     float largest;
     float min; /* the minimum's factor, as a share of the spread */
 } blocks[] = {
-    {LS_DTYPE_Q4_0, 0, -1, 8, 0},          {LS_DTYPE_Q8_0, 0, -1, 127, 0},
-    {LS_DTYPE_Q4_K, 0, 2, 256, 1.0f / 32}, {LS_DTYPE_Q6_K, 208, -1, 2048, 0},
-    {LS_DTYPE_TQ2_0, 64, -1, 2, 0},
+    {LS_DTYPE_Q4_0, false, 0, -1, 8, 0},          {LS_DTYPE_Q4_1, false, 0, 2, 8, -1},
+    {LS_DTYPE_Q5_0, false, 0, -1, 16, 0},         {LS_DTYPE_Q5_1, false, 0, 2, 16, -1},
+    {LS_DTYPE_Q8_0, false, 0, -1, 127, 0},        {LS_DTYPE_Q1_0, false, 0, -1, 2, 0},
+    {LS_DTYPE_Q2_0, false, 0, -1, 2, 0},          {LS_DTYPE_Q2_K, false, 80, 82, 24, 1.0f / 15},
+    {LS_DTYPE_Q3_K, false, 108, -1, 64, 0},       {LS_DTYPE_Q4_K, false, 0, 2, 256, 1.0f / 32},
+    {LS_DTYPE_Q5_K, false, 0, 2, 512, 1.0f / 32}, {LS_DTYPE_Q6_K, false, 208, -1, 2048, 0},
+    {LS_DTYPE_IQ1_S, false, 0, -1, 17, 0},        {LS_DTYPE_IQ2_XXS, false, 0, -1, 96, 0},
+    {LS_DTYPE_IQ2_XS, false, 0, -1, 96, 0},       {LS_DTYPE_IQ2_S, false, 0, -1, 96, 0},
+    {LS_DTYPE_IQ3_XXS, false, 0, -1, 256, 0},     {LS_DTYPE_IQ3_S, false, 0, -1, 256, 0},
+    {LS_DTYPE_IQ4_NL, false, 0, -1, 127, 0},      {LS_DTYPE_IQ4_XS, false, 0, -1, 2048, 0},
+    {LS_DTYPE_TQ1_0, false, 52, -1, 2, 0},        {LS_DTYPE_TQ2_0, false, 64, -1, 2, 0},
+    {LS_DTYPE_MXFP4, true, 0, -1, 12, 0},
 };
 #define N_BLOCKS (sizeof(blocks) / sizeof(blocks[0]))
 
@@ -68,7 +81,11 @@ void ls_mini_draw(int dtype, void *out, size_t n, float spread, uint64_t *random
             *random = *random * 6364136223846793005u + 1442695040888963407u; /* Knuth's MMIX */
             block[k] = (uint8_t)(*random >> 56);
         }
-        put_half(block + blocks[row].scale_at, spread / blocks[row].largest);
+        if (blocks[row].power) {
+            block[blocks[row].scale_at] = (uint8_t)(128 + ilogbf(spread / blocks[row].largest));
+        } else {
+            put_half(block + blocks[row].scale_at, spread / blocks[row].largest);
+        }
         if (blocks[row].min_at >= 0) put_half(block + blocks[row].min_at, spread * blocks[row].min);
     }
 }

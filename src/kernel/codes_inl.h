@@ -126,6 +126,14 @@ static inline void codes_step_k(codes_style style, codes_sum *t, const ls_codes 
     if (style == CODES_SHIFT) t->more[0] = fmaf(d, (float)codes_total(isum), t->more[0]);
 }
 
+/* One sum for the row, the integers of a whole block at once (ls_matmul.panels). */
+static inline void codes_step_panel(codes_sum *t, const ls_codes *c, const ls_q8_k *a)
+{
+    int32_t isum[8];
+    ls_code_lanes(isum, c->q, c->scale, a->qs, 8);
+    t->acc[0] = fmaf((float)codes_total(isum), c->d * a->d, t->acc[0]);
+}
+
 static inline float codes_end(codes_style style, const codes_sum *t)
 {
     switch (style) {
@@ -157,6 +165,7 @@ static inline void codes_matmul(const ls_matmul *m, codes_style style, ls_unpack
     size_t   x_bytes = codes_x_bytes(style, block);
     ls_codes c;
     int8_t   shift[256];
+    bool     panels = m->panels && style >= CODES_Q8_K;
     for (size_t r = 0; r < m->n_rows; r++) {
         for (size_t c0 = 0; c0 < m->n_cols; c0 += CODES_COLS) {
             size_t         n_cols = m->n_cols - c0 < CODES_COLS ? m->n_cols - c0 : CODES_COLS;
@@ -165,10 +174,12 @@ static inline void codes_matmul(const ls_matmul *m, codes_style style, ls_unpack
             codes_sum      t[CODES_COLS] = {0};
             for (size_t i = 0; i < m->n; i += block, w += bytes, x += x_bytes) {
                 unpack(&c, w);
-                if (style == CODES_SHIFT || style == CODES_SHIFTS) codes_split(&c, shift);
+                if (!panels && (style == CODES_SHIFT || style == CODES_SHIFTS)) codes_split(&c, shift);
                 for (size_t k = 0; k < n_cols; k++) {
                     const void *a = x + k * m->x_bytes;
-                    if (style >= CODES_Q8_K) {
+                    if (panels) {
+                        codes_step_panel(&t[k], &c, a);
+                    } else if (style >= CODES_Q8_K) {
                         codes_step_k(style, &t[k], &c, shift, a);
                     } else {
                         codes_step_small(style, &t[k], &c, a);
@@ -176,7 +187,7 @@ static inline void codes_matmul(const ls_matmul *m, codes_style style, ls_unpack
                 }
             }
             for (size_t k = 0; k < n_cols; k++) {
-                m->y[(c0 + k) * m->ldy + r] = codes_end(style, &t[k]);
+                m->y[(c0 + k) * m->ldy + r] = panels ? t[k].acc[0] : codes_end(style, &t[k]);
             }
         }
     }

@@ -27,6 +27,8 @@ typedef struct ls_matmul {
     int         lanes;   /* plain numbers: reduction width, 8 or 16 */
     bool follow; /* Q4_K: the last n_cols % 4 columns are summed per 256 elements, as the
                   * reference's matrix-vector kernel sums them */
+    bool panels; /* IQ types: a float sum per row, fed by 256 elements, as the reference's kernel
+                  * for eight tokens and more feeds it */
 } ls_matmul;
 
 typedef struct ls_kernels {

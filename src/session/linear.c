@@ -94,6 +94,26 @@ static void multiply_one_by_one(void *ctx, size_t begin, size_t end, int thread)
     }
 }
 
+/* Does the reference decode eight rows of this into a panel? It takes eight tokens and more. */
+static bool follows_panels(const ls_session *s, const ls_matrix *w, size_t T)
+{
+    size_t batch = s->expert_batch ? s->expert_batch : T;
+    if (!s->opt.follow || batch < 8 || w->n_rows % 8) return false;
+    switch (w->dtype) {
+    case LS_DTYPE_IQ1_S:
+    case LS_DTYPE_IQ1_M:
+    case LS_DTYPE_IQ2_XXS:
+    case LS_DTYPE_IQ2_XS:
+    case LS_DTYPE_IQ2_S:
+    case LS_DTYPE_IQ3_XXS:
+    case LS_DTYPE_IQ3_S:
+    case LS_DTYPE_IQ4_XS:
+        return true;
+    default:
+        return false;
+    }
+}
+
 /* Does the reference multiply this by vectors? Its matrix kernels for floats take two tokens and
  * more, whole registers and rows in fours. */
 static bool follows_vectors(const ls_session *s, const ls_matrix *w, size_t T)
@@ -173,7 +193,8 @@ void ls_linear(ls_session *s, const ls_product *p, size_t n, const float *x, siz
                                .n = w->n,
                                .w_scale = w->scale,
                                .lanes = s->opt.lanes,
-                               .follow = s->opt.follow},
+                               .follow = s->opt.follow,
+                               .panels = follows_panels(s, w, T)},
         };
         void (*work)(void *, size_t, size_t, int) = multiply;
         int now = j.codes ? (int)LS_N_ACTS : (int)form;

@@ -66,16 +66,17 @@ static void choose(int32_t *chosen, size_t used, const float *value, size_t n)
     }
 }
 
-/* s->chosen and the weights of the experts of one token, from its row of logits. */
-static void route(ls_session *s, const ls_moe *moe, float *logits, float *weights)
+/* The experts of one token and their weights, from its row of logits. */
+static void route(const ls_session *s, const ls_moe *moe, float *logits, int32_t *chosen,
+                  float *weights)
 {
     const ls_model_config *c = &s->model->config;
     size_t                 E = (size_t)c->n_expert, used = (size_t)c->n_expert_used;
     double                 sum = 0;
 
     if (!moe->softmax_chosen) softmax(s, logits, E);
-    choose(s->chosen, used, logits, E);
-    for (size_t u = 0; u < used; u++) weights[u] = logits[s->chosen[u]];
+    choose(chosen, used, logits, E);
+    for (size_t u = 0; u < used; u++) weights[u] = logits[chosen[u]];
     if (moe->softmax_chosen) softmax(s, weights, used);
     for (size_t u = 0; moe->normalise && u < used; u++) sum += (double)weights[u];
     for (size_t u = 0; moe->normalise && u < used; u++) {
@@ -120,6 +121,14 @@ static void add_shared(ls_session *s, const ls_layer *l, const ls_moe *moe, floa
     }
 }
 
+/* Tokens of this batch that chose expert e: the order of sums that is followed may depend on it. */
+static size_t tokens_of(const ls_session *s, int32_t e, size_t n)
+{
+    size_t count = 0;
+    for (size_t k = 0; s->opt.follow && k < n; k++) count += s->chosen[k] == e;
+    return count;
+}
+
 void ls_moe_ffn(ls_session *s, const ls_layer *l, int32_t i, const ls_moe *moe, float *y,
                 const float *x, size_t T)
 {
@@ -134,16 +143,21 @@ void ls_moe_ffn(ls_session *s, const ls_layer *l, int32_t i, const ls_moe *moe, 
     }
     ls_tap_rows(s, LS_OP_FFN_ROUTER, i, s->router, E, E, T);
     for (size_t t = 0; t < T; t++) {
+        route(s, moe, s->router + t * E, s->chosen + t * used, weights + t * used);
+    }
+    for (size_t t = 0; t < T; t++) {
         const float *row = x + t * D;
         float       *out = y + t * D;
-        route(s, moe, s->router + t * E, weights);
         for (size_t u = 0; u < used; u++) {
-            float *one = u ? s->ffn : out;
-            run_expert(s, l, i, t, moe, (size_t)s->chosen[u], row, one);
-            s->k.scale(one, weights[u], D);
+            int32_t e = s->chosen[t * used + u];
+            float  *one = u ? s->ffn : out;
+            s->expert_batch = tokens_of(s, e, T * used);
+            run_expert(s, l, i, t, moe, (size_t)e, row, one);
+            s->k.scale(one, weights[t * used + u], D);
             if (u) s->k.add(out, out, one, D);
         }
     }
+    s->expert_batch = 0;
     if (moe->shared) add_shared(s, l, moe, y, x, T);
     ls_tap_rows(s, LS_OP_FFN_MOE_OUT, i, y, D, D, T);
 }

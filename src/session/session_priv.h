@@ -32,7 +32,8 @@ struct ls_session {
     float *gate, *up;        /* [T][F] or of experts                               */
     float *proj, *ffn;       /* [T][D] outputs of a block before they are added    */
     float *router;           /* [T][E] logits of the experts; behind them [used] weights */
-    int32_t *chosen;         /* [used] experts of one token                        */
+    int32_t *chosen;         /* [T][used] experts of each token                    */
+    size_t expert_batch;     /* tokens of this batch that the expert at work has; 0: no experts */
     float *gelu;             /* [65536] GELU of every F16, for those that need it  */
     void  *act;              /* [T] activation rows                                */
     float *codes;            /* [T][max(D, H*K, F)] LS_ROUND_I8 only: int8 codes   */
