@@ -146,7 +146,7 @@ static ls_status read_size(ls_hf *hf, const char *const *names, int64_t fallback
 
 ls_status ls_hf_read_sizes(ls_hf *hf)
 {
-    static const char *const layers[] = {"n_layers", "num_hidden_layers", "n_layer", "num_layers",
+    static const char *const layers[] = {"num_hidden_layers", "n_layers", "n_layer", "num_layers",
                                          NULL},
                              *const embd[] = {"hidden_size", "n_embd", "dim", NULL},
                              *const heads[] = {"num_attention_heads", "n_head", "n_heads", NULL},

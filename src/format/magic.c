@@ -10,7 +10,7 @@
 static const char to_folder[] =
     "put it beside config.json and tokenizer.json (PyTorch weights as pytorch_model.bin, safetensors "
     "as model.safetensors) and give the folder, or convert that folder to GGUF with llama.cpp's "
-    "convert_hf_save_again.py";
+    "convert_hf_to_gguf.py";
 static const char save_again[] =
     "load it with the program that wrote it and save the weights alone as safetensors; then give "
     "the folder that holds them with config.json and tokenizer.json";
@@ -19,7 +19,7 @@ static const char to_hf[] =
     "with the program that wrote it, and give that folder or convert it to GGUF";
 static const char old_ggml[] =
     "this form is from before GGUF: convert the original model with llama.cpp's "
-    "convert_hf_save_again.py";
+    "convert_hf_to_gguf.py";
 static const char fetch_again[] = "fetch the file itself: what lies here only stands for it";
 static const char folder_file[] = "give the folder that this file belongs to";
 static const char anything[] =
