@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "lockstep/gguf_write.h"
+#include "lockstep/safetensors_write.h"
 #include "support/files.h"
 #include "support/gguf_build.h"
 
@@ -338,6 +339,41 @@ static void leaves_nothing_behind_when_data_are_missing(void **state)
     assert_int_equal(rmdir(folder), -1); /* other files: but no temporary one of half.gguf */
 }
 
+/* ---- safetensors ---- */
+
+static void writes_safetensors_that_the_reader_reads(void **state)
+{
+    static const int64_t   two[2] = {2, 3}, none[1] = {0};
+    static const float     data[6] = {1, 2, 3, 4, 5, 6};
+    ls_safetensors_writer *w;
+    ls_checkpoint         *c;
+    ls_error               err = {0};
+    const ls_ckpt_tensor  *t;
+    (void)state;
+    assert_int_equal(ls_safetensors_writer_create(&w, &err), LS_OK);
+    assert_int_equal(ls_safetensors_note(w, "format", LS_STR("pt"), &err), LS_OK);
+    assert_int_equal(ls_safetensors_note(w, "bad", LS_STR("\xff"), NULL), LS_ERR_USAGE);
+    assert_int_equal(ls_safetensors_add(w, LS_STR("a \"b\""), LS_CKPT_F32, 2, two, &err), LS_OK);
+    assert_int_equal(ls_safetensors_add(w, LS_STR("one"), LS_CKPT_BF16, 0, NULL, &err), LS_OK);
+    assert_int_equal(ls_safetensors_add(w, LS_STR("none"), LS_CKPT_U8, 1, none, &err), LS_OK);
+    assert_int_equal(ls_safetensors_add(w, LS_STR("one"), LS_CKPT_F32, 0, NULL, NULL), LS_ERR_USAGE);
+    assert_int_equal(ls_safetensors_begin(w, in_folder("w.safetensors"), &err), LS_OK);
+    assert_int_equal(ls_safetensors_data(w, data, sizeof(data), &err), LS_OK);
+    assert_int_equal(ls_safetensors_data(w, data, 3, NULL), LS_ERR_USAGE);
+    assert_int_equal(ls_safetensors_data(w, "\x80\x3f", 2, &err), LS_OK);
+    assert_int_equal(ls_safetensors_finish(w, &err), LS_OK);
+    ls_safetensors_writer_destroy(w);
+    if (ls_checkpoint_open(&c, in_folder("w.safetensors"), &err) != LS_OK) {
+        fail_msg("%s %s", err.what, err.where);
+    }
+    t = ls_checkpoint_tensor(c, LS_STR("a \"b\""));
+    assert_true(t && t->n_dims == 2 && t->shape[0] == 2 && t->shape[1] == 3);
+    assert_int_equal(t->file_off % 8, 0);
+    assert_memory_equal(t->data, data, sizeof(data));
+    assert_int_equal(ls_checkpoint_n_tensors(c), 3);
+    ls_checkpoint_close(c);
+}
+
 static int make_folder(void **state)
 {
     (void)state;
@@ -363,6 +399,7 @@ int main(void)
         cmocka_unit_test(names_a_missing_part_and_the_first_one),
         cmocka_unit_test(writes_what_the_reader_reads),
         cmocka_unit_test(leaves_nothing_behind_when_data_are_missing),
+        cmocka_unit_test(writes_safetensors_that_the_reader_reads),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
