@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* safetensors_write.c - safetensors files: the header is put together as JSON, data are streamed. */
+/* safetensors_write.c - safetensors files: the header is put together as JSON, data are streamed.
+ */
 #include "lockstep/safetensors_write.h"
 
 #include <errno.h>
@@ -53,7 +54,8 @@ static ls_status check_begun(const ls_safetensors_writer *w, ls_error *err)
     return LS_ERR_USAGE;
 }
 
-ls_status ls_safetensors_note(ls_safetensors_writer *w, const char *key, ls_str value, ls_error *err)
+ls_status ls_safetensors_note(ls_safetensors_writer *w, const char *key, ls_str value,
+                              ls_error *err)
 {
     json_t *v;
     LS_TRY(check_begun(w, err));

@@ -13,8 +13,8 @@
 enum { N_FILES = 5, DATA = 4096 };
 static const char *const names[N_FILES] = {"config.json", "tokenizer.json", "tokenizer_config.json",
                                            "model.safetensors", "tokenizer.model"};
-static char folder[64];
-static int  fds[N_FILES];
+static char              folder[64];
+static int               fds[N_FILES];
 
 static void remove_folder(void)
 {
@@ -101,8 +101,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     return 0;
 }
 
-#define SIZES "\"hidden_size\":8,\"num_hidden_layers\":1,\"num_attention_heads\":2,\"num_key_value_heads\":1,\"vocab_size\":4"
-#define W(name, shape, b, e) "\"" name "\":{\"dtype\":\"BF16\",\"shape\":" shape ",\"data_offsets\":[" #b "," #e "]}"
+#define SIZES                                                                                      \
+    "\"hidden_size\":8,\"num_hidden_layers\":1,\"num_attention_heads\":2,\"num_key_value_heads\":" \
+    "1,\"vocab_size\":4"
+#define W(name, shape, b, e)                                                                       \
+    "\"" name "\":{\"dtype\":\"BF16\",\"shape\":" shape ",\"data_offsets\":[" #b "," #e "]}"
 #define L "model.layers.0."
 
 uint8_t *fuzz_seed(size_t i, size_t *size)
@@ -112,24 +115,32 @@ uint8_t *fuzz_seed(size_t i, size_t *size)
         size_t      n;
     } seeds[] = {
 #define SEED(s) {s, sizeof(s) - 1}
-        SEED("{\"architectures\":[\"LlamaForCausalLM\"]," SIZES "}\0"
-             "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":1,\"ab\":2},\"merges\":[\"a b\"]},"
-             "\"added_tokens\":[{\"id\":3,\"content\":\"<s>\",\"special\":true}],\"post_processor\":"
-             "{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":\"<s>\"}},{\"Sequence\":{}}]}}\0"
-             "{\"bos_token\":\"<s>\",\"chat_template\":[{\"name\":\"default\",\"template\":\"x\"}]}\0"
-             "{" W(L "self_attn.q_proj.weight", "[8,8]", 0, 128) "," W(L "self_attn.k_proj.weight", "[4,496]", 128, 4096) "}"),
+        SEED(
+            "{\"architectures\":[\"LlamaForCausalLM\"]," SIZES "}\0"
+            "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":1,\"ab\":2},\"merges\":[\"a "
+            "b\"]},"
+            "\"added_tokens\":[{\"id\":3,\"content\":\"<s>\",\"special\":true}],\"post_processor\":"
+            "{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":\"<s>\"}},{"
+            "\"Sequence\":{}}]}}\0"
+            "{\"bos_token\":\"<s>\",\"chat_template\":[{\"name\":\"default\",\"template\":\"x\"}]}"
+            "\0"
+            "{" W(L "self_attn.q_proj.weight", "[8,8]", 0, 128) "," W(L "self_attn.k_proj.weight",
+                                                                      "[4,496]", 128, 4096) "}"),
         SEED("{\"architectures\":[\"BitNetForCausalLM\"]," SIZES "}\0\0\0"
-             "{" W(L "mlp.up_proj.weight", "[8,256]", 0, 4096) "}\0\x0a\x0b\x0a\5hello\x15\0\0\0\0\x18\1"),
+             "{" W(L "mlp.up_proj.weight", "[8,256]", 0,
+                   4096) "}\0\x0a\x0b\x0a\5hello\x15\0\0\0\0\x18\1"),
         SEED("{\"architectures\":[\"GPTNeoXForCausalLM\"]," SIZES ",\"rotary_pct\":0.5}\0\0\0"
-             "{" W("gpt_neox.layers.0.attention.query_key_value.weight", "[24,8]", 0, 384) ","
-             W("embed_out.weight", "[1,1856]", 384, 4096) "}"),
-        SEED("{\"architectures\":[\"MixtralForCausalLM\"]," SIZES ",\"rope_scaling\":{\"type\":\"yarn\",\"factor\":2,"
-             "\"original_max_position_embeddings\":8}}\0\0\0{"
-             W(L "block_sparse_moe.experts.0.w1.weight", "[4,256]", 0, 2048) ","
-             W(L "block_sparse_moe.experts.1.w1.weight", "[4,256]", 2048, 4096) "}"),
-        SEED("{\"architectures\":[\"Phi3ForCausalLM\"]," SIZES ",\"max_position_embeddings\":64,\"original_max_position_embeddings\":8,"
-             "\"rope_scaling\":{\"type\":\"longrope\",\"long_factor\":[1,2],\"short_factor\":[1,2]}}\0\0\0{"
-             W("model.norm.weight", "[2048]", 0, 4096) "}"),
+             "{" W("gpt_neox.layers.0.attention.query_key_value.weight", "[24,8]", 0,
+                   384) "," W("embed_out.weight", "[1,1856]", 384, 4096) "}"),
+        SEED("{\"architectures\":[\"MixtralForCausalLM\"]," SIZES
+             ",\"rope_scaling\":{\"type\":\"yarn\",\"factor\":2,"
+             "\"original_max_position_embeddings\":8}}\0\0\0{" W(
+                 L "block_sparse_moe.experts.0.w1.weight", "[4,256]", 0,
+                 2048) "," W(L "block_sparse_moe.experts.1.w1.weight", "[4,256]", 2048, 4096) "}"),
+        SEED("{\"architectures\":[\"Phi3ForCausalLM\"]," SIZES
+             ",\"max_position_embeddings\":64,\"original_max_position_embeddings\":8,"
+             "\"rope_scaling\":{\"type\":\"longrope\",\"long_factor\":[1,2],\"short_factor\":[1,2]}"
+             "}\0\0\0{" W("model.norm.weight", "[2048]", 0, 4096) "}"),
     };
     uint8_t *out;
     if (i >= sizeof(seeds) / sizeof(seeds[0])) return NULL;

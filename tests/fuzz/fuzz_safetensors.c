@@ -36,7 +36,8 @@ uint8_t *fuzz_seed(size_t i, size_t *size)
 {
     static const char *const headers[] = {
         "{\"a\":{\"dtype\":\"F32\",\"shape\":[2,2],\"data_offsets\":[0,16]}}",
-        "{\"__metadata__\":{\"format\":\"pt\"},\"b\":{\"dtype\":\"BF16\",\"shape\":[],\"data_offsets\":[0,2]},"
+        "{\"__metadata__\":{\"format\":\"pt\"},\"b\":{\"dtype\":\"BF16\",\"shape\":[],\"data_"
+        "offsets\":[0,2]},"
         "\"c\":{\"dtype\":\"U8\",\"shape\":[14,1],\"data_offsets\":[2,16]}}",
     };
     uint64_t n;

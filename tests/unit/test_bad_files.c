@@ -125,7 +125,8 @@ static const st_case st_cases[] = {
     {"one_offset", "{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0]}}", 4, -1, 0},
     {"offsets_backwards", "{" T("a", "F32", "[1]", 4, 0) "}", 4, -1, 0},
     {"offset_negative", "{" T("a", "F32", "[1]", -4, 0) "}", 4, -1, 0},
-    {"offset_2_64", "{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,1e30]}}", 4, -1, 0},
+    {"offset_2_64", "{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,1e30]}}", 4, -1,
+     0},
     {"past_the_end", "{" T("a", "F32", "[2]", 0, 8) "}", 4, -1, 0},
     {"too_few_bytes", "{" T("a", "F32", "[2]", 0, 4) "}", 4, -1, 0},
     {"too_many_bytes", "{" T("a", "F16", "[2]", 0, 8) "}", 8, -1, 0},
@@ -151,8 +152,10 @@ static void write_safetensors(const char *name, const st_case *c)
 }
 
 static const st_case sound = {
-    "sound", "{\"__metadata__\":{\"format\":\"pt\"}," T("b", "BF16", "[2,3]", 4, 16) ","
-             T("a", "F32", "[]", 0, 4) "," T("none", "F16", "[0,7]", 16, 16) "}", 16, -1, 0};
+    "sound",
+    "{\"__metadata__\":{\"format\":\"pt\"}," T("b", "BF16", "[2,3]", 4, 16) "," T(
+        "a", "F32", "[]", 0, 4) "," T("none", "F16", "[0,7]", 16, 16) "}",
+    16, -1, 0};
 
 static void safetensors_that_are_wrong_are_refused_with_their_place(void **state)
 {
@@ -238,19 +241,27 @@ static void indexes_that_do_not_agree_with_their_files_are_refused(void **state)
 
 #define G(module, name) "c" module "\n" name "\n"
 #define DICT            "\x80\x02}"
-#define ID(type, n)     "(X\7\0\0\0storage" G("torch", type) "X\1\0\0\0" "0" "X\3\0\0\0" "cpu" "K" n "tQ"
-#define REBUILD         G("torch._utils", "_rebuild_tensor_v2")
-#define TAIL(off, shape, stride) "K" off shape stride "\x89N" "tR"
+#define ID(type, n)                                                                                \
+    "(X\7\0\0\0storage" G("torch", type) "X\1\0\0\0"                                               \
+                                         "0"                                                       \
+                                         "X\3\0\0\0"                                               \
+                                         "cpu"                                                     \
+                                         "K" n "tQ"
+#define REBUILD G("torch._utils", "_rebuild_tensor_v2")
+#define TAIL(off, shape, stride)                                                                   \
+    "K" off shape stride "\x89N"                                                                   \
+    "tR"
 /* 'w' -> a tensor of floats in storage "0", which has 4 */
-#define TENSOR(off, shape, stride) DICT "X\1\0\0\0w" REBUILD "(" ID("FloatStorage", "\4") TAIL(off, shape, stride) "s."
+#define TENSOR(off, shape, stride)                                                                 \
+    DICT "X\1\0\0\0w" REBUILD "(" ID("FloatStorage", "\4") TAIL(off, shape, stride) "s."
 
 typedef struct pickle_case {
     const char *name, *bytes;
     size_t      n;
 } pickle_case;
-#define P(name, bytes)             \
-    {                              \
-        name, bytes, sizeof(bytes) - 1 \
+#define P(name, bytes)                                                                             \
+    {                                                                                              \
+        name, bytes, sizeof(bytes) - 1                                                             \
     }
 
 static const pickle_case pickle_cases[] = {
@@ -270,9 +281,11 @@ static const pickle_case pickle_cases[] = {
     P("reduce_of_storage", "\x80\x02" G("torch", "FloatStorage") ")R."),
     P("dict_of_objects", "\x80\x02" G("collections", "OrderedDict") "]\x85R."),
     P("build_on_list", "]}b."),
-    P("stack_empty", "\x80\x02" "0."),
+    P("stack_empty", "\x80\x02"
+                     "0."),
     P("mark_missing", "t."),
-    P("append_to_number", "K\1K\2" "a."),
+    P("append_to_number", "K\1K\2"
+                          "a."),
     P("setitem_on_list", "]K\1K\2s."),
     P("setitems_odd", DICT "(K\1u."),
     P("below_mark", "K\1(0."),
@@ -280,7 +293,8 @@ static const pickle_case pickle_cases[] = {
     P("memo_unknown", "h\7."),
     P("memo_of_nothing", "q\1."),
     P("memo_index_2_31", "K\1r\0\0\0\x80."),
-    P("text_cut", "X\xff\xff\xff\x7f" "abc"),
+    P("text_cut", "X\xff\xff\xff\x7f"
+                  "abc"),
     P("global_cut", "ctorch"),
     P("long_of_200_bytes", "\x8a\xc8."),
     P("frame_cut", "\x80\x04\x95\1"),
@@ -289,7 +303,8 @@ static const pickle_case pickle_cases[] = {
     P("persid_no_tuple", "K\1Q."),
     P("persid_short", "X\7\0\0\0storage\x85Q."),
     P("tensor_of_nothing", REBUILD ")R."),
-    P("tensor_name_number", DICT "K\1" REBUILD "(" ID("FloatStorage", "\4") TAIL("\0", "K\4\x85", "K\1\x85") "s."),
+    P("tensor_name_number",
+      DICT "K\1" REBUILD "(" ID("FloatStorage", "\4") TAIL("\0", "K\4\x85", "K\1\x85") "s."),
     P("offset_past_the_end", TENSOR("\4", "K\1\x85", "K\1\x85")),
     P("shape_past_the_end", TENSOR("\0", "K\5\x85", "K\1\x85")),
     P("stride_past_the_end", TENSOR("\0", "K\2\x85", "K\4\x85")),
@@ -297,11 +312,21 @@ static const pickle_case pickle_cases[] = {
     P("shape_wraps", TENSOR("\0", "\x8a\10\0\0\0\0\0\0\0\x20K\7\x86", "K\1K\1\x86")),
     P("shape_negative", TENSOR("\0", "J\xff\xff\xff\xff\x85", "K\1\x85")),
     P("strides_missing", TENSOR("\0", "K\4\x85", ")")),
-    P("storage_absent", DICT "X\1\0\0\0w" REBUILD "((X\7\0\0\0storage" G("torch", "FloatStorage")
-      "X\1\0\0\0" "9" "X\3\0\0\0" "cpu" "K\4tQ" TAIL("\0", "K\4\x85", "K\1\x85") "s."),
-    P("storage_outside", DICT "X\1\0\0\0w" REBUILD "((X\7\0\0\0storage" G("torch", "FloatStorage")
-      "X\4\0\0\0" "../0" "X\3\0\0\0" "cpu" "K\4tQ" TAIL("\0", "K\4\x85", "K\1\x85") "s."),
-    P("storage_too_small", DICT "X\1\0\0\0w" REBUILD "(" ID("DoubleStorage", "\4") TAIL("\0", "K\4\x85", "K\1\x85") "s."),
+    P("storage_absent", DICT "X\1\0\0\0w" REBUILD "((X\7\0\0\0storage" G(
+                            "torch", "FloatStorage") "X\1\0\0\0"
+                                                     "9"
+                                                     "X\3\0\0\0"
+                                                     "cpu"
+                                                     "K\4tQ" TAIL("\0", "K\4\x85", "K\1\x85") "s."),
+    P("storage_outside",
+      DICT "X\1\0\0\0w" REBUILD "((X\7\0\0\0storage" G(
+          "torch", "FloatStorage") "X\4\0\0\0"
+                                   "../0"
+                                   "X\3\0\0\0"
+                                   "cpu"
+                                   "K\4tQ" TAIL("\0", "K\4\x85", "K\1\x85") "s."),
+    P("storage_too_small", DICT "X\1\0\0\0w" REBUILD "(" ID("DoubleStorage", "\4")
+                               TAIL("\0", "K\4\x85", "K\1\x85") "s."),
 };
 
 static const pickle_case sound_pickle = P("sound", TENSOR("\1", "K\3\x85", "K\1\x85"));
@@ -393,8 +418,8 @@ typedef struct folder_case {
     const char *name, *config, *tokenizer, *tokenizer_config;
 } folder_case;
 
-#define TOKENIZER(model) "{\"model\":" model "}"
-#define CONFIG           "{" ARCH "," SIZES "}"
+#define TOKENIZER(model)   "{\"model\":" model "}"
+#define CONFIG             "{" ARCH "," SIZES "}"
 #define BPE(vocab, merges) TOKENIZER("{\"type\":\"BPE\",\"vocab\":" vocab ",\"merges\":" merges "}")
 
 static const folder_case folder_cases[] = {
@@ -413,18 +438,27 @@ static const folder_case folder_cases[] = {
     {"layers_text", "{" ARCH ",\"num_hidden_layers\":\"1\"}", NULL, NULL},
     {"no_width", "{" ARCH ",\"num_hidden_layers\":1}", NULL, NULL},
     {"no_heads", "{" ARCH ",\"num_hidden_layers\":1,\"hidden_size\":4}", NULL, NULL},
-    {"heads_zero", "{" ARCH ",\"num_hidden_layers\":1,\"hidden_size\":4,\"num_attention_heads\":0}", NULL, NULL},
+    {"heads_zero", "{" ARCH ",\"num_hidden_layers\":1,\"hidden_size\":4,\"num_attention_heads\":0}",
+     NULL, NULL},
     {"kv_heads_text", "{" ARCH "," SIZES ",\"num_key_value_heads\":\"2\"}", NULL, NULL},
-    {"vocab_negative", "{" ARCH ",\"hidden_size\":4,\"num_hidden_layers\":1,\"num_attention_heads\":2,\"vocab_size\":-5}", NULL, NULL},
+    {"vocab_negative",
+     "{" ARCH
+     ",\"hidden_size\":4,\"num_hidden_layers\":1,\"num_attention_heads\":2,\"vocab_size\":-5}",
+     NULL, NULL},
     {"eps_text", "{" ARCH "," SIZES ",\"rms_norm_eps\":\"small\"}", NULL, NULL},
     {"context_fraction", "{" ARCH "," SIZES ",\"max_position_embeddings\":0.5}", NULL, NULL},
     {"rope_theta_zero", "{" ARCH "," SIZES ",\"rope_theta\":0}", NULL, NULL},
-    {"rope_scaling_unknown", "{" ARCH "," SIZES ",\"rope_scaling\":{\"type\":\"spiral\"}}", NULL, NULL},
-    {"rope_scaling_no_factor", "{" ARCH "," SIZES ",\"rope_scaling\":{\"type\":\"linear\"}}", NULL, NULL},
-    {"yarn_without_context", "{" ARCH "," SIZES ",\"rope_scaling\":{\"type\":\"yarn\",\"factor\":2}}", NULL, NULL},
-    {"llama3_factors", "{" ARCH "," SIZES ",\"rope_scaling\":{\"rope_type\":\"llama3\",\"factor\":-1}}", NULL, NULL},
+    {"rope_scaling_unknown", "{" ARCH "," SIZES ",\"rope_scaling\":{\"type\":\"spiral\"}}", NULL,
+     NULL},
+    {"rope_scaling_no_factor", "{" ARCH "," SIZES ",\"rope_scaling\":{\"type\":\"linear\"}}", NULL,
+     NULL},
+    {"yarn_without_context",
+     "{" ARCH "," SIZES ",\"rope_scaling\":{\"type\":\"yarn\",\"factor\":2}}", NULL, NULL},
+    {"llama3_factors",
+     "{" ARCH "," SIZES ",\"rope_scaling\":{\"rope_type\":\"llama3\",\"factor\":-1}}", NULL, NULL},
     {"rotary_fraction_2", "{" ARCH "," SIZES ",\"partial_rotary_factor\":2}", NULL, NULL},
-    {"quantised_elsewhere", "{" ARCH "," SIZES ",\"quantization_config\":{\"quant_method\":\"gptq\"}}", NULL, NULL},
+    {"quantised_elsewhere",
+     "{" ARCH "," SIZES ",\"quantization_config\":{\"quant_method\":\"gptq\"}}", NULL, NULL},
     {"layer_past_the_last", CONFIG, NULL, NULL},
     {"tensor_unknown", CONFIG, NULL, NULL},
     {"rows_no_heads", CONFIG, NULL, NULL},
@@ -441,8 +475,11 @@ static const folder_case folder_cases[] = {
     {"merge_of_one", CONFIG, BPE("{\"a\":0}", "[\"a\"]"), NULL},
     {"merge_of_three", CONFIG, BPE("{\"a\":0}", "[[\"a\",\"b\",\"c\"]]"), NULL},
     {"merge_number", CONFIG, BPE("{\"a\":0}", "[7]"), NULL},
-    {"added_tokens_number", CONFIG, "{\"model\":{\"type\":\"BPE\",\"vocab\":{},\"merges\":[]},\"added_tokens\":7}", NULL},
-    {"added_token_no_content", CONFIG, "{\"model\":{\"type\":\"BPE\",\"vocab\":{},\"merges\":[]},\"added_tokens\":[{\"id\":0}]}", NULL},
+    {"added_tokens_number", CONFIG,
+     "{\"model\":{\"type\":\"BPE\",\"vocab\":{},\"merges\":[]},\"added_tokens\":7}", NULL},
+    {"added_token_no_content", CONFIG,
+     "{\"model\":{\"type\":\"BPE\",\"vocab\":{},\"merges\":[]},\"added_tokens\":[{\"id\":0}]}",
+     NULL},
     {"tokenizer_config_broken", CONFIG, NULL, "{"},
     {"tokenizer_config_list", CONFIG, NULL, "[]"},
 };
@@ -487,10 +524,11 @@ static void folders_that_are_wrong_are_refused_with_the_file_and_the_byte(void *
 
 static void a_sound_folder_is_read(void **state)
 {
-    static const folder_case sound_folder = {"sound", CONFIG, BPE("{\"a\":0,\"b\":1}", "[\"a b\"]"), "{}"};
-    ls_gguf    *g;
-    ls_error    err = {0};
-    int64_t     v;
+    static const folder_case sound_folder = {"sound", CONFIG, BPE("{\"a\":0,\"b\":1}", "[\"a b\"]"),
+                                             "{}"};
+    ls_gguf                 *g;
+    ls_error                 err = {0};
+    int64_t                  v;
     (void)state;
     if (open_folder(&sound_folder, &g, &err) != LS_OK) fail_msg("%s %s", err.what, err.where);
     assert_true(ls_gguf_int(g, "llama.block_count", &v) && v == 1);

@@ -73,7 +73,8 @@ static void reads_version_1_with_its_counts_of_32_bits(void **state)
     gguf_build_pad(&b, 32);
     gguf_build_bytes(&b, data, sizeof(data));
     write_file("v1.gguf", &b);
-    if (ls_gguf_open(&g, in_folder("v1.gguf"), &err) != LS_OK) fail_msg("%s %s", err.what, err.where);
+    if (ls_gguf_open(&g, in_folder("v1.gguf"), &err) != LS_OK)
+        fail_msg("%s %s", err.what, err.where);
     assert_int_equal(ls_gguf_version(g), 1);
     assert_true(ls_gguf_str(g, "name", &s) && ls_str_is(s, "text"));
     assert_true(ls_gguf_int(g, "number", &v) && v == 77);
@@ -182,9 +183,8 @@ static void opens_all_parts_from_the_first(void **state)
         ls_error_clear(&err);
         ls_fail(&err, LS_ERR_FORMAT, "a fault");
         ls_gguf_fail_at(g, t->name.p, &err);
-        assert_int_equal(strncmp(err.where, ls_gguf_part_path(g, i),
-                                 strlen(ls_gguf_part_path(g, i))),
-                         0);
+        assert_int_equal(
+            strncmp(err.where, ls_gguf_part_path(g, i), strlen(ls_gguf_part_path(g, i))), 0);
     }
     assert_null(ls_gguf_part_path(g, 3));
     ls_gguf_close(g);
@@ -198,17 +198,35 @@ static void refuses_parts_that_do_not_belong_together(void **state)
         part        p;
         const char *open, *what, *where;
     } cases[] = {
-        {"m-00002-of-00003.gguf", {2, 3, 3, "b"}, "m-00001-of-00003.gguf", "split.no 2",
+        {"m-00002-of-00003.gguf",
+         {2, 3, 3, "b"},
+         "m-00001-of-00003.gguf",
+         "split.no 2",
          "m-00002-of-00003.gguf"},
-        {"m-00003-of-00003.gguf", {2, 4, 3, "c"}, "m-00001-of-00003.gguf", "split.count 4",
+        {"m-00003-of-00003.gguf",
+         {2, 4, 3, "c"},
+         "m-00001-of-00003.gguf",
+         "split.count 4",
          "m-00003-of-00003.gguf"},
-        {"m-00003-of-00003.gguf", {2, -1, 3, "c"}, "m-00001-of-00003.gguf", "split.count -1",
+        {"m-00003-of-00003.gguf",
+         {2, -1, 3, "c"},
+         "m-00001-of-00003.gguf",
+         "split.count -1",
          "m-00003-of-00003.gguf"},
-        {"m-00001-of-00003.gguf", {0, 3, 5, "a"}, "m-00001-of-00003.gguf", "3 tensors",
+        {"m-00001-of-00003.gguf",
+         {0, 3, 5, "a"},
+         "m-00001-of-00003.gguf",
+         "3 tensors",
          "m-00001-of-00003.gguf: byte "},
-        {"m-00002-of-00003.gguf", {1, 3, 3, "a"}, "m-00001-of-00003.gguf", "'a' occurs twice",
+        {"m-00002-of-00003.gguf",
+         {1, 3, 3, "a"},
+         "m-00001-of-00003.gguf",
+         "'a' occurs twice",
          "m-0000"},
-        {"m-00002-of-00003.gguf", {1, 3, 3, "b"}, "m-00002-of-00003.gguf", "part 2 of 3",
+        {"m-00002-of-00003.gguf",
+         {1, 3, 3, "b"},
+         "m-00002-of-00003.gguf",
+         "part 2 of 3",
          "m-00002-of-00003.gguf"},
         {"x.gguf", {0, 3, 3, "a"}, "x.gguf", "its name does not say so", "x.gguf"},
         {"m-00001-of-00004.gguf", {0, 3, 3, "a"}, "m-00001-of-00004.gguf", "does not say so", "m-"},
@@ -308,7 +326,8 @@ static void writes_what_the_reader_reads(void **state)
     assert_int_equal(ls_gguf_write_data(w, data, sizeof(data), &err), LS_OK);
     assert_int_equal(ls_gguf_write_data(w, data, 1, NULL), LS_ERR_USAGE);
     assert_int_equal(ls_gguf_write_finish(w, &err), LS_OK);
-    if (ls_gguf_open(&g, in_folder("w.gguf"), &err) != LS_OK) fail_msg("%s %s", err.what, err.where);
+    if (ls_gguf_open(&g, in_folder("w.gguf"), &err) != LS_OK)
+        fail_msg("%s %s", err.what, err.where);
     check_everything(g);
     assert_int_equal(ls_gguf_file_bytes(g), ls_gguf_writer_bytes(w));
     t = ls_gguf_tensor(g, "small");
@@ -356,7 +375,8 @@ static void writes_safetensors_that_the_reader_reads(void **state)
     assert_int_equal(ls_safetensors_add(w, LS_STR("a \"b\""), LS_CKPT_F32, 2, two, &err), LS_OK);
     assert_int_equal(ls_safetensors_add(w, LS_STR("one"), LS_CKPT_BF16, 0, NULL, &err), LS_OK);
     assert_int_equal(ls_safetensors_add(w, LS_STR("none"), LS_CKPT_U8, 1, none, &err), LS_OK);
-    assert_int_equal(ls_safetensors_add(w, LS_STR("one"), LS_CKPT_F32, 0, NULL, NULL), LS_ERR_USAGE);
+    assert_int_equal(ls_safetensors_add(w, LS_STR("one"), LS_CKPT_F32, 0, NULL, NULL),
+                     LS_ERR_USAGE);
     assert_int_equal(ls_safetensors_begin(w, in_folder("w.safetensors"), &err), LS_OK);
     assert_int_equal(ls_safetensors_data(w, data, sizeof(data), &err), LS_OK);
     assert_int_equal(ls_safetensors_data(w, data, 3, NULL), LS_ERR_USAGE);

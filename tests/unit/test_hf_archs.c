@@ -53,11 +53,11 @@ static size_t generate(uint8_t *out, const char *name, bool bytes, size_t n)
 static void put_tensor(ls_safetensors_writer *w, char *line, bool announce)
 {
     static uint8_t data[MAX_BYTES];
-    char          *save, *name = strtok_r(line + 3, " ", &save), *type = strtok_r(NULL, " ", &save), *d;
-    bool           bytes = strcmp(type, "U8") == 0;
-    int64_t        shape[8];
-    uint32_t       n_dims = 0;
-    size_t         n = 1;
+    char    *save, *name = strtok_r(line + 3, " ", &save), *type = strtok_r(NULL, " ", &save), *d;
+    bool     bytes = strcmp(type, "U8") == 0;
+    int64_t  shape[8];
+    uint32_t n_dims = 0;
+    size_t   n = 1;
     while ((d = strtok_r(NULL, " ", &save)) != NULL) {
         shape[n_dims] = atoll(d);
         n *= (size_t)shape[n_dims++];
@@ -128,8 +128,8 @@ static void sha256(char *hex, const void *data, size_t n)
 
 static void check_tensor(void *ctx, char *line)
 {
-    checked         *c = ctx;
-    char            *save, *name = strtok_r(line + 4, " ", &save), *word = strtok_r(NULL, " ", &save);
+    checked *c = ctx;
+    char    *save, *name = strtok_r(line + 4, " ", &save), *word = strtok_r(NULL, " ", &save);
     const ls_tensor *t = ls_gguf_tensor(c->g, name);
     char             hex[2 * LS_HASH_MAX + 1];
     uint32_t         d = 0;
@@ -152,10 +152,10 @@ static void check_tensor(void *ctx, char *line)
 
 static void check_number(void *ctx, char *line)
 {
-    checked    *c = ctx;
-    char       *save, *key = strtok_r(line + 7, " ", &save);
-    double      want = atof(strtok_r(NULL, " ", &save)), got = NAN;
-    bool        flag;
+    checked *c = ctx;
+    char    *save, *key = strtok_r(line + 7, " ", &save);
+    double   want = atof(strtok_r(NULL, " ", &save)), got = NAN;
+    bool     flag;
     if (ls_gguf_bool(c->g, key, &flag)) got = flag;
     if (isnan(got) && !ls_gguf_float(c->g, key, &got)) fail_msg("no key '%s'", key);
     if ((float)got != (float)want) fail_msg("%s is %.9g, not %.9g", key, got, want);
@@ -203,17 +203,18 @@ static void compare(const char *golden, size_t n_left_out)
     each_line(golden, "list ", check_list, &c);
     assert_int_equal(ls_gguf_n_tensors(g), c.n_tensors + n_left_out);
     assert_true(c.n_tensors > 10 && c.n_keys > 5);
-    if (c.n_undecoded) print_message("%s: %zu tensors of MXFP4 not compared\n", golden, c.n_undecoded);
+    if (c.n_undecoded)
+        print_message("%s: %zu tensors of MXFP4 not compared\n", golden, c.n_undecoded);
     ls_gguf_close(g);
 }
 
 static void every_architecture_is_what_the_converter_makes_of_it(void **state)
 {
     static const char *const golden[] = {
-        "llama",     "mistral",    "mixtral", "qwen2",    "qwen3",   "gemma",    "gemma2",
-        "gemma3",    "phi3",       "gpt2",    "gpt2b",    "stablelm", "olmo2",   "olmo3",
-        "smollm3",   "granite",    "command-r", "starcoder2", "falcon7", "falcon40", "gptneox",
-        "qwen2moe",  "qwen3moe",   "olmoe",   "gpt-oss",  "gpt-oss-mx",
+        "llama",    "mistral",  "mixtral",   "qwen2",      "qwen3",      "gemma",    "gemma2",
+        "gemma3",   "phi3",     "gpt2",      "gpt2b",      "stablelm",   "olmo2",    "olmo3",
+        "smollm3",  "granite",  "command-r", "starcoder2", "falcon7",    "falcon40", "gptneox",
+        "qwen2moe", "qwen3moe", "olmoe",     "gpt-oss",    "gpt-oss-mx",
     };
     (void)state;
     for (size_t i = 0; i < sizeof(golden) / sizeof(golden[0]); i++) compare(golden[i], 0);
@@ -229,10 +230,12 @@ static void write_folder(const char *config, const char *name, ls_ckpt_dtype dty
     ls_safetensors_writer *w;
     file_write(in_folder("config.json"), config, strlen(config));
     assert_int_equal(ls_safetensors_writer_create(&w, NULL), LS_OK);
-    assert_int_equal(ls_safetensors_add(w, (ls_str){name, strlen(name)}, dtype, n_dims, shape, NULL), LS_OK);
+    assert_int_equal(
+        ls_safetensors_add(w, (ls_str){name, strlen(name)}, dtype, n_dims, shape, NULL), LS_OK);
     if (second) {
         assert_int_equal(ls_safetensors_add(w, (ls_str){second, strlen(second)}, LS_CKPT_BF16, 1,
-                                            (int64_t[]){1}, NULL), LS_OK);
+                                            (int64_t[]){1}, NULL),
+                         LS_OK);
     }
     assert_int_equal(ls_safetensors_begin(w, in_folder("model.safetensors"), NULL), LS_OK);
     assert_int_equal(ls_safetensors_data(w, data, n, NULL), LS_OK);
@@ -243,7 +246,8 @@ static void write_folder(const char *config, const char *name, ls_ckpt_dtype dty
 
 #define BITNET                                                                                     \
     "{\"architectures\":[\"BitNetForCausalLM\"],\"hidden_act\":\"relu2\",\"hidden_size\":128,"     \
-    "\"num_hidden_layers\":1,\"num_attention_heads\":2,\"quantization_config\":{\"quant_method\":\"bitnet\"}}"
+    "\"num_hidden_layers\":1,\"num_attention_heads\":2,\"quantization_config\":{\"quant_method\":" \
+    "\"bitnet\"}}"
 
 /* Packed rows are a quarter of all apart, codes 0, 1, 2 are -1, 0, 1, and the scale is inverse. */
 static void packed_ternary_weights_become_I2_S_without_loss(void **state)
@@ -291,7 +295,8 @@ static void a_wrapped_text_model_is_found(void **state)
     const ls_tensor   *t;
     int64_t            v;
     (void)state;
-    write_folder("{\"architectures\":[\"Gemma3ForConditionalGeneration\"],\"text_config\":{\"hidden_size\":4,"
+    write_folder("{\"architectures\":[\"Gemma3ForConditionalGeneration\"],\"text_config\":{"
+                 "\"hidden_size\":4,"
                  "\"num_hidden_layers\":3,\"num_attention_heads\":2,\"sliding_window\":8}}",
                  "language_model.model.layers.2.input_layernorm.weight", LS_CKPT_F32, 1,
                  (int64_t[]){4}, data, sizeof(data), NULL, NULL);
