@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* checkpoint.c - opening weights: one file or several with an index, each read by its own reader. */
+/* checkpoint.c - opening weights: one file or several with an index, each read by its own reader.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -305,8 +305,8 @@ static ls_status read_tensors(reader *r, size_t index)
     if (!g->tensors) {
         LS_TRY(ls_alloc(&g->tensors, total, sizeof(*g->tensors), "the tensor directory", r->err));
     } else {
-        LS_TRY(ls_grow(&g->tensors, &cap, total, sizeof(*g->tensors), "the tensor directory",
-                       r->err));
+        LS_TRY(
+            ls_grow(&g->tensors, &cap, total, sizeof(*g->tensors), "the tensor directory", r->err));
         memset(g->tensors + first, 0, r->n_tensors * sizeof(*g->tensors));
     }
     LS_TRY(ls_alloc(&entries, r->n_tensors, sizeof(*entries), "the tensor directory", r->err));

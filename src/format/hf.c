@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* hf.c - a Hugging Face folder shown as an ls_gguf: which files there are, and in which order they
  * are read. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -41,16 +42,14 @@ static ls_status find_folder(ls_hf *hf)
 
 static ls_status open_config(ls_hf *hf)
 {
-    ls_map none;
     LS_TRY(join(&hf->config_path, hf, "config.json"));
     if (access(hf->config_path, F_OK) != 0) {
-        ls_status status = ls_map_open(&none, hf->g->path, hf->err); /* what the system says of it */
-        if (status == LS_OK) ls_map_close(&none);
-        if (status == LS_OK) return LS_ERR_IO;
+        ls_fail_errno(hf->err, errno, "cannot open the folder '%s' as a model: config.json",
+                      hf->g->path);
         ls_fail_at(hf->err, "%s", hf->config_path);
         ls_fail_hint(hf->err, "a folder is a model when it holds config.json, model.safetensors "
                               "and tokenizer.json; or give a GGUF file");
-        return status;
+        return LS_ERR_IO;
     }
     LS_TRY(ls_json_open(&hf->config, hf->config_path, MAX_CONFIG, hf->err));
     hf->text = json_object_get(hf->config.root, "text_config");
@@ -112,8 +111,8 @@ static ls_status open_weights(ls_hf *hf)
 static ls_status check_quantisation(ls_hf *hf)
 {
     static const char *const known[] = {"bitnet", "mxfp4"};
-    const json_t *q = ls_hf_get(hf, "quantization_config");
-    ls_str        method = ls_json_str(json_object_get(q, "quant_method"));
+    const json_t            *q = ls_hf_get(hf, "quantization_config");
+    ls_str                   method = ls_json_str(json_object_get(q, "quant_method"));
     if (!q) return LS_OK;
     for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
         if (method.p && ls_str_is(method, known[i])) return LS_OK;

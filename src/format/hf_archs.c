@@ -11,8 +11,8 @@
 #include "format/hf_priv.h"
 
 #define NONE LS_HF_ABSENT
-#define L "model.layers.%."
-#define B "blk.%."
+#define L    "model.layers.%."
+#define B    "blk.%."
 
 /* ---- tensors ---- */
 
@@ -145,12 +145,9 @@ static const ls_hf_name gemma2[] = {
 
 /* Gemma 3 ends with a head of its own where it has one, and may come with eyes. */
 static const ls_hf_name gemma3[] = {
-    {"lm_head.weight", "output.weight", NULL},
-    {"vision_tower.*", "", ls_hf_skip},
-    {"multi_modal_projector.*", "", ls_hf_skip},
-    {"model.vision_tower.*", "", ls_hf_skip},
-    {"model.multi_modal_projector.*", "", ls_hf_skip},
-    {0},
+    {"lm_head.weight", "output.weight", NULL},         {"vision_tower.*", "", ls_hf_skip},
+    {"multi_modal_projector.*", "", ls_hf_skip},       {"model.vision_tower.*", "", ls_hf_skip},
+    {"model.multi_modal_projector.*", "", ls_hf_skip}, {0},
 };
 
 static const ls_hf_name post_norms[] = {
@@ -180,21 +177,23 @@ static const ls_hf_name stablelm[] = {
 };
 
 /* With and without the prefix: both have been published. */
-#define GPT2_LAYERS(H)                                                                            \
+#define GPT2_LAYERS(H)                                                                             \
     {H "wte.weight", "token_embd.weight", NULL}, {H "wpe.weight", "position_embd.weight", NULL},   \
-    {H "ln_f.weight", "output_norm.weight", NULL}, {H "ln_f.bias", "output_norm.bias", NULL},      \
-    {H "h.%.ln_1.weight", B "attn_norm.weight", NULL},                                             \
-    {H "h.%.ln_1.bias", B "attn_norm.bias", NULL},                                                 \
-    {H "h.%.ln_2.weight", B "ffn_norm.weight", NULL},                                              \
-    {H "h.%.ln_2.bias", B "ffn_norm.bias", NULL},                                                  \
-    {H "h.%.attn.c_attn.weight", B "attn_qkv.weight", ls_hf_transpose},                            \
-    {H "h.%.attn.c_attn.bias", B "attn_qkv.bias", NULL},                                           \
-    {H "h.%.attn.c_proj.weight", B "attn_output.weight", ls_hf_transpose},                         \
-    {H "h.%.attn.c_proj.bias", B "attn_output.bias", NULL},                                        \
-    {H "h.%.mlp.c_fc.weight", B "ffn_up.weight", ls_hf_transpose},                                 \
-    {H "h.%.mlp.c_fc.bias", B "ffn_up.bias", NULL},                                                \
-    {H "h.%.mlp.c_proj.weight", B "ffn_down.weight", ls_hf_transpose},                             \
-    {H "h.%.mlp.c_proj.bias", B "ffn_down.bias", NULL}
+        {H "ln_f.weight", "output_norm.weight", NULL}, {H "ln_f.bias", "output_norm.bias", NULL},  \
+        {H "h.%.ln_1.weight", B "attn_norm.weight", NULL},                                         \
+        {H "h.%.ln_1.bias", B "attn_norm.bias", NULL},                                             \
+        {H "h.%.ln_2.weight", B "ffn_norm.weight", NULL},                                          \
+        {H "h.%.ln_2.bias", B "ffn_norm.bias", NULL},                                              \
+        {H "h.%.attn.c_attn.weight", B "attn_qkv.weight", ls_hf_transpose},                        \
+        {H "h.%.attn.c_attn.bias", B "attn_qkv.bias", NULL},                                       \
+        {H "h.%.attn.c_proj.weight", B "attn_output.weight", ls_hf_transpose},                     \
+        {H "h.%.attn.c_proj.bias", B "attn_output.bias", NULL},                                    \
+        {H "h.%.mlp.c_fc.weight", B "ffn_up.weight", ls_hf_transpose},                             \
+        {H "h.%.mlp.c_fc.bias", B "ffn_up.bias", NULL},                                            \
+        {H "h.%.mlp.c_proj.weight", B "ffn_down.weight", ls_hf_transpose},                         \
+    {                                                                                              \
+        H "h.%.mlp.c_proj.bias", B "ffn_down.bias", NULL                                           \
+    }
 
 static const ls_hf_name gpt2[] = {
     GPT2_LAYERS("transformer."),
@@ -322,7 +321,8 @@ static const ls_hf_key gpt2_keys[] = {
 /* ---- architectures ---- */
 
 static const ls_hf_arch archs[] = {
-    {.classes = {"LlamaForCausalLM", "LLaMAForCausalLM", "MistralForCausalLM", "MixtralForCausalLM"},
+    {.classes = {"LlamaForCausalLM", "LLaMAForCausalLM", "MistralForCausalLM",
+                 "MixtralForCausalLM"},
      .name = "llama",
      .more = {ls_hf_rope_dims, ls_hf_llama3_freqs},
      .names = {permuted, mixtral, ends, attention, mlp}},

@@ -34,8 +34,8 @@ static ls_status count_tokens(ls_hf *hf, const json_t *vocab, size_t *n)
         }
         if ((size_t)v >= *n && hf->n_vocab) {
             return ls_json_fail(&hf->tokenizer, text, hf->err,
-                                "token '%s' has id %lld, config.json has a vocabulary of %lld", text,
-                                (long long)v, (long long)hf->n_vocab);
+                                "token '%s' has id %lld, config.json has a vocabulary of %lld",
+                                text, (long long)v, (long long)hf->n_vocab);
         }
         if ((size_t)v >= *n) *n = (size_t)v + 1;
     }
@@ -135,7 +135,8 @@ static ls_status write_merges(ls_hf *hf, const json_t *merges)
 /* The order of merges as scores: what is merged first has the higher one. */
 static ls_status merges_to_scores(ls_hf *hf, ls_hf_vocab *v, const json_t *model)
 {
-    const json_t *merges = json_object_get(model, "merges"), *vocab = json_object_get(model, "vocab");
+    const json_t *merges = json_object_get(model, "merges"),
+                 *vocab = json_object_get(model, "vocab");
     for (size_t i = 0; i < json_array_size(merges); i++) {
         char          text[512];
         ls_str        left, right;
@@ -155,11 +156,12 @@ static ls_status merges_to_scores(ls_hf *hf, ls_hf_vocab *v, const json_t *model
 ls_status ls_hf_read_bpe(ls_hf *hf)
 {
     const json_t *model = json_object_get(hf->tokenizer.root, "model");
-    const json_t *vocab = json_object_get(model, "vocab"), *merges = json_object_get(model, "merges");
-    ls_str        type = ls_json_str(json_object_get(model, "type"));
-    bool          fallback = json_is_true(json_object_get(model, "byte_fallback"));
-    ls_hf_vocab   v;
-    size_t        n;
+    const json_t *vocab = json_object_get(model, "vocab"),
+                 *merges = json_object_get(model, "merges");
+    ls_str      type = ls_json_str(json_object_get(model, "type"));
+    bool        fallback = json_is_true(json_object_get(model, "byte_fallback"));
+    ls_hf_vocab v;
+    size_t      n;
     if (!json_is_object(model)) return bad(hf, "model", "is missing or no object");
     /* Old files do not name the type; they all are BPE with merges. */
     if (type.p ? !ls_str_is(type, "BPE") : !merges) return LS_OK;

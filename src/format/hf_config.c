@@ -11,19 +11,25 @@
 
 /* The order in which names are tried is the converter's. */
 static const ls_hf_key common[] = {
-    {"context_length", LS_GGUF_U32,
+    {"context_length",
+     LS_GGUF_U32,
      {"max_position_embeddings", "n_ctx", "n_positions", "max_length", "max_sequence_length",
-      "model_max_length"}, NONE},
+      "model_max_length"},
+     NONE},
     {"embedding_length", LS_GGUF_U32, {"hidden_size", "n_embd", "dim"}, NONE},
     {"feed_forward_length", LS_GGUF_U32, {"intermediate_size", "n_inner", "hidden_dim"}, NONE},
     {"attention.head_count", LS_GGUF_U32, {"num_attention_heads", "n_head", "n_heads"}, NONE},
     {"attention.head_count_kv", LS_GGUF_U32, {"num_key_value_heads", "n_kv_heads"}, NONE},
     {"attention.layer_norm_rms_epsilon", LS_GGUF_F32, {"rms_norm_eps", "norm_eps"}, NONE},
-    {"attention.layer_norm_epsilon", LS_GGUF_F32,
-     {"layer_norm_eps", "layer_norm_epsilon", "norm_epsilon"}, NONE},
+    {"attention.layer_norm_epsilon",
+     LS_GGUF_F32,
+     {"layer_norm_eps", "layer_norm_epsilon", "norm_epsilon"},
+     NONE},
     {"expert_count", LS_GGUF_U32, {"num_local_experts", "num_experts", "n_routed_experts"}, NONE},
-    {"expert_used_count", LS_GGUF_U32,
-     {"num_experts_per_tok", "num_experts_per_token", "top_k_experts"}, NONE},
+    {"expert_used_count",
+     LS_GGUF_U32,
+     {"num_experts_per_tok", "num_experts_per_token", "top_k_experts"},
+     NONE},
     {"attention.key_length", LS_GGUF_U32, {"head_dim"}, NONE},
     {"attention.value_length", LS_GGUF_U32, {"head_dim"}, NONE},
     {"vocab_size", LS_GGUF_U32, {"vocab_size"}, NONE},
@@ -146,7 +152,7 @@ static ls_status read_size(ls_hf *hf, const char *const *names, int64_t fallback
 
 ls_status ls_hf_read_sizes(ls_hf *hf)
 {
-    static const char *const layers[] = {"n_layers", "num_hidden_layers", "n_layer", "num_layers",
+    static const char *const layers[] = {"num_hidden_layers", "n_layers", "n_layer", "num_layers",
                                          NULL},
                              *const embd[] = {"hidden_size", "n_embd", "dim", NULL},
                              *const heads[] = {"num_attention_heads", "n_head", "n_heads", NULL},
@@ -185,8 +191,8 @@ static const struct {
     const char *type, *gguf;
     bool        factor, yarn;
 } scalings[] = {
-    {"default", NULL, false, false}, {"llama3", NULL, false, false},
-    {"linear", "linear", true, false}, {"yarn", "yarn", true, true},
+    {"default", NULL, false, false},        {"llama3", NULL, false, false},
+    {"linear", "linear", true, false},      {"yarn", "yarn", true, true},
     {"longrope", "longrope", false, false}, {"su", "longrope", false, false},
 };
 

@@ -52,7 +52,8 @@ ls_status ls_hf_llama3_freqs(ls_hf *hf)
 {
     ls_str type = ls_json_str(json_object_get(ls_hf_rope(hf), "rope_type"));
     double base = 10000, factor = rope_number(hf, "factor", 8),
-           low = rope_number(hf, "low_freq_factor", 1), high = rope_number(hf, "high_freq_factor", 4),
+           low = rope_number(hf, "low_freq_factor", 1),
+           high = rope_number(hf, "high_freq_factor", 4),
            ctx = rope_number(hf, "original_max_position_embeddings", 8192);
     size_t n = (size_t)hf->head_dim / 2;
     float *out;
@@ -83,7 +84,8 @@ static ls_status emit_factors(ls_hf *hf, const json_t *list, const char *name, s
     LS_TRY(ls_arena_alloc(&hf->g->mem, &out, n, sizeof(*out), "RoPE factors", hf->err));
     for (size_t i = 0; i < n; i++) {
         const json_t *v = json_array_get(list, i);
-        if (!json_is_number(v)) return bad_config(hf, "rope_scaling", "has a factor that is no number");
+        if (!json_is_number(v))
+            return bad_config(hf, "rope_scaling", "has a factor that is no number");
         out[i] = (float)json_number_value(v);
     }
     return emit_computed(hf, name, out, n);

@@ -132,8 +132,8 @@ ls_status ls_hf_transpose(ls_hf *hf, const ls_hf_match *m)
 /* Falcon: groups of queries, each with one key and one value, become all queries, keys, values. */
 ls_status ls_hf_qkv_groups(ls_hf *hf, const ls_hf_match *m)
 {
-    size_t dim = (size_t)hf->head_dim, groups = (size_t)hf->n_kv_heads,
-           heads = (size_t)hf->n_heads, per = heads / groups, at = 0;
+    size_t dim = (size_t)hf->head_dim, groups = (size_t)hf->n_kv_heads, heads = (size_t)hf->n_heads,
+           per = heads / groups, at = 0;
     rows  r = {0};
     char *out;
     LS_TRY(as_rows(hf, m->t, &r));
@@ -210,7 +210,8 @@ static ls_status split(ls_hf *hf, const ls_hf_match *m, const char *data, uint32
                        const int64_t *shape, bool pairs)
 {
     int64_t half[LS_CKPT_MAX_DIMS] = {0};
-    size_t  stack = 1, row = ls_ckpt_dtype_bytes(m->t->dtype), n, axis = n_dims == 2 ? 1 : n_dims - 2;
+    size_t  stack = 1, row = ls_ckpt_dtype_bytes(m->t->dtype), n,
+           axis = n_dims == 2 ? 1 : n_dims - 2;
     for (uint32_t i = 0; i < axis; i++) stack *= (size_t)shape[i];
     for (uint32_t i = (uint32_t)axis + 1; i < n_dims; i++) row *= (size_t)shape[i];
     n = (size_t)shape[axis] / 2;
@@ -301,8 +302,8 @@ static ls_status mxfp4_rows(ls_hf *hf, const ls_hf_match *m, const ls_ckpt_tenso
                             size_t start, size_t step, int which)
 {
     const ls_ckpt_tensor *t = m->t;
-    size_t   experts = (size_t)t->shape[0], all = (size_t)t->shape[1], n = all / step,
-             blocks = (size_t)t->shape[2], at = 0;
+    size_t                experts = (size_t)t->shape[0], all = (size_t)t->shape[1], n = all / step,
+           blocks = (size_t)t->shape[2], at = 0;
     int64_t  shape[3] = {t->shape[0], (int64_t)n, t->shape[2] * MX_BLOCK};
     uint8_t *out;
     ls_str   name;
@@ -392,7 +393,8 @@ static ls_status unpack_ternary(ls_hf *hf, const ls_hf_match *m)
     row = (size_t)t->shape[1];
     n_rows = (size_t)t->shape[0];
     if (row % 128) {
-        return ls_hf_bad_tensor(hf, t, "has rows of %zu elements, I2_S needs multiples of 128", row);
+        return ls_hf_bad_tensor(hf, t, "has rows of %zu elements, I2_S needs multiples of 128",
+                                row);
     }
     shape[0] = 4 * t->shape[0];
     shape[1] = t->shape[1];

@@ -64,7 +64,7 @@ static ls_status next_field(const spm *s, ls_cursor *c, field *f)
     f->number = tag >> 3;
     f->wire = (int)(tag & 7);
     if (f->number == 0) return broken(s, at, "the vocabulary has a field without a number");
-    if (f->wire == VARINT ? !read_varint(c, &f->varint)
+    if (f->wire == VARINT    ? !read_varint(c, &f->varint)
         : f->wire == FIXED64 ? !ls_cursor_take(c, 8)
         : f->wire == FIXED32 ? !ls_cursor_u32(c, &f->bits)
         : f->wire == BYTES   ? !read_varint(c, &n)
@@ -80,20 +80,23 @@ static ls_status next_field(const spm *s, ls_cursor *c, field *f)
 
 static ls_status read_piece(spm *s, ls_cursor c)
 {
-    ls_hf   *hf = s->hf;
-    size_t   i = s->n++;
-    int32_t  type = LS_HF_NORMAL;
-    float    score = 0;
-    field    f;
-    ls_str   text = {"", 0};
+    ls_hf  *hf = s->hf;
+    size_t  i = s->n++;
+    int32_t type = LS_HF_NORMAL;
+    float   score = 0;
+    field   f;
+    ls_str  text = {"", 0};
     do {
         LS_TRY(next_field(s, &c, &f));
-        if (f.number == 1 && f.wire == BYTES) text = (ls_str){(const char *)f.bytes.data, f.bytes.size};
+        if (f.number == 1 && f.wire == BYTES)
+            text = (ls_str){(const char *)f.bytes.data, f.bytes.size};
         if (f.number == 2 && f.wire == FIXED32) memcpy(&score, &f.bits, 4);
-        if (f.number == 3 && f.wire == VARINT) type = f.varint <= LS_HF_BYTE ? (int32_t)f.varint : 0;
+        if (f.number == 3 && f.wire == VARINT)
+            type = f.varint <= LS_HF_BYTE ? (int32_t)f.varint : 0;
     } while (f.number);
     if (!s->v.text || i >= s->v.n) return LS_OK; /* counting, or past config.json's vocabulary */
-    if (type < LS_HF_NORMAL) return broken(s, c.data, "a piece of the vocabulary has no known type");
+    if (type < LS_HF_NORMAL)
+        return broken(s, c.data, "a piece of the vocabulary has no known type");
     s->v.score[i] = score;
     s->v.type[i] = type == LS_HF_USER ? LS_HF_NORMAL : type;
     return ls_arena_str(&hf->g->mem, &s->v.text[i], text.p, text.len, hf->err);

@@ -19,7 +19,8 @@ enum { MAX_NUMBER = 1000000, GGUF_MXFP4 = 39 };
 static const char *read_number(const char *p, const char *end, int64_t *out)
 {
     int64_t v = 0;
-    if (p == end || *p < '0' || *p > '9' || (*p == '0' && p + 1 < end && p[1] >= '0' && p[1] <= '9'))
+    if (p == end || *p < '0' || *p > '9' ||
+        (*p == '0' && p + 1 < end && p[1] >= '0' && p[1] <= '9'))
         return NULL;
     while (p < end && *p >= '0' && *p <= '9') {
         v = 10 * v + (*p++ - '0');
@@ -152,7 +153,8 @@ static bool wants_f32(ls_str name, uint32_t n_dims)
     static const char *const ends[] = {"_norm.weight", "ffn_gate_inp.weight",
                                        "ffn_gate_inp_shexp.weight", "position_embd.weight"};
     size_t                   n = sizeof(".weight") - 1;
-    if (n_dims <= 1 || name.len < n || memcmp(name.p + name.len - n, ".weight", n) != 0) return true;
+    if (n_dims <= 1 || name.len < n || memcmp(name.p + name.len - n, ".weight", n) != 0)
+        return true;
     for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
         size_t m = strlen(ends[i]);
         if (name.len >= m && memcmp(name.p + name.len - m, ends[i], m) == 0) return true;
@@ -197,8 +199,8 @@ ls_status ls_hf_emit_blocks(ls_hf *hf, ls_str name, int dtype, uint32_t n_dims,
         LS_TRY(align(hf, &t.data, t.n_bytes));
     }
     if (data == like->data) t.file_off = like->file_off;
-    LS_TRY(ls_grow(&g->tensors, &hf->tensor_cap, g->n_tensors + 1, sizeof(t), "the tensors",
-                   hf->err));
+    LS_TRY(
+        ls_grow(&g->tensors, &hf->tensor_cap, g->n_tensors + 1, sizeof(t), "the tensors", hf->err));
     g->tensors[g->n_tensors++] = t;
     return LS_OK;
 }
@@ -281,7 +283,10 @@ static ls_status set_file_type(ls_hf *hf)
 {
     static const struct {
         int dtype, file_type;
-    } types[] = {{LS_DTYPE_F32, 0}, {LS_DTYPE_F16, 1}, {LS_DTYPE_BF16, 32}, {LS_DTYPE_I2_S, 40},
+    } types[] = {{LS_DTYPE_F32, 0},
+                 {LS_DTYPE_F16, 1},
+                 {LS_DTYPE_BF16, 32},
+                 {LS_DTYPE_I2_S, 40},
                  {GGUF_MXFP4, 38}};
     double count[sizeof(types) / sizeof(types[0])] = {0};
     size_t best = 0;

@@ -203,8 +203,10 @@ static ls_status read_template(ls_hf *hf, const json_t *p, ls_str *bos, ls_str *
     const json_t *single = json_object_get(p, "single");
     size_t        n = json_array_size(single);
     if (!type.p || !ls_str_is(type, "TemplateProcessing") || n < 2) return LS_OK;
-    first = ls_json_str(json_object_get(json_object_get(json_array_get(single, 0), "SpecialToken"), "id"));
-    last = ls_json_str(json_object_get(json_object_get(json_array_get(single, n - 1), "SpecialToken"), "id"));
+    first = ls_json_str(
+        json_object_get(json_object_get(json_array_get(single, 0), "SpecialToken"), "id"));
+    last = ls_json_str(
+        json_object_get(json_object_get(json_array_get(single, n - 1), "SpecialToken"), "id"));
     if (first.p) {
         if (!bos->p) *bos = first;
         LS_TRY(set_flag(hf, BOS, ls_str_eq(first, *bos)));
@@ -221,7 +223,8 @@ static ls_status read_roles(ls_hf *hf)
     const json_t *post = json_object_get(hf->tokenizer.root, "post_processor");
     const json_t *list = json_object_get(post, "processors");
     ls_str        text[sizeof(roles) / sizeof(roles[0])];
-    for (size_t i = 0; i < sizeof(roles) / sizeof(roles[0]); i++) text[i] = role_text(hf, roles[i].name);
+    for (size_t i = 0; i < sizeof(roles) / sizeof(roles[0]); i++)
+        text[i] = role_text(hf, roles[i].name);
     LS_TRY(read_template(hf, post, &text[BOS], &text[EOS]));
     for (size_t i = 0; i < json_array_size(list); i++) {
         LS_TRY(read_template(hf, json_array_get(list, i), &text[BOS], &text[EOS]));
@@ -246,15 +249,15 @@ static ls_status read_roles(ls_hf *hf)
 
 static ls_status read_template_file(ls_hf *hf)
 {
-    char   path[4096], *text;
-    size_t len;
+    char      path[4096], *text;
+    size_t    len;
     ls_status status;
-    int    n = snprintf(path, sizeof(path), "%schat_template.jinja", hf->folder);
+    int       n = snprintf(path, sizeof(path), "%schat_template.jinja", hf->folder);
     if (n < 0 || (size_t)n >= sizeof(path) || access(path, F_OK) != 0) return LS_OK;
     LS_TRY(ls_read_file(&text, &len, path, hf->err));
-    status = len > MAX_TEMPLATE ? LS_OK
-                                : ls_meta_str(&hf->meta, "tokenizer.chat_template",
-                                              (ls_str){text, len}, hf->err);
+    status = len > MAX_TEMPLATE
+                 ? LS_OK
+                 : ls_meta_str(&hf->meta, "tokenizer.chat_template", (ls_str){text, len}, hf->err);
     free(text);
     return status;
 }

@@ -8,9 +8,10 @@
 #include <strings.h>
 
 static const char to_folder[] =
-    "put it beside config.json and tokenizer.json (PyTorch weights as pytorch_model.bin, safetensors "
+    "put it beside config.json and tokenizer.json (PyTorch weights as pytorch_model.bin, "
+    "safetensors "
     "as model.safetensors) and give the folder, or convert that folder to GGUF with llama.cpp's "
-    "convert_hf_save_again.py";
+    "convert_hf_to_gguf.py";
 static const char save_again[] =
     "load it with the program that wrote it and save the weights alone as safetensors; then give "
     "the folder that holds them with config.json and tokenizer.json";
@@ -19,7 +20,7 @@ static const char to_hf[] =
     "with the program that wrote it, and give that folder or convert it to GGUF";
 static const char old_ggml[] =
     "this form is from before GGUF: convert the original model with llama.cpp's "
-    "convert_hf_save_again.py";
+    "convert_hf_to_gguf.py";
 static const char fetch_again[] = "fetch the file itself: what lies here only stands for it";
 static const char folder_file[] = "give the folder that this file belongs to";
 static const char anything[] =
@@ -49,9 +50,15 @@ static const struct {
     {0, 5, "<html", "an HTML page, probably an error message of a server", fetch_again},
     {0, 2, "\x1f\x8b", "a gzip archive", "unpack it first"},
     {0, 4, "\x28\xb5\x2f\xfd", "a zstd archive", "unpack it first"},
-    {0, 6, "\xfd" "7zXZ\0", "an xz archive", "unpack it first"},
+    {0, 6,
+     "\xfd"
+     "7zXZ\0",
+     "an xz archive", "unpack it first"},
     {257, 5, "ustar", "a tar archive", "unpack it first"},
-    {0, 4, "\x7f" "ELF", "a program", anything},
+    {0, 4,
+     "\x7f"
+     "ELF",
+     "a program", anything},
     {0, 2, "\x08\x03", "an ONNX file", to_hf},
     {0, 2, "\x08\x04", "an ONNX file", to_hf},
     {0, 2, "\x08\x05", "an ONNX file", to_hf},

@@ -69,10 +69,10 @@ ls_status ls_meta_int(ls_meta *m, const char *key, ls_gguf_type type, int64_t v,
     static const struct {
         int64_t min, max;
     } range[LS_GGUF_N_TYPES] = {
-        [LS_GGUF_U8] = {0, UINT8_MAX},          [LS_GGUF_I8] = {INT8_MIN, INT8_MAX},
-        [LS_GGUF_U16] = {0, UINT16_MAX},        [LS_GGUF_I16] = {INT16_MIN, INT16_MAX},
-        [LS_GGUF_U32] = {0, UINT32_MAX},        [LS_GGUF_I32] = {INT32_MIN, INT32_MAX},
-        [LS_GGUF_U64] = {0, INT64_MAX},         [LS_GGUF_I64] = {INT64_MIN, INT64_MAX},
+        [LS_GGUF_U8] = {0, UINT8_MAX},   [LS_GGUF_I8] = {INT8_MIN, INT8_MAX},
+        [LS_GGUF_U16] = {0, UINT16_MAX}, [LS_GGUF_I16] = {INT16_MIN, INT16_MAX},
+        [LS_GGUF_U32] = {0, UINT32_MAX}, [LS_GGUF_I32] = {INT32_MIN, INT32_MAX},
+        [LS_GGUF_U64] = {0, INT64_MAX},  [LS_GGUF_I64] = {INT64_MIN, INT64_MAX},
     };
     if ((unsigned)type >= LS_GGUF_N_TYPES || range[type].max == 0 || v < range[type].min ||
         v > range[type].max) {

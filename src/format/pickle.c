@@ -16,12 +16,12 @@ enum { MAX_VALUES = 4 << 20 };
 typedef enum kind { NONE, BOOL, INT, FLOAT, TEXT, LIST, TUPLE, DICT, GLOBAL, STORAGE, TENSOR } kind;
 
 typedef struct value {
-    kind           kind;
-    ls_ckpt_dtype  dtype;  /* STORAGE, and GLOBAL of one */
-    int64_t        i;      /* BOOL, INT; STORAGE: elements; GLOBAL: its row */
-    ls_str         s;      /* TEXT; STORAGE: its key */
-    struct value **items;  /* LIST, TUPLE; DICT: key, value, key, value */
-    size_t         n, cap;
+    kind              kind;
+    ls_ckpt_dtype     dtype; /* STORAGE, and GLOBAL of one */
+    int64_t           i;     /* BOOL, INT; STORAGE: elements; GLOBAL: its row */
+    ls_str            s;     /* TEXT; STORAGE: its key */
+    struct value    **items; /* LIST, TUPLE; DICT: key, value, key, value */
+    size_t            n, cap;
     ls_pickle_tensor *tensor;
 } value;
 
@@ -52,11 +52,10 @@ static const struct {
     uint8_t     op;
     const char *name;
 } refused[] = {
-    {'i', "INST"},         {'o', "OBJ"},        {0x81, "NEWOBJ"},  {0x92, "NEWOBJ_EX"},
-    {'P', "PERSID"},       {0x82, "EXT1"},      {0x83, "EXT2"},    {0x84, "EXT4"},
-    {0x97, "NEXT_BUFFER"}, {0x8f, "EMPTY_SET"}, {'I', "INT"},      {'L', "LONG"},
-    {'F', "FLOAT"},        {'S', "STRING"},     {'V', "UNICODE"},  {'d', "DICT"},
-    {'l', "LIST"},         {'g', "GET"},        {'p', "PUT"},      {0x91, "FROZENSET"},
+    {'i', "INST"},  {'o', "OBJ"},   {0x81, "NEWOBJ"}, {0x92, "NEWOBJ_EX"},   {'P', "PERSID"},
+    {0x82, "EXT1"}, {0x83, "EXT2"}, {0x84, "EXT4"},   {0x97, "NEXT_BUFFER"}, {0x8f, "EMPTY_SET"},
+    {'I', "INT"},   {'L', "LONG"},  {'F', "FLOAT"},   {'S', "STRING"},       {'V', "UNICODE"},
+    {'d', "DICT"},  {'l', "LIST"},  {'g', "GET"},     {'p', "PUT"},          {0x91, "FROZENSET"},
 };
 
 typedef struct machine {
@@ -168,7 +167,8 @@ static ls_status gather(machine *m, size_t start, kind k)
     value *to;
     size_t n = m->n_stack;
     if (start == 0 || m->stack[start - 1]->kind != k || (k == DICT && (n - start) % 2)) {
-        return broken(m, "the pickle adds to something that is no %s", k == DICT ? "dictionary" : "list");
+        return broken(m, "the pickle adds to something that is no %s",
+                      k == DICT ? "dictionary" : "list");
     }
     to = m->stack[start - 1];
     for (size_t i = start; i < n; i++) LS_TRY(append(m, to, m->stack[i]));
@@ -222,7 +222,8 @@ static ls_status op_stack_global(machine *m)
     value *module, *name;
     LS_TRY(pop(m, &name));
     LS_TRY(pop(m, &module));
-    if (module->kind != TEXT || name->kind != TEXT) return broken(m, "a name in the pickle is no text");
+    if (module->kind != TEXT || name->kind != TEXT)
+        return broken(m, "a name in the pickle is no text");
     return push_global(m, module->s, name->s);
 }
 
@@ -272,7 +273,8 @@ static ls_status make_tensor(machine *m, const value *args)
     LS_TRY(ls_arena_alloc(&m->mem, &t, 1, sizeof(*t), "a tensor", m->err));
     LS_TRY(read_ints(m, args->items[2], t->shape, &t->n_dims));
     LS_TRY(read_ints(m, args->items[3], t->stride, &n_strides));
-    if (n_strides != t->n_dims) return broken(m, "a tensor has more strides than dimensions, or fewer");
+    if (n_strides != t->n_dims)
+        return broken(m, "a tensor has more strides than dimensions, or fewer");
     t->storage = args->items[0]->s;
     t->dtype = args->items[0]->dtype;
     t->n_storage = (uint64_t)args->items[0]->i;
@@ -294,7 +296,8 @@ static ls_status op_reduce(machine *m)
     case CALL_TENSOR:
         return make_tensor(m, args);
     case CALL_PARAMETER:
-        if (!args->n || args->items[0]->kind != TENSOR) return broken(m, "a parameter is no tensor");
+        if (!args->n || args->items[0]->kind != TENSOR)
+            return broken(m, "a parameter is no tensor");
         return push(m, args->items[0]);
     case CALL_DICT:
         if (args->n) return refuse(m, "an OrderedDict made of other objects");
@@ -364,7 +367,8 @@ static ls_status op_put(machine *m, size_t bytes)
 {
     uint64_t i = m->n_memo;
     if (bytes && !read_bytes(m, bytes, &i)) return cut(m);
-    if (!m->n_stack || i > m->c.size) return broken(m, "the pickle keeps something that is not there");
+    if (!m->n_stack || i > m->c.size)
+        return broken(m, "the pickle keeps something that is not there");
     LS_TRY(ls_grow(&m->memo, &m->memo_cap, (size_t)i + 1, sizeof(value *), "a pickle", m->err));
     while (m->n_memo <= i) m->memo[m->n_memo++] = NULL;
     m->memo[i] = m->stack[m->n_stack - 1];
@@ -389,7 +393,8 @@ static ls_status op_mark(machine *m)
 static ls_status op_tuple(machine *m, size_t n)
 {
     size_t floor = m->n_marks ? m->marks[m->n_marks - 1] : 0;
-    if (m->n_stack - floor < n) return broken(m, "the pickle takes more from its stack than is there");
+    if (m->n_stack - floor < n)
+        return broken(m, "the pickle takes more from its stack than is there");
     return make_tuple(m, m->n_stack - n);
 }
 
@@ -421,52 +426,90 @@ static ls_status other(machine *m, uint8_t op)
     return broken(m, "0x%02x is no instruction of a pickle", op);
 }
 
-static ls_status skip(machine *m, size_t n)
-{
-    return ls_cursor_take(&m->c, n) ? LS_OK : cut(m);
-}
+static ls_status skip(machine *m, size_t n) { return ls_cursor_take(&m->c, n) ? LS_OK : cut(m); }
 
 static ls_status step(machine *m, uint8_t op)
 {
     value *v;
     switch (op) {
-    case 0x80: return skip(m, 1); /* PROTO */
-    case 0x95: return skip(m, 8); /* FRAME */
-    case '(': return op_mark(m);
-    case '}': return push_new(m, DICT, &v);
-    case ']': return push_new(m, LIST, &v);
-    case ')': return push_new(m, TUPLE, &v);
-    case 'N': return push_new(m, NONE, &v);
-    case 0x88: return push_int(m, BOOL, 1);
-    case 0x89: return push_int(m, BOOL, 0);
-    case 'K': return op_int(m, 1);
-    case 'M': return op_int(m, 2);
-    case 'J': return op_int(m, 4);
-    case 0x8a: return op_long(m);
+    case 0x80:
+        return skip(m, 1); /* PROTO */
+    case 0x95:
+        return skip(m, 8); /* FRAME */
+    case '(':
+        return op_mark(m);
+    case '}':
+        return push_new(m, DICT, &v);
+    case ']':
+        return push_new(m, LIST, &v);
+    case ')':
+        return push_new(m, TUPLE, &v);
+    case 'N':
+        return push_new(m, NONE, &v);
+    case 0x88:
+        return push_int(m, BOOL, 1);
+    case 0x89:
+        return push_int(m, BOOL, 0);
+    case 'K':
+        return op_int(m, 1);
+    case 'M':
+        return op_int(m, 2);
+    case 'J':
+        return op_int(m, 4);
+    case 0x8a:
+        return op_long(m);
     case 'G':
         LS_TRY(skip(m, 8));
         return push_new(m, FLOAT, &v);
-    case 'X': return op_text(m, 4);
-    case 0x8c: return op_text(m, 1);
-    case 0x8d: return op_text(m, 8);
-    case 'U': case 'C': return op_text(m, 1);
-    case 'T': case 'B': return op_text(m, 4);
-    case 'q': return op_put(m, 1);
-    case 'r': return op_put(m, 4);
-    case 0x94: return op_put(m, 0);
-    case 'h': return op_get(m, 1);
-    case 'j': return op_get(m, 4);
-    case 0x85: case 0x86: case 0x87: return op_tuple(m, (size_t)op - 0x84);
-    case 't': case '1': case 'e': case 'u': return op_marked(m, op);
-    case 'a': return op_add(m, 1, LIST);
-    case 's': return op_add(m, 2, DICT);
-    case '0': return pop(m, &v);
-    case 'c': return op_global(m);
-    case 0x93: return op_stack_global(m);
-    case 'Q': return op_storage(m);
-    case 'R': return op_reduce(m);
-    case 'b': return op_build(m);
-    default: return other(m, op);
+    case 'X':
+        return op_text(m, 4);
+    case 0x8c:
+        return op_text(m, 1);
+    case 0x8d:
+        return op_text(m, 8);
+    case 'U':
+    case 'C':
+        return op_text(m, 1);
+    case 'T':
+    case 'B':
+        return op_text(m, 4);
+    case 'q':
+        return op_put(m, 1);
+    case 'r':
+        return op_put(m, 4);
+    case 0x94:
+        return op_put(m, 0);
+    case 'h':
+        return op_get(m, 1);
+    case 'j':
+        return op_get(m, 4);
+    case 0x85:
+    case 0x86:
+    case 0x87:
+        return op_tuple(m, (size_t)op - 0x84);
+    case 't':
+    case '1':
+    case 'e':
+    case 'u':
+        return op_marked(m, op);
+    case 'a':
+        return op_add(m, 1, LIST);
+    case 's':
+        return op_add(m, 2, DICT);
+    case '0':
+        return pop(m, &v);
+    case 'c':
+        return op_global(m);
+    case 0x93:
+        return op_stack_global(m);
+    case 'Q':
+        return op_storage(m);
+    case 'R':
+        return op_reduce(m);
+    case 'b':
+        return op_build(m);
+    default:
+        return other(m, op);
     }
 }
 

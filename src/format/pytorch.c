@@ -39,7 +39,8 @@ static ls_status broken(const reader *r, const char *entry, const char *what)
 
 /* The bytes of one entry, in the checkpoint's memory. Entries are stored, not compressed: PyTorch
  * writes them so, and so no file can ask for more memory than it has bytes. */
-static ls_status read_entry(reader *r, const char *name, size_t limit, const uint8_t **out, size_t *n)
+static ls_status read_entry(reader *r, const char *name, size_t limit, const uint8_t **out,
+                            size_t *n)
 {
     zip_stat_t  st;
     zip_file_t *f;
@@ -58,7 +59,8 @@ static ls_status read_entry(reader *r, const char *name, size_t limit, const uin
     }
     f = zip_fopen_index(r->zip, st.index, 0);
     if (!f) return broken(r, name, "the entry cannot be read");
-    status = ls_arena_alloc(&r->c->mem, &data, (size_t)st.size, 1, "an entry of an archive", r->err);
+    status =
+        ls_arena_alloc(&r->c->mem, &data, (size_t)st.size, 1, "an entry of an archive", r->err);
     while (status == LS_OK && done < st.size) {
         zip_int64_t got = zip_fread(f, data + done, st.size - done);
         if (got <= 0) status = broken(r, name, "the entry is cut, or its checksum is wrong");
@@ -120,7 +122,8 @@ static bool is_contiguous(const ls_pickle_tensor *p)
 }
 
 /* Gather a tensor whose elements are not side by side. */
-static void gather(uint8_t *out, const uint8_t *data, const ls_pickle_tensor *p, size_t n, size_t size)
+static void gather(uint8_t *out, const uint8_t *data, const ls_pickle_tensor *p, size_t n,
+                   size_t size)
 {
     int64_t at[LS_CKPT_MAX_DIMS] = {0};
     size_t  from = (size_t)p->offset;

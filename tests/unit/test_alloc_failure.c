@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "lockstep/lockstep.h"
+#include "support/shared.h"
 
 #define MODELS LS_SOURCE_DIR "/models/"
 
@@ -200,6 +201,9 @@ static void says_that_memory_is_out_wherever_it_is(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         fail_each_call(cases[i].op, cases[i].name, cases[i].model);
+    }
+    if (!shared_missing("models/fables-llama-5m/config.json")) {
+        fail_each_call(op_gguf, "folder", shared_path("models/fables-llama-5m"));
     }
 }
 

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "lockstep/gguf_write.h"
+#include "lockstep/safetensors_write.h"
 #include "support/files.h"
 #include "support/gguf_build.h"
 
@@ -72,7 +73,8 @@ static void reads_version_1_with_its_counts_of_32_bits(void **state)
     gguf_build_pad(&b, 32);
     gguf_build_bytes(&b, data, sizeof(data));
     write_file("v1.gguf", &b);
-    if (ls_gguf_open(&g, in_folder("v1.gguf"), &err) != LS_OK) fail_msg("%s %s", err.what, err.where);
+    if (ls_gguf_open(&g, in_folder("v1.gguf"), &err) != LS_OK)
+        fail_msg("%s %s", err.what, err.where);
     assert_int_equal(ls_gguf_version(g), 1);
     assert_true(ls_gguf_str(g, "name", &s) && ls_str_is(s, "text"));
     assert_true(ls_gguf_int(g, "number", &v) && v == 77);
@@ -181,9 +183,8 @@ static void opens_all_parts_from_the_first(void **state)
         ls_error_clear(&err);
         ls_fail(&err, LS_ERR_FORMAT, "a fault");
         ls_gguf_fail_at(g, t->name.p, &err);
-        assert_int_equal(strncmp(err.where, ls_gguf_part_path(g, i),
-                                 strlen(ls_gguf_part_path(g, i))),
-                         0);
+        assert_int_equal(
+            strncmp(err.where, ls_gguf_part_path(g, i), strlen(ls_gguf_part_path(g, i))), 0);
     }
     assert_null(ls_gguf_part_path(g, 3));
     ls_gguf_close(g);
@@ -197,17 +198,35 @@ static void refuses_parts_that_do_not_belong_together(void **state)
         part        p;
         const char *open, *what, *where;
     } cases[] = {
-        {"m-00002-of-00003.gguf", {2, 3, 3, "b"}, "m-00001-of-00003.gguf", "split.no 2",
+        {"m-00002-of-00003.gguf",
+         {2, 3, 3, "b"},
+         "m-00001-of-00003.gguf",
+         "split.no 2",
          "m-00002-of-00003.gguf"},
-        {"m-00003-of-00003.gguf", {2, 4, 3, "c"}, "m-00001-of-00003.gguf", "split.count 4",
+        {"m-00003-of-00003.gguf",
+         {2, 4, 3, "c"},
+         "m-00001-of-00003.gguf",
+         "split.count 4",
          "m-00003-of-00003.gguf"},
-        {"m-00003-of-00003.gguf", {2, -1, 3, "c"}, "m-00001-of-00003.gguf", "split.count -1",
+        {"m-00003-of-00003.gguf",
+         {2, -1, 3, "c"},
+         "m-00001-of-00003.gguf",
+         "split.count -1",
          "m-00003-of-00003.gguf"},
-        {"m-00001-of-00003.gguf", {0, 3, 5, "a"}, "m-00001-of-00003.gguf", "3 tensors",
+        {"m-00001-of-00003.gguf",
+         {0, 3, 5, "a"},
+         "m-00001-of-00003.gguf",
+         "3 tensors",
          "m-00001-of-00003.gguf: byte "},
-        {"m-00002-of-00003.gguf", {1, 3, 3, "a"}, "m-00001-of-00003.gguf", "'a' occurs twice",
+        {"m-00002-of-00003.gguf",
+         {1, 3, 3, "a"},
+         "m-00001-of-00003.gguf",
+         "'a' occurs twice",
          "m-0000"},
-        {"m-00002-of-00003.gguf", {1, 3, 3, "b"}, "m-00002-of-00003.gguf", "part 2 of 3",
+        {"m-00002-of-00003.gguf",
+         {1, 3, 3, "b"},
+         "m-00002-of-00003.gguf",
+         "part 2 of 3",
          "m-00002-of-00003.gguf"},
         {"x.gguf", {0, 3, 3, "a"}, "x.gguf", "its name does not say so", "x.gguf"},
         {"m-00001-of-00004.gguf", {0, 3, 3, "a"}, "m-00001-of-00004.gguf", "does not say so", "m-"},
@@ -307,7 +326,8 @@ static void writes_what_the_reader_reads(void **state)
     assert_int_equal(ls_gguf_write_data(w, data, sizeof(data), &err), LS_OK);
     assert_int_equal(ls_gguf_write_data(w, data, 1, NULL), LS_ERR_USAGE);
     assert_int_equal(ls_gguf_write_finish(w, &err), LS_OK);
-    if (ls_gguf_open(&g, in_folder("w.gguf"), &err) != LS_OK) fail_msg("%s %s", err.what, err.where);
+    if (ls_gguf_open(&g, in_folder("w.gguf"), &err) != LS_OK)
+        fail_msg("%s %s", err.what, err.where);
     check_everything(g);
     assert_int_equal(ls_gguf_file_bytes(g), ls_gguf_writer_bytes(w));
     t = ls_gguf_tensor(g, "small");
@@ -338,6 +358,42 @@ static void leaves_nothing_behind_when_data_are_missing(void **state)
     assert_int_equal(rmdir(folder), -1); /* other files: but no temporary one of half.gguf */
 }
 
+/* ---- safetensors ---- */
+
+static void writes_safetensors_that_the_reader_reads(void **state)
+{
+    static const int64_t   two[2] = {2, 3}, none[1] = {0};
+    static const float     data[6] = {1, 2, 3, 4, 5, 6};
+    ls_safetensors_writer *w;
+    ls_checkpoint         *c;
+    ls_error               err = {0};
+    const ls_ckpt_tensor  *t;
+    (void)state;
+    assert_int_equal(ls_safetensors_writer_create(&w, &err), LS_OK);
+    assert_int_equal(ls_safetensors_note(w, "format", LS_STR("pt"), &err), LS_OK);
+    assert_int_equal(ls_safetensors_note(w, "bad", LS_STR("\xff"), NULL), LS_ERR_USAGE);
+    assert_int_equal(ls_safetensors_add(w, LS_STR("a \"b\""), LS_CKPT_F32, 2, two, &err), LS_OK);
+    assert_int_equal(ls_safetensors_add(w, LS_STR("one"), LS_CKPT_BF16, 0, NULL, &err), LS_OK);
+    assert_int_equal(ls_safetensors_add(w, LS_STR("none"), LS_CKPT_U8, 1, none, &err), LS_OK);
+    assert_int_equal(ls_safetensors_add(w, LS_STR("one"), LS_CKPT_F32, 0, NULL, NULL),
+                     LS_ERR_USAGE);
+    assert_int_equal(ls_safetensors_begin(w, in_folder("w.safetensors"), &err), LS_OK);
+    assert_int_equal(ls_safetensors_data(w, data, sizeof(data), &err), LS_OK);
+    assert_int_equal(ls_safetensors_data(w, data, 3, NULL), LS_ERR_USAGE);
+    assert_int_equal(ls_safetensors_data(w, "\x80\x3f", 2, &err), LS_OK);
+    assert_int_equal(ls_safetensors_finish(w, &err), LS_OK);
+    ls_safetensors_writer_destroy(w);
+    if (ls_checkpoint_open(&c, in_folder("w.safetensors"), &err) != LS_OK) {
+        fail_msg("%s %s", err.what, err.where);
+    }
+    t = ls_checkpoint_tensor(c, LS_STR("a \"b\""));
+    assert_true(t && t->n_dims == 2 && t->shape[0] == 2 && t->shape[1] == 3);
+    assert_int_equal(t->file_off % 8, 0);
+    assert_memory_equal(t->data, data, sizeof(data));
+    assert_int_equal(ls_checkpoint_n_tensors(c), 3);
+    ls_checkpoint_close(c);
+}
+
 static int make_folder(void **state)
 {
     (void)state;
@@ -363,6 +419,7 @@ int main(void)
         cmocka_unit_test(names_a_missing_part_and_the_first_one),
         cmocka_unit_test(writes_what_the_reader_reads),
         cmocka_unit_test(leaves_nothing_behind_when_data_are_missing),
+        cmocka_unit_test(writes_safetensors_that_the_reader_reads),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

@@ -1,0 +1,334 @@
+// SPDX-License-Identifier: MIT
+/* test_hf_archs.c - a folder of every architecture against what llama.cpp's converter made of the
+ * same folder (tests/golden/hf): names, shapes, types, every byte of every tensor, metadata. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lockstep/gguf.h"
+#include "lockstep/hash.h"
+#include "lockstep/safetensors_write.h"
+#include "support/files.h"
+
+enum { MAX_BYTES = 1 << 20, MXFP4 = 39 };
+
+static char folder[200];
+
+static const char *in_folder(const char *name)
+{
+    static char path[300];
+    snprintf(path, sizeof(path), "%s/%s", folder, name);
+    return path;
+}
+
+/* Data by name: see tests/golden/hf/README.md. */
+static size_t generate(uint8_t *out, const char *name, bool bytes, size_t n)
+{
+    uint64_t s = 0xcbf29ce484222325u;
+    for (const char *p = name; *p; p++) s = (s ^ (uint8_t)*p) * 0x100000001b3u;
+    for (size_t i = 0; i < n; i++) {
+        uint16_t b, v;
+        s = s * 6364136223846793005u + 1442695040888963407u;
+        b = (uint16_t)(s >> 48);
+        v = (uint16_t)((b & 0x8000) | (0x3c00 + b % 0x300));
+        if (bytes) {
+            out[i] = (uint8_t)(b >> 8);
+        } else {
+            memcpy(out + 2 * i, &v, 2);
+        }
+    }
+    return bytes ? n : 2 * n;
+}
+
+/* "in NAME TYPE SHAPE...": announced in the first pass, written in the second. */
+static void put_tensor(ls_safetensors_writer *w, char *line, bool announce)
+{
+    static uint8_t data[MAX_BYTES];
+    char    *save, *name = strtok_r(line + 3, " ", &save), *type = strtok_r(NULL, " ", &save), *d;
+    bool     bytes = strcmp(type, "U8") == 0;
+    int64_t  shape[8];
+    uint32_t n_dims = 0;
+    size_t   n = 1;
+    while ((d = strtok_r(NULL, " ", &save)) != NULL) {
+        shape[n_dims] = atoll(d);
+        n *= (size_t)shape[n_dims++];
+    }
+    assert_true(2 * n <= sizeof(data));
+    if (announce) {
+        assert_int_equal(ls_safetensors_add(w, (ls_str){name, strlen(name)},
+                                            bytes ? LS_CKPT_U8 : LS_CKPT_BF16, n_dims, shape, NULL),
+                         LS_OK);
+    } else {
+        assert_int_equal(ls_safetensors_data(w, data, generate(data, name, bytes, n), NULL), LS_OK);
+    }
+}
+
+typedef void line_fn(void *ctx, char *line);
+
+static void each_line(const char *golden, const char *with, line_fn *fn, void *ctx)
+{
+    char   path[512], *text, *p;
+    size_t n;
+    snprintf(path, sizeof(path), "%s/tests/golden/hf/%s.txt", LS_SOURCE_DIR, golden);
+    text = (char *)file_read(path, &n);
+    text[n] = '\0';
+    for (p = text; *p;) {
+        char *end = strchr(p, '\n'), *next = end ? end + 1 : p + strlen(p);
+        if (end) *end = '\0';
+        if (strncmp(p, with, strlen(with)) == 0) fn(ctx, p);
+        p = next;
+    }
+    free(text);
+}
+
+static void write_config(void *ctx, char *line)
+{
+    (void)ctx;
+    file_write(in_folder("config.json"), line + 7, strlen(line + 7));
+}
+static void announce(void *w, char *line) { put_tensor(w, line, true); }
+static void put_data(void *w, char *line) { put_tensor(w, line, false); }
+
+static void build(const char *golden)
+{
+    ls_safetensors_writer *w;
+    each_line(golden, "config ", write_config, NULL);
+    assert_int_equal(ls_safetensors_writer_create(&w, NULL), LS_OK);
+    each_line(golden, "in ", announce, w);
+    assert_int_equal(ls_safetensors_begin(w, in_folder("model.safetensors"), NULL), LS_OK);
+    each_line(golden, "in ", put_data, w);
+    assert_int_equal(ls_safetensors_finish(w, NULL), LS_OK);
+    ls_safetensors_writer_destroy(w);
+}
+
+typedef struct checked {
+    const ls_gguf *g;
+    size_t         n_tensors, n_keys, n_undecoded;
+} checked;
+
+static void sha256(char *hex, const void *data, size_t n)
+{
+    ls_hash *h;
+    uint8_t  digest[LS_HASH_MAX];
+    assert_int_equal(ls_hash_create(&h, LS_SHA256, NULL), LS_OK);
+    ls_hash_update(h, data, n);
+    n = ls_hash_final(h, digest);
+    ls_hex(hex, digest, n);
+    ls_hash_destroy(h);
+}
+
+static void check_tensor(void *ctx, char *line)
+{
+    checked *c = ctx;
+    char    *save, *name = strtok_r(line + 4, " ", &save), *word = strtok_r(NULL, " ", &save);
+    const ls_tensor *t = ls_gguf_tensor(c->g, name);
+    char             hex[2 * LS_HASH_MAX + 1];
+    uint32_t         d = 0;
+    if (!t) fail_msg("no tensor '%s'", name);
+    c->n_tensors++;
+    if (t->dtype != atoi(word)) fail_msg("'%s' has type %d, not %s", name, t->dtype, word);
+    for (word = strtok_r(NULL, " ", &save); word && strlen(word) < 64;
+         word = strtok_r(NULL, " ", &save)) {
+        if (d >= t->n_dims || t->ne[d] != atoll(word)) fail_msg("'%s': dimension %u", name, d);
+        d++;
+    }
+    if (!t->data) { /* a type that is not decoded: only its name and shape can be compared */
+        assert_int_equal(t->dtype, MXFP4);
+        c->n_undecoded++;
+        return;
+    }
+    sha256(hex, t->data, t->n_bytes);
+    if (strcmp(hex, word) != 0) fail_msg("'%s' has other bytes", name);
+}
+
+static void check_number(void *ctx, char *line)
+{
+    checked *c = ctx;
+    char    *save, *key = strtok_r(line + 7, " ", &save);
+    double   want = atof(strtok_r(NULL, " ", &save)), got = NAN;
+    bool     flag;
+    if (ls_gguf_bool(c->g, key, &flag)) got = flag;
+    if (isnan(got) && !ls_gguf_float(c->g, key, &got)) fail_msg("no key '%s'", key);
+    if ((float)got != (float)want) fail_msg("%s is %.9g, not %.9g", key, got, want);
+    c->n_keys++;
+}
+
+static void check_text(void *ctx, char *line)
+{
+    checked *c = ctx;
+    char    *save, *key = strtok_r(line + 5, " ", &save);
+    ls_str   got;
+    if (!ls_gguf_str(c->g, key, &got)) fail_msg("no key '%s'", key);
+    if (!ls_str_is(got, save)) fail_msg("%s is '%.*s', not '%s'", key, LS_FMT(got), save);
+    c->n_keys++;
+}
+
+static void check_list(void *ctx, char *line)
+{
+    checked          *c = ctx;
+    char             *save, *key = strtok_r(line + 5, " ", &save), *word;
+    const ls_gguf_kv *kv = ls_gguf_find(c->g, key);
+    size_t            i = 0;
+    if (!kv || kv->type != LS_GGUF_ARRAY) fail_msg("no list '%s'", key);
+    while ((word = strtok_r(NULL, " ", &save)) != NULL) {
+        assert_true(i < kv->n && ls_gguf_num_at(kv, i) == atof(word));
+        i++;
+    }
+    assert_int_equal(i, kv->n);
+    c->n_keys++;
+}
+
+static void compare(const char *golden, size_t n_left_out)
+{
+    ls_gguf *g;
+    ls_error err = {0};
+    checked  c = {0};
+    build(golden);
+    if (ls_gguf_open(&g, folder, &err) != LS_OK) {
+        fail_msg("%s: %s at %s", golden, err.what, err.where);
+    }
+    c.g = g;
+    each_line(golden, "out ", check_tensor, &c);
+    each_line(golden, "number ", check_number, &c);
+    each_line(golden, "text ", check_text, &c);
+    each_line(golden, "list ", check_list, &c);
+    assert_int_equal(ls_gguf_n_tensors(g), c.n_tensors + n_left_out);
+    assert_true(c.n_tensors > 10 && c.n_keys > 5);
+    if (c.n_undecoded)
+        print_message("%s: %zu tensors of MXFP4 not compared\n", golden, c.n_undecoded);
+    ls_gguf_close(g);
+}
+
+static void every_architecture_is_what_the_converter_makes_of_it(void **state)
+{
+    static const char *const golden[] = {
+        "llama",    "mistral",  "mixtral",   "qwen2",      "qwen3",      "gemma",    "gemma2",
+        "gemma3",   "phi3",     "gpt2",      "gpt2b",      "stablelm",   "olmo2",    "olmo3",
+        "smollm3",  "granite",  "command-r", "starcoder2", "falcon7",    "falcon40", "gptneox",
+        "qwen2moe", "qwen3moe", "olmoe",     "gpt-oss",    "gpt-oss-mx",
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(golden) / sizeof(golden[0]); i++) compare(golden[i], 0);
+    compare("bitnet", 1);
+}
+
+/* ---- what no golden file covers ---- */
+
+static void write_folder(const char *config, const char *name, ls_ckpt_dtype dtype, uint32_t n_dims,
+                         const int64_t *shape, const void *data, size_t n, const char *second,
+                         const void *scale)
+{
+    ls_safetensors_writer *w;
+    file_write(in_folder("config.json"), config, strlen(config));
+    assert_int_equal(ls_safetensors_writer_create(&w, NULL), LS_OK);
+    assert_int_equal(
+        ls_safetensors_add(w, (ls_str){name, strlen(name)}, dtype, n_dims, shape, NULL), LS_OK);
+    if (second) {
+        assert_int_equal(ls_safetensors_add(w, (ls_str){second, strlen(second)}, LS_CKPT_BF16, 1,
+                                            (int64_t[]){1}, NULL),
+                         LS_OK);
+    }
+    assert_int_equal(ls_safetensors_begin(w, in_folder("model.safetensors"), NULL), LS_OK);
+    assert_int_equal(ls_safetensors_data(w, data, n, NULL), LS_OK);
+    if (second) assert_int_equal(ls_safetensors_data(w, scale, 2, NULL), LS_OK);
+    assert_int_equal(ls_safetensors_finish(w, NULL), LS_OK);
+    ls_safetensors_writer_destroy(w);
+}
+
+#define BITNET                                                                                     \
+    "{\"architectures\":[\"BitNetForCausalLM\"],\"hidden_act\":\"relu2\",\"hidden_size\":128,"     \
+    "\"num_hidden_layers\":1,\"num_attention_heads\":2,\"quantization_config\":{\"quant_method\":" \
+    "\"bitnet\"}}"
+
+/* Packed rows are a quarter of all apart, codes 0, 1, 2 are -1, 0, 1, and the scale is inverse. */
+static void packed_ternary_weights_become_I2_S_without_loss(void **state)
+{
+    uint8_t          packed[256];
+    const uint16_t   bf16_4 = 0x4080; /* 4.0 */
+    ls_gguf         *g;
+    ls_error         err = {0};
+    ls_str           arch;
+    const ls_tensor *t;
+    float            scale;
+    (void)state;
+    for (size_t i = 0; i < sizeof(packed); i++) {
+        packed[i] = (uint8_t)(i % 3 | (i / 3) % 3 << 2 | (i / 5) % 3 << 4 | (i / 7) % 3 << 6);
+    }
+    write_folder(BITNET, "model.layers.0.mlp.up_proj.weight", LS_CKPT_U8, 2, (int64_t[]){2, 128},
+                 packed, sizeof(packed), "model.layers.0.mlp.up_proj.weight_scale", &bf16_4);
+    if (ls_gguf_open(&g, folder, &err) != LS_OK) fail_msg("%s %s", err.what, err.where);
+    assert_true(ls_gguf_str(g, "general.architecture", &arch) && ls_str_is(arch, "bitnet-b1.58"));
+    assert_int_equal(ls_gguf_n_tensors(g), 1);
+    t = ls_gguf_tensor(g, "blk.0.ffn_up.weight");
+    assert_true(t && t->dtype == LS_DTYPE_I2_S && t->ne[0] == 128 && t->ne[1] == 8);
+    memcpy(&scale, (const uint8_t *)t->data + 8 * 128 / 4, 4);
+    assert_true(scale == 0.25f);
+    for (size_t r = 0; r < 8; r++) {
+        for (size_t j = 0; j < 128; j++) {
+            uint8_t got = ((const uint8_t *)t->data)[r * 32 + j % 32] >> (6 - 2 * (j / 32)) & 3;
+            uint8_t want = packed[r % 2 * 128 + j] >> (r / 2 * 2) & 3;
+            assert_int_equal(got, want);
+        }
+    }
+    ls_gguf_close(g);
+    packed[17] |= 0xc0; /* code 3 is none of the three */
+    write_folder(BITNET, "model.layers.0.mlp.up_proj.weight", LS_CKPT_U8, 2, (int64_t[]){2, 128},
+                 packed, sizeof(packed), "model.layers.0.mlp.up_proj.weight_scale", &bf16_4);
+    assert_int_equal(ls_gguf_open(&g, folder, &err), LS_ERR_FORMAT);
+}
+
+/* Text models inside models that also see. */
+static void a_wrapped_text_model_is_found(void **state)
+{
+    static const float data[4] = {0, 1, 2, 3};
+    ls_gguf           *g;
+    ls_error           err = {0};
+    const ls_tensor   *t;
+    int64_t            v;
+    (void)state;
+    write_folder("{\"architectures\":[\"Gemma3ForConditionalGeneration\"],\"text_config\":{"
+                 "\"hidden_size\":4,"
+                 "\"num_hidden_layers\":3,\"num_attention_heads\":2,\"sliding_window\":8}}",
+                 "language_model.model.layers.2.input_layernorm.weight", LS_CKPT_F32, 1,
+                 (int64_t[]){4}, data, sizeof(data), NULL, NULL);
+    if (ls_gguf_open(&g, folder, &err) != LS_OK) fail_msg("%s %s", err.what, err.where);
+    t = ls_gguf_tensor(g, "blk.2.attn_norm.weight");
+    assert_true(t && ((const float *)t->data)[3] == 4);
+    assert_true(ls_gguf_int(g, "gemma3.block_count", &v) && v == 3);
+    assert_true(ls_gguf_int(g, "gemma3.attention.sliding_window", &v) && v == 8);
+    ls_gguf_close(g);
+}
+
+static int make_folder(void **state)
+{
+    (void)state;
+    snprintf(folder, sizeof(folder), "/tmp/lockstep-hf-XXXXXX");
+    return mkdtemp(folder) ? 0 : -1;
+}
+
+static int remove_folder(void **state)
+{
+    (void)state;
+    unlink(in_folder("config.json"));
+    unlink(in_folder("model.safetensors"));
+    return rmdir(folder);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_architecture_is_what_the_converter_makes_of_it),
+        cmocka_unit_test(packed_ternary_weights_become_I2_S_without_loss),
+        cmocka_unit_test(a_wrapped_text_model_is_found),
+    };
+    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+}
