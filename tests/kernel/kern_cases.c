@@ -29,15 +29,15 @@ static const struct {
     [KERN_matmul_q3_k] = {KIND_MATMUL, LS_DTYPE_Q3_K, false},
     [KERN_matmul_q5_k] = {KIND_MATMUL, LS_DTYPE_Q5_K, false},
     [KERN_matmul_q8_k] = {KIND_MATMUL, LS_DTYPE_Q8_K, false},
-    [KERN_matmul_iq2_xxs] = {KIND_MATMUL, LS_DTYPE_IQ2_XXS, false},
-    [KERN_matmul_iq2_xs] = {KIND_MATMUL, LS_DTYPE_IQ2_XS, false},
-    [KERN_matmul_iq3_xxs] = {KIND_MATMUL, LS_DTYPE_IQ3_XXS, false},
-    [KERN_matmul_iq1_s] = {KIND_MATMUL, LS_DTYPE_IQ1_S, false},
-    [KERN_matmul_iq4_nl] = {KIND_MATMUL, LS_DTYPE_IQ4_NL, false},
-    [KERN_matmul_iq3_s] = {KIND_MATMUL, LS_DTYPE_IQ3_S, false},
-    [KERN_matmul_iq2_s] = {KIND_MATMUL, LS_DTYPE_IQ2_S, false},
-    [KERN_matmul_iq4_xs] = {KIND_MATMUL, LS_DTYPE_IQ4_XS, false},
-    [KERN_matmul_iq1_m] = {KIND_MATMUL, LS_DTYPE_IQ1_M, false},
+    [KERN_matmul_iq2_xxs] = {KIND_MATMUL, LS_DTYPE_IQ2_XXS, true},
+    [KERN_matmul_iq2_xs] = {KIND_MATMUL, LS_DTYPE_IQ2_XS, true},
+    [KERN_matmul_iq3_xxs] = {KIND_MATMUL, LS_DTYPE_IQ3_XXS, true},
+    [KERN_matmul_iq1_s] = {KIND_MATMUL, LS_DTYPE_IQ1_S, true},
+    [KERN_matmul_iq4_nl] = {KIND_MATMUL, LS_DTYPE_IQ4_NL, true},
+    [KERN_matmul_iq3_s] = {KIND_MATMUL, LS_DTYPE_IQ3_S, true},
+    [KERN_matmul_iq2_s] = {KIND_MATMUL, LS_DTYPE_IQ2_S, true},
+    [KERN_matmul_iq4_xs] = {KIND_MATMUL, LS_DTYPE_IQ4_XS, true},
+    [KERN_matmul_iq1_m] = {KIND_MATMUL, LS_DTYPE_IQ1_M, true},
     [KERN_matmul_tq1_0] = {KIND_MATMUL, LS_DTYPE_TQ1_0, false},
     [KERN_matmul_mxfp4] = {KIND_MATMUL, LS_DTYPE_MXFP4, false},
     [KERN_matmul_nvfp4] = {KIND_MATMUL, LS_DTYPE_NVFP4, false},
@@ -214,6 +214,7 @@ static void invoke_matmul(kern_data *d, const kern_case *c, const ls_kernels *k,
         .w_scale = 0.37f,
         .lanes = c->lanes,
         .follow = c->lanes == 8, /* only Q4_K looks at it, and not at lanes */
+        .panels = c->lanes == 8, /* and only the IQ types, which do not either */
     };
     ls_kernels_matmul(k, dtype)(&m);
 }
