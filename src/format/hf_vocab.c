@@ -235,6 +235,7 @@ static ls_status read_roles(ls_hf *hf)
         const json_t *v;
         snprintf(key, sizeof(key), "%s_token_id", roles[i].name);
         v = ls_hf_get(hf, key);
+        if (!v) v = json_object_get(hf->generation.root, key);
         if (json_is_array(v)) v = json_array_get(v, 0);
         if (id < 0 && json_is_integer(v)) id = json_integer_value(v);
         LS_TRY(set_role(hf, i, id));
