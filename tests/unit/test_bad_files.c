@@ -445,6 +445,11 @@ static const folder_case folder_cases[] = {
      "{" ARCH
      ",\"hidden_size\":4,\"num_hidden_layers\":1,\"num_attention_heads\":2,\"vocab_size\":-5}",
      NULL, NULL},
+    {"vocab_past_the_embedding",
+     "{" ARCH ",\"hidden_size\":4,\"num_hidden_layers\":1,\"num_attention_heads\":2,"
+     "\"vocab_size\":200000000}",
+     NULL, NULL},
+    {"generation_config_text", CONFIG, NULL, NULL},
     {"eps_text", "{" ARCH "," SIZES ",\"rms_norm_eps\":\"small\"}", NULL, NULL},
     {"context_fraction", "{" ARCH "," SIZES ",\"max_position_embeddings\":0.5}", NULL, NULL},
     {"rope_theta_zero", "{" ARCH "," SIZES ",\"rope_theta\":0}", NULL, NULL},
@@ -503,6 +508,8 @@ static ls_status open_folder(const folder_case *c, ls_gguf **g, ls_error *err)
     write_text("config.json", c->config);
     write_text("tokenizer.json", c->tokenizer);
     write_text("tokenizer_config.json", c->tokenizer_config);
+    write_text("generation_config.json",
+               strcmp(c->name, "generation_config_text") == 0 ? "{\"temperature\":\"hot\"}" : NULL);
     write_safetensors("model.safetensors", &weights);
     return ls_gguf_open(g, folder, err);
 }
