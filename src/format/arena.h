@@ -17,7 +17,8 @@ ls_status ls_arena_alloc(ls_arena *a, void *out /* T ** */, size_t n, size_t siz
 /* A NUL-terminated copy of n bytes. Errors: NOMEM. */
 ls_status ls_arena_str(ls_arena *a, ls_str *out, const char *p, size_t n, ls_error *err);
 /* printf into the arena. Errors: NOMEM. */
-ls_status ls_arena_printf(ls_arena *a, ls_str *out, ls_error *err, const char *fmt, ...) LS_PRINTF(4, 5);
+ls_status ls_arena_printf(ls_arena *a, ls_str *out, ls_error *err, const char *fmt, ...)
+    LS_PRINTF(4, 5);
 void      ls_arena_free(ls_arena *a);
 
 #endif

@@ -133,10 +133,13 @@ static ls_status read_all(ls_hf *hf)
     LS_TRY(open_optional(&hf->tokenizer, &hf->tokenizer_path, hf, "tokenizer.json", MAX_TOKENIZER));
     LS_TRY(open_optional(&hf->tokenizer_config, &hf->tokenizer_config_path, hf,
                          "tokenizer_config.json", MAX_TOKENIZER));
+    LS_TRY(open_optional(&hf->generation, &hf->generation_path, hf, "generation_config.json",
+                         MAX_CONFIG));
     LS_TRY(open_weights(hf));
     LS_TRY(ls_alloc(&hf->used, ls_checkpoint_n_tensors(hf->ckpt), 1, "the tensors", hf->err));
     LS_TRY(ls_hf_read_sizes(hf));
     LS_TRY(ls_hf_read_config(hf));
+    LS_TRY(ls_hf_read_generation(hf));
     LS_TRY(ls_hf_read_tensors(hf));
     return ls_hf_read_vocab(hf);
 }
@@ -154,10 +157,12 @@ ls_status ls_hf_read(ls_gguf *g, ls_error *err)
     ls_json_free(&hf.config);
     ls_json_free(&hf.tokenizer);
     ls_json_free(&hf.tokenizer_config);
+    ls_json_free(&hf.generation);
     free(hf.used);
     free(hf.folder);
     free(hf.config_path);
     free(hf.tokenizer_path);
     free(hf.tokenizer_config_path);
+    free(hf.generation_path);
     return status == LS_OK ? ls_gguf_check_unique(g, err) : status;
 }

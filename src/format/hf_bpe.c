@@ -12,7 +12,7 @@
 #include "base/mem.h"
 #include "format/hf_vocab.h"
 
-enum { MAX_TOKENS = 1 << 24 };
+enum { MAX_GAP = 1 << 16 }; /* ids without a token, where config.json has no count */
 
 static ls_status bad(ls_hf *hf, const char *key, const char *what)
 {
@@ -25,11 +25,12 @@ static ls_status count_tokens(ls_hf *hf, const json_t *vocab, size_t *n)
     const json_t *added = json_object_get(hf->tokenizer.root, "added_tokens");
     const char   *text;
     json_t       *id;
+    size_t        limit = json_object_size(vocab) + json_array_size(added) + MAX_GAP;
     *n = (size_t)hf->n_vocab;
     json_object_foreach((json_t *)(uintptr_t)vocab, text, id)
     {
         json_int_t v = json_integer_value(id);
-        if (!json_is_integer(id) || v < 0 || v >= MAX_TOKENS) {
+        if (!json_is_integer(id) || v < 0 || (uint64_t)v >= limit + (size_t)hf->n_vocab) {
             return ls_json_fail(&hf->tokenizer, text, hf->err, "token '%s' has no valid id", text);
         }
         if ((size_t)v >= *n && hf->n_vocab) {
@@ -41,7 +42,7 @@ static ls_status count_tokens(ls_hf *hf, const json_t *vocab, size_t *n)
     }
     for (size_t i = 0; i < json_array_size(added) && !hf->n_vocab; i++) {
         json_int_t v = json_integer_value(json_object_get(json_array_get(added, i), "id"));
-        if (v >= 0 && v < MAX_TOKENS && (size_t)v >= *n) *n = (size_t)v + 1;
+        if (v >= 0 && (uint64_t)v < limit && (size_t)v >= *n) *n = (size_t)v + 1;
     }
     return LS_OK;
 }

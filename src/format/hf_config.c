@@ -283,3 +283,38 @@ ls_status ls_hf_read_config(ls_hf *hf)
     for (size_t i = 0; i < 4 && hf->arch->more[i]; i++) LS_TRY(hf->arch->more[i](hf));
     return LS_OK;
 }
+
+/* ---- generation_config.json ---- */
+
+/* What the model's authors sample with. */
+static const struct {
+    const char  *from, *key;
+    ls_gguf_type type;
+} sampling[] = {
+    {"top_k", "general.sampling.top_k", LS_GGUF_I32},
+    {"top_p", "general.sampling.top_p", LS_GGUF_F32},
+    {"min_p", "general.sampling.min_p", LS_GGUF_F32},
+    {"temperature", "general.sampling.temp", LS_GGUF_F32},
+    {"repetition_penalty", "general.sampling.penalty_repeat", LS_GGUF_F32},
+};
+
+ls_status ls_hf_read_generation(ls_hf *hf)
+{
+    for (size_t i = 0; i < sizeof(sampling) / sizeof(sampling[0]); i++) {
+        const json_t *v = json_object_get(hf->generation.root, sampling[i].from);
+        double        x = json_number_value(v);
+        if (!v || json_is_null(v)) continue;
+        if (!json_is_number(v) || !isfinite(x) || x < 0 || x > INT32_MAX ||
+            (sampling[i].type == LS_GGUF_I32 && x != floor(x))) {
+            return ls_json_fail(&hf->generation, sampling[i].from, hf->err,
+                                "\"%s\" of generation_config.json is no value to sample with",
+                                sampling[i].from);
+        }
+        if (sampling[i].type == LS_GGUF_I32) {
+            LS_TRY(ls_meta_int(&hf->meta, sampling[i].key, LS_GGUF_I32, (int64_t)x, hf->err));
+        } else {
+            LS_TRY(ls_meta_float(&hf->meta, sampling[i].key, LS_GGUF_F32, x, hf->err));
+        }
+    }
+    return LS_OK;
+}

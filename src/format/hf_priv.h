@@ -18,8 +18,8 @@ typedef struct ls_hf {
     ls_gguf          *g; /* being filled; borrowed */
     ls_meta           meta;
     char             *folder;  /* with a slash at the end */
-    char             *config_path, *tokenizer_path, *tokenizer_config_path;
-    ls_json           config, tokenizer, tokenizer_config; /* root NULL where there is none */
+    char             *config_path, *tokenizer_path, *tokenizer_config_path, *generation_path;
+    ls_json           config, tokenizer, tokenizer_config, generation; /* root NULL: no such file */
     const json_t     *text;    /* config's text_config: looked at first */
     const ls_hf_arch *arch;
     const ls_checkpoint *ckpt;
@@ -76,6 +76,7 @@ bool          ls_hf_str(const ls_hf *hf, const char *key, ls_str *out);
 const json_t *ls_hf_rope(const ls_hf *hf); /* rope_parameters or rope_scaling; NULL: none */
 ls_status     ls_hf_read_sizes(ls_hf *hf);
 ls_status     ls_hf_read_config(ls_hf *hf);
+ls_status     ls_hf_read_generation(ls_hf *hf);
 /* "ARCH.suffix" in buf. */
 const char *ls_hf_key_name(const ls_hf *hf, const char *suffix, char buf[128]);
 /* A key of the metadata under the architecture's name. */
@@ -83,13 +84,15 @@ ls_status ls_hf_set_float(ls_hf *hf, const char *suffix, double v);
 ls_status ls_hf_set_int(ls_hf *hf, const char *suffix, int64_t v);
 
 /* hf_extra.c: what rows put into `more`. */
-ls_hf_fn ls_hf_rope_dims, ls_hf_llama3_freqs, ls_hf_longrope, ls_hf_no_rope_scaling, ls_hf_gemma3_rope,
-    ls_hf_bitnet_scaling, ls_hf_sliding_window, ls_hf_sliding_layers, ls_hf_ff_4, ls_hf_falcon_heads;
+ls_hf_fn ls_hf_rope_dims, ls_hf_llama3_freqs, ls_hf_longrope, ls_hf_no_rope_scaling,
+    ls_hf_gemma3_rope, ls_hf_bitnet_scaling, ls_hf_sliding_window, ls_hf_sliding_layers,
+    ls_hf_ff_4, ls_hf_falcon_heads;
 
 /* hf_ops.c: what rows do to tensors; NULL in a row is "as it is". */
 ls_hf_op ls_hf_plain, ls_hf_skip, ls_hf_permute_q, ls_hf_permute_k, ls_hf_norm_plus_1,
-    ls_hf_transpose, ls_hf_ternary, ls_hf_qkv_groups, ls_hf_qkv_heads, ls_hf_stack, ls_hf_split_halves,
-    ls_hf_split_pairs, ls_hf_split_pairs_bias, ls_hf_transpose_experts, ls_hf_mxfp4, ls_hf_mxfp4_pairs;
+    ls_hf_transpose, ls_hf_ternary, ls_hf_qkv_groups, ls_hf_qkv_heads, ls_hf_stack,
+    ls_hf_split_halves, ls_hf_split_pairs, ls_hf_split_pairs_bias, ls_hf_transpose_experts,
+    ls_hf_mxfp4, ls_hf_mxfp4_pairs;
 
 /* hf_tensors.c */
 ls_status ls_hf_read_tensors(ls_hf *hf);
@@ -105,7 +108,8 @@ ls_status ls_hf_emit(ls_hf *hf, ls_str name, ls_ckpt_dtype dtype, uint32_t n_dim
 ls_status ls_hf_emit_blocks(ls_hf *hf, ls_str name, int dtype, uint32_t n_dims,
                             const int64_t *shape, const void *data, const ls_ckpt_tensor *like);
 /* FORMAT at tensor t. */
-ls_status ls_hf_bad_tensor(ls_hf *hf, const ls_ckpt_tensor *t, const char *fmt, ...) LS_PRINTF(3, 4);
+ls_status ls_hf_bad_tensor(ls_hf *hf, const ls_ckpt_tensor *t, const char *fmt, ...)
+    LS_PRINTF(3, 4);
 /* Element i of F64, F32, F16, BF16 data as float. */
 float ls_hf_element(ls_ckpt_dtype dtype, const void *data, size_t i);
 bool  ls_hf_is_float(ls_ckpt_dtype dtype);

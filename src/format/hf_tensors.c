@@ -93,7 +93,7 @@ static void mark(ls_hf *hf, const ls_ckpt_tensor *t)
 
 const ls_ckpt_tensor *ls_hf_take(ls_hf *hf, const char *pattern, int64_t layer, int64_t expert)
 {
-    static const char *const before[] = {"", WRAPPER, "model." WRAPPER};
+    static const char *const before[] = {"", WRAPPER, "model.language_model."};
     char                     buf[256], name[300];
     if (!fill(buf, sizeof(buf), pattern, layer, expert)) return NULL;
     for (size_t i = 0; i < 3; i++) {

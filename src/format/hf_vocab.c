@@ -9,7 +9,7 @@
 #include "base/map.h"
 #include "format/hf_vocab.h"
 
-enum { MAX_TEMPLATE = 4 << 20 };
+enum { MAX_TEMPLATE = 4 << 20, MAX_UNPROVEN = 1 << 16 };
 
 ls_status ls_hf_vocab_init(ls_hf *hf, ls_hf_vocab *v, size_t n, bool scores)
 {
@@ -235,6 +235,7 @@ static ls_status read_roles(ls_hf *hf)
         const json_t *v;
         snprintf(key, sizeof(key), "%s_token_id", roles[i].name);
         v = ls_hf_get(hf, key);
+        if (!v) v = json_object_get(hf->generation.root, key);
         if (json_is_array(v)) v = json_array_get(v, 0);
         if (id < 0 && json_is_integer(v)) id = json_integer_value(v);
         LS_TRY(set_role(hf, i, id));
@@ -284,9 +285,21 @@ static ls_status read_chat(ls_hf *hf)
     return json_is_array(v) ? LS_OK : read_template_file(hf);
 }
 
+/* A vocabulary is as large as the file can prove: one row of the embedding for each token. */
+static ls_status check_size(ls_hf *hf)
+{
+    const ls_tensor *t = ls_gguf_tensor(hf->g, "token_embd.weight");
+    int64_t          rows = t ? t->ne[1] : MAX_UNPROVEN;
+    if (hf->n_vocab <= rows) return LS_OK;
+    return ls_json_fail(&hf->config, "vocab_size", hf->err,
+                        "\"vocab_size\" of config.json is %lld, the embedding has %lld rows",
+                        (long long)hf->n_vocab, (long long)(t ? rows : 0));
+}
+
 ls_status ls_hf_read_vocab(ls_hf *hf)
 {
     bool found;
+    LS_TRY(check_size(hf));
     LS_TRY(ls_hf_read_spm(hf, &found));
     if (!found && hf->tokenizer.root) LS_TRY(ls_hf_read_bpe(hf));
     LS_TRY(read_roles(hf));

@@ -26,7 +26,8 @@ ls_status ls_json_parse(ls_json *j, const char *text, size_t n, const char *path
 void      ls_json_free(ls_json *j); /* zeroed structs are allowed */
 
 /* FORMAT at the byte where `key` stands between quotes, or at the start of the document. */
-ls_status ls_json_fail(const ls_json *j, const char *key, ls_error *err, const char *fmt, ...) LS_PRINTF(4, 5);
+ls_status ls_json_fail(const ls_json *j, const char *key, ls_error *err, const char *fmt, ...)
+    LS_PRINTF(4, 5);
 
 /* A string as bytes; {NULL, 0} for what is none. */
 ls_str ls_json_str(const json_t *v);

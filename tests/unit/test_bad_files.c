@@ -237,6 +237,29 @@ static void indexes_that_do_not_agree_with_their_files_are_refused(void **state)
     end_expectation(&e);
 }
 
+static void a_sound_index_opens_all_its_files(void **state)
+{
+    static const st_case first = {NULL, "{" T("a", "F32", "[1]", 0, 4) "}", 4, -1, 0},
+                         second = {NULL, "{" T("b", "U8", "[3]", 0, 3) "}", 3, -1, 0};
+    ls_checkpoint        *c;
+    ls_error              err = {0};
+    const ls_ckpt_tensor *t;
+    (void)state;
+    write_safetensors("x.safetensors", &first);
+    write_safetensors("y.safetensors", &second);
+    write_text("m.index.json",
+               "{\"weight_map\":{\"b\":\"y.safetensors\",\"a\":\"x.safetensors\"}}");
+    if (ls_checkpoint_open(&c, in_folder("m.index.json"), &err) != LS_OK) {
+        fail_msg("%s %s", err.what, err.where);
+    }
+    assert_int_equal(ls_checkpoint_n_tensors(c), 2);
+    assert_int_equal(ls_checkpoint_n_parts(c), 2);
+    t = ls_checkpoint_tensor(c, LS_STR("b"));
+    assert_true(t && t->n_bytes == 3 &&
+                strcmp(ls_checkpoint_part_path(c, t->part), in_folder("y.safetensors")) == 0);
+    ls_checkpoint_close(c);
+}
+
 /* ---- pickles ---- */
 
 #define G(module, name) "c" module "\n" name "\n"
@@ -445,6 +468,11 @@ static const folder_case folder_cases[] = {
      "{" ARCH
      ",\"hidden_size\":4,\"num_hidden_layers\":1,\"num_attention_heads\":2,\"vocab_size\":-5}",
      NULL, NULL},
+    {"vocab_past_the_embedding",
+     "{" ARCH ",\"hidden_size\":4,\"num_hidden_layers\":1,\"num_attention_heads\":2,"
+     "\"vocab_size\":200000000}",
+     NULL, NULL},
+    {"generation_config_text", CONFIG, NULL, NULL},
     {"eps_text", "{" ARCH "," SIZES ",\"rms_norm_eps\":\"small\"}", NULL, NULL},
     {"context_fraction", "{" ARCH "," SIZES ",\"max_position_embeddings\":0.5}", NULL, NULL},
     {"rope_theta_zero", "{" ARCH "," SIZES ",\"rope_theta\":0}", NULL, NULL},
@@ -503,6 +531,8 @@ static ls_status open_folder(const folder_case *c, ls_gguf **g, ls_error *err)
     write_text("config.json", c->config);
     write_text("tokenizer.json", c->tokenizer);
     write_text("tokenizer_config.json", c->tokenizer_config);
+    write_text("generation_config.json",
+               strcmp(c->name, "generation_config_text") == 0 ? "{\"temperature\":\"hot\"}" : NULL);
     write_safetensors("model.safetensors", &weights);
     return ls_gguf_open(g, folder, err);
 }
@@ -605,6 +635,7 @@ int main(void)
         cmocka_unit_test(safetensors_that_are_wrong_are_refused_with_their_place),
         cmocka_unit_test(sound_safetensors_are_read),
         cmocka_unit_test(indexes_that_do_not_agree_with_their_files_are_refused),
+        cmocka_unit_test(a_sound_index_opens_all_its_files),
         cmocka_unit_test(pickles_that_ask_for_more_than_tensors_are_refused_by_name),
         cmocka_unit_test(a_sound_pickle_is_read),
         cmocka_unit_test(archives_that_PyTorch_does_not_write_are_refused),

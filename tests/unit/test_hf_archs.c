@@ -154,7 +154,7 @@ static void check_number(void *ctx, char *line)
 {
     checked *c = ctx;
     char    *save, *key = strtok_r(line + 7, " ", &save);
-    double   want = atof(strtok_r(NULL, " ", &save)), got = NAN;
+    double   want = atof(strtok_r(NULL, " ", &save)), got = (double)NAN;
     bool     flag;
     if (ls_gguf_bool(c->g, key, &flag)) got = flag;
     if (isnan(got) && !ls_gguf_float(c->g, key, &got)) fail_msg("no key '%s'", key);
@@ -308,6 +308,143 @@ static void a_wrapped_text_model_is_found(void **state)
     ls_gguf_close(g);
 }
 
+/* ---- vocabularies ---- */
+
+#define STORIES LS_SOURCE_DIR "/models/stories260K.gguf"
+
+static size_t put_varint(uint8_t *out, uint64_t v)
+{
+    size_t n = 0;
+    for (; v >= 0x80; v >>= 7) out[n++] = (uint8_t)(v | 0x80);
+    out[n++] = (uint8_t)v;
+    return n;
+}
+
+/* tokenizer.model with the pieces of a GGUF file, as SentencePiece writes them. */
+static void write_spm(const ls_gguf *g)
+{
+    static uint8_t    file[1 << 16];
+    const ls_gguf_kv *tokens = ls_gguf_array(g, "tokenizer.ggml.tokens", LS_GGUF_STR),
+                     *scores = ls_gguf_array(g, "tokenizer.ggml.scores", LS_GGUF_F32),
+                     *types = ls_gguf_array(g, "tokenizer.ggml.token_type", LS_GGUF_I32);
+    const void *p = tokens->data;
+    size_t      n = 0;
+    for (size_t i = 0; i < tokens->n; i++) {
+        uint8_t piece[300];
+        ls_str  s = ls_gguf_next_str(&p);
+        float   score = (float)ls_gguf_num_at(scores, i);
+        size_t  k = 0;
+        piece[k++] = 0x0a;
+        k += put_varint(piece + k, s.len);
+        memcpy(piece + k, s.p, s.len);
+        k += s.len;
+        piece[k++] = 0x15;
+        memcpy(piece + k, &score, 4);
+        k += 4;
+        piece[k++] = 0x18;
+        k += put_varint(piece + k, (uint64_t)ls_gguf_num_at(types, i));
+        file[n++] = 0x0a;
+        n += put_varint(file + n, k);
+        memcpy(file + n, piece, k);
+        n += k;
+        assert_true(n + sizeof(piece) < sizeof(file));
+    }
+    file[n++] = 0x12; /* the trainer's specification: BPE */
+    file[n++] = 2;
+    file[n++] = 0x18;
+    file[n++] = 2;
+    file_write(in_folder("tokenizer.model"), file, n);
+}
+
+static void compare_lists(const ls_gguf *a, const ls_gguf *b)
+{
+    static const char *const numbers[] = {"tokenizer.ggml.scores", "tokenizer.ggml.token_type"};
+    const ls_gguf_kv        *x = ls_gguf_array(a, "tokenizer.ggml.tokens", LS_GGUF_STR),
+                     *y = ls_gguf_array(b, "tokenizer.ggml.tokens", LS_GGUF_STR);
+    const void *p = x->data, *q = y->data;
+    assert_true(x->n == y->n && x->n == 512);
+    for (size_t i = 0; i < x->n; i++)
+        assert_true(ls_str_eq(ls_gguf_next_str(&p), ls_gguf_next_str(&q)));
+    for (size_t k = 0; k < 2; k++) {
+        x = ls_gguf_find(a, numbers[k]);
+        y = ls_gguf_find(b, numbers[k]);
+        assert_true(x && y && x->n == y->n);
+        for (size_t i = 0; i < x->n; i++) assert_true(ls_gguf_num_at(x, i) == ls_gguf_num_at(y, i));
+    }
+}
+
+static void a_SentencePiece_vocabulary_is_that_of_the_GGUF_file(void **state)
+{
+    static const float data[4] = {0, 1, 2, 3};
+    static const char  generation[] = "{\"eos_token_id\":[2,7],\"temperature\":0.5,\"top_k\":20}";
+    ls_gguf           *file, *g;
+    ls_error           err = {0};
+    ls_str             model;
+    int64_t            id;
+    double             v;
+    (void)state;
+    assert_int_equal(ls_gguf_open(&file, STORIES, NULL), LS_OK);
+    write_spm(file);
+    file_write(in_folder("generation_config.json"), generation, sizeof(generation) - 1);
+    write_folder(
+        "{\"architectures\":[\"LlamaForCausalLM\"],\"hidden_size\":4,\"num_hidden_layers\":1,"
+        "\"num_attention_heads\":2,\"vocab_size\":512,\"bos_token_id\":1}",
+        "model.norm.weight", LS_CKPT_F32, 1, (int64_t[]){4}, data, sizeof(data), NULL, NULL);
+    if (ls_gguf_open(&g, folder, &err) != LS_OK) fail_msg("%s %s", err.what, err.where);
+    compare_lists(g, file);
+    assert_true(ls_gguf_str(g, "tokenizer.ggml.model", &model) && ls_str_is(model, "llama"));
+    assert_true(ls_gguf_int(g, "tokenizer.ggml.bos_token_id", &id) && id == 1);
+    assert_true(ls_gguf_int(g, "tokenizer.ggml.eos_token_id", &id) && id == 2);
+    assert_true(ls_gguf_float(g, "general.sampling.temp", &v) && v == 0.5);
+    assert_true(ls_gguf_int(g, "general.sampling.top_k", &id) && id == 20);
+    ls_gguf_close(g);
+    ls_gguf_close(file);
+    { /* cut anywhere: refused, or fewer pieces; never a crash */
+        size_t   n;
+        uint8_t *spm = file_read(in_folder("tokenizer.model"), &n);
+        for (size_t cut = 1; cut < n; cut += 37) {
+            file_write(in_folder("tokenizer.model"), spm, n - cut);
+            if (ls_gguf_open(&g, folder, NULL) == LS_OK) ls_gguf_close(g);
+        }
+        free(spm);
+    }
+    unlink(in_folder("tokenizer.model"));
+    unlink(in_folder("generation_config.json"));
+}
+
+/* BPE with byte tokens in tokenizer.json: merges become scores in their order. */
+static void merges_of_a_byte_fallback_vocabulary_become_scores(void **state)
+{
+    static const char json[] =
+        "{\"model\":{\"type\":\"BPE\",\"byte_fallback\":true,\"unk_token\":\"<unk>\",\"vocab\":{\"<"
+        "unk>\":0,"
+        "\"<0x0A>\":1,\"a\":2,\"b\":3,\"ab\":4,\"abb\":5},\"merges\":[\"a b\",[\"ab\",\"b\"]]},"
+        "\"added_tokens\":[{\"id\":0,\"content\":\"<unk>\",\"special\":true},{\"id\":6,\"content\":"
+        "\"<|x|>\"}]}";
+    static const int32_t want_types[8] = {3, 6, 1, 1, 1, 1, 3, 5};
+    static const float   data[4] = {0, 1, 2, 3},
+                       want_scores[8] = {-1000, 0, 0, 0, -1, -2, -1000, -10000};
+    ls_gguf          *g;
+    ls_error          err = {0};
+    const ls_gguf_kv *types, *scores;
+    (void)state;
+    file_write(in_folder("tokenizer.json"), json, sizeof(json) - 1);
+    write_folder(
+        "{\"architectures\":[\"LlamaForCausalLM\"],\"hidden_size\":4,\"num_hidden_layers\":1,"
+        "\"num_attention_heads\":2,\"vocab_size\":8}",
+        "model.norm.weight", LS_CKPT_F32, 1, (int64_t[]){4}, data, sizeof(data), NULL, NULL);
+    if (ls_gguf_open(&g, folder, &err) != LS_OK) fail_msg("%s %s", err.what, err.where);
+    types = ls_gguf_array(g, "tokenizer.ggml.token_type", LS_GGUF_I32);
+    scores = ls_gguf_array(g, "tokenizer.ggml.scores", LS_GGUF_F32);
+    assert_true(types && scores && types->n == 8 && scores->n == 8);
+    for (size_t i = 0; i < 8; i++) {
+        assert_true(ls_gguf_num_at(types, i) == want_types[i]);
+        assert_true(ls_gguf_num_at(scores, i) == (double)want_scores[i]);
+    }
+    ls_gguf_close(g);
+    unlink(in_folder("tokenizer.json"));
+}
+
 static int make_folder(void **state)
 {
     (void)state;
@@ -329,6 +466,8 @@ int main(void)
         cmocka_unit_test(every_architecture_is_what_the_converter_makes_of_it),
         cmocka_unit_test(packed_ternary_weights_become_I2_S_without_loss),
         cmocka_unit_test(a_wrapped_text_model_is_found),
+        cmocka_unit_test(a_SentencePiece_vocabulary_is_that_of_the_GGUF_file),
+        cmocka_unit_test(merges_of_a_byte_fallback_vocabulary_become_scores),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
