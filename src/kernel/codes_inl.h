@@ -185,7 +185,17 @@ static inline void codes_matmul(const ls_matmul *m, codes_style style, ls_unpack
     }
 }
 
-/* Plain numbers, by stretches of a row as floats; stripes as clause 2 has them. */
+/* Clause 2, of a stretch: element i enters stripe i mod lanes. */
+static inline void codes_stripes(float *s, const float *w, const uint8_t *x, size_t n, size_t lanes)
+{
+    size_t i = 0;
+    for (; i + lanes <= n; i += lanes) {
+        for (size_t l = 0; l < lanes; l++) s[l] = fmaf(w[i + l], ls_load_f32(x, i + l), s[l]);
+    }
+    for (; i < n; i++) s[i % lanes] = fmaf(w[i], ls_load_f32(x, i), s[i % lanes]);
+}
+
+/* Plain numbers, by stretches of a row as floats. */
 static inline void codes_matmul_plain(const ls_matmul *m, int dtype, size_t bytes)
 {
     float w[CODES_STRETCH];
@@ -199,10 +209,8 @@ static inline void codes_matmul_plain(const ls_matmul *m, int dtype, size_t byte
                                 1.0f);
                 for (size_t k = 0; k < n_cols; k++) {
                     const uint8_t *x = (const uint8_t *)m->x + (c0 + k) * m->x_bytes + 4 * i;
-                    for (size_t j = 0; j < n; j++) {
-                        float *s = &t[k][j % (size_t)m->lanes];
-                        *s = fmaf(w[j], ls_load_f32(x, j), *s);
-                    }
+                    if (m->lanes == 16) codes_stripes(t[k], w, x, n, 16);
+                    else codes_stripes(t[k], w, x, n, 8);
                 }
             }
             for (size_t k = 0; k < n_cols; k++) {
