@@ -7,13 +7,14 @@
 #include "dtype/codes_inl.h"
 #include "dtype/grid_tables.h"
 
-/* n elements of a code word, negated where the signs have a bit. */
+/* n bytes of a code word, negated where the signs have a bit; none is zero, so that the bytes of
+ * ~v + 1 do not touch each other. */
 static inline void codes_grid(int8_t *q, uint64_t word, unsigned signs, int n)
 {
-    for (int j = 0; j < n; j++) {
-        int v = (int)(word >> (8 * j) & 255);
-        q[j] = (int8_t)(signs >> j & 1 ? -v : v);
-    }
+    uint64_t bits = (signs & 255) * 0x0101010101010101u & 0x8040201008040201u;
+    uint64_t ones = ((bits + 0x7f7f7f7f7f7f7f7fu) | bits) >> 7 & 0x0101010101010101u;
+    word = (word ^ ones * 255) + ones;
+    for (int j = 0; j < n; j++) q[j] = (int8_t)(word >> (8 * j) & 255);
 }
 
 /* Eight signs out of seven: their number is even. */
@@ -100,8 +101,7 @@ static inline void codes_grid_iq1(int8_t *q, int index, int negative)
 {
     uint64_t word = ls_grid_iq1[index];
     for (int j = 0; j < 8; j++) {
-        int v = (int)(word >> (8 * j) & 255);
-        q[j] = (int8_t)(8 * (v == 255 ? -1 : v) + (negative ? -1 : 1));
+        q[j] = (int8_t)(8 * (int8_t)(word >> (8 * j) & 255) + (negative ? -1 : 1));
     }
 }
 

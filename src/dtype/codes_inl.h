@@ -54,6 +54,8 @@ static inline void codes_nibbles(int8_t *q, const uint8_t *qs, int less)
     }
 }
 
+/* 2 * half nibbles as indices of sixteen values. A tier may bring its own. */
+#ifndef LS_CODES_TABLE
 static inline void codes_table(int8_t *q, const uint8_t *qs, int half, const int8_t *values)
 {
     for (int j = 0; j < half; j++) {
@@ -61,18 +63,33 @@ static inline void codes_table(int8_t *q, const uint8_t *qs, int half, const int
         q[j + half] = values[qs[j] >> 4];
     }
 }
+#endif
 
 /* Bit 4 of 32 elements. */
 static inline void codes_fifth_bits(int8_t *q, const uint8_t *qh)
 {
-    for (int j = 0; j < 32; j++) q[j] = (int8_t)(q[j] + 16 * (qh[j / 8] >> (j % 8) & 1));
+    for (int k = 0; k < 4; k++) {
+        for (int j = 0; j < 8; j++) q[8 * k + j] = (int8_t)(q[8 * k + j] + (qh[k] & 1 << j ? 16 : 0));
+    }
 }
 
 /* 2 bits: per 128 elements 32 bytes, element j of those in byte j % 32, bits 2 * (j / 32). */
 static inline void codes_pairs(int8_t *q, const uint8_t *qs, int less)
 {
-    for (int i = 0; i < 256; i++) {
-        q[i] = (int8_t)((qs[32 * (i / 128) + i % 32] >> (2 * (i % 128 / 32)) & 3) - less);
+    for (int g = 0; g < 8; g++) {
+        for (int l = 0; l < 32; l++) {
+            q[32 * g + l] = (int8_t)((qs[32 * (g / 4) + l] >> (2 * (g % 4)) & 3) - less);
+        }
+    }
+}
+
+/* Bit i / 32 of byte i % 32 adds `value` to element i. */
+static inline void codes_high_bits(int8_t *q, const uint8_t *bits, int value)
+{
+    for (int g = 0; g < 8; g++) {
+        for (int l = 0; l < 32; l++) {
+            q[32 * g + l] = (int8_t)(q[32 * g + l] + value * (bits[l] >> g & 1));
+        }
     }
 }
 
@@ -88,8 +105,10 @@ static inline void codes_scales_k4(ls_codes *c, const uint8_t *s)
 
 static inline void codes_nibbles_k4(int8_t *q, const uint8_t *qs)
 {
-    for (int i = 0; i < 256; i++) {
-        q[i] = (int8_t)(qs[32 * (i / 64) + i % 32] >> (4 * (i % 64 / 32)) & 15);
+    for (int g = 0; g < 8; g++) {
+        for (int l = 0; l < 32; l++) {
+            q[32 * g + l] = (int8_t)(qs[32 * (g / 2) + l] >> (4 * (g % 2)) & 15);
+        }
     }
 }
 
@@ -146,14 +165,18 @@ static inline void codes_Q1_0(ls_codes *c, const void *block)
 {
     const ls_q1_0 *b = block;
     codes_plain(c, ls_f16_to_f32(b->d), 8);
-    for (int j = 0; j < 128; j++) c->q[j] = (int8_t)(2 * (b->qs[j / 8] >> (j % 8) & 1) - 1);
+    for (int k = 0; k < 16; k++) {
+        for (int j = 0; j < 8; j++) c->q[8 * k + j] = (int8_t)(b->qs[k] & 1 << j ? 1 : -1);
+    }
 }
 
 static inline void codes_Q2_0(ls_codes *c, const void *block)
 {
     const ls_q2_0 *b = block;
     codes_plain(c, ls_f16_to_f32(b->d), 4);
-    for (int j = 0; j < 64; j++) c->q[j] = (int8_t)((b->qs[j / 4] >> (2 * (j % 4)) & 3) - 1);
+    for (int k = 0; k < 16; k++) {
+        for (int j = 0; j < 4; j++) c->q[4 * k + j] = (int8_t)((b->qs[k] >> (2 * j) & 3) - 1);
+    }
 }
 
 static inline void codes_IQ4_NL(ls_codes *c, const void *block)
@@ -215,9 +238,7 @@ static inline void codes_Q3_K(ls_codes *c, const void *block)
         c->scale[j] = (low | high << 4) - 32;
     }
     codes_pairs(c->q, b->qs, 4);
-    for (int i = 0; i < 256; i++) {
-        c->q[i] = (int8_t)(c->q[i] + 4 * (b->hmask[i % 32] >> (i / 32) & 1));
-    }
+    codes_high_bits(c->q, b->hmask, 4);
 }
 
 static inline void codes_Q4_K(ls_codes *c, const void *block)
@@ -236,9 +257,7 @@ static inline void codes_Q5_K(ls_codes *c, const void *block)
     c->dmin = ls_f16_to_f32(b->dmin);
     codes_scales_k4(c, b->scales);
     codes_nibbles_k4(c->q, b->qs);
-    for (int i = 0; i < 256; i++) {
-        c->q[i] = (int8_t)(c->q[i] + 16 * (b->qh[i % 32] >> (i / 32) & 1));
-    }
+    codes_high_bits(c->q, b->qh, 16);
 }
 
 static inline void codes_Q6_K(ls_codes *c, const void *block)
@@ -246,11 +265,13 @@ static inline void codes_Q6_K(ls_codes *c, const void *block)
     const ls_q6_k *b = block;
     codes_plain(c, ls_f16_to_f32(b->d), 16);
     for (int j = 0; j < 16; j++) c->scale[j] = b->scales[j];
-    for (int i = 0; i < 256; i++) {
-        int h = i / 128, part = i % 128 / 32, l = i % 32;
-        int lo = b->ql[64 * h + 32 * (part & 1) + l] >> (4 * (part >> 1)) & 15;
-        int hi = b->qh[32 * h + l] >> (2 * part) & 3;
-        c->q[i] = (int8_t)((lo | hi << 4) - 32);
+    for (int g = 0; g < 8; g++) {
+        int h = g / 4, part = g % 4;
+        for (int l = 0; l < 32; l++) {
+            int lo = b->ql[64 * h + 32 * (part & 1) + l] >> (4 * (part >> 1)) & 15;
+            int hi = b->qh[32 * h + l] >> (2 * part) & 3;
+            c->q[32 * g + l] = (int8_t)((lo | hi << 4) - 32);
+        }
     }
 }
 

@@ -24,6 +24,7 @@ typedef enum codes_style {
     CODES_TWOS,   /* 64 elements: two products with Q8_0 in one accumulator     */
     CODES_NV,     /* 64 elements with a float scale for 16                      */
     CODES_Q8_K,   /* 256 elements, activations Q8_K                             */
+    CODES_UP,     /* the same, codes raised by 1; sums 2l and 2l + 1 leave lane l */
     CODES_MINS,   /* the same, minimums in an accumulator of their own          */
     CODES_LANES,  /* the same, minimums 2l and 2l + 1 enter lane l before codes */
     CODES_SHIFT,  /* IQ1_S: the shifts by an eighth in one accumulator          */
@@ -119,6 +120,7 @@ static inline void codes_step_k(codes_style style, codes_sum *t, const ls_codes 
     if (style == CODES_MINS) t->more[0] = fmaf(-dmin, (float)codes_total(mins), t->more[0]);
     if (style == CODES_LANES) codes_add(t->acc, -dmin, mins);
     ls_code_lanes(isum, c->q, c->scale, a->qs, 8);
+    for (int l = 0; l < 8 && style == CODES_UP; l++) isum[l] -= a->bsums[2 * l] + a->bsums[2 * l + 1];
     codes_add(t->acc, d, isum);
     if (style != CODES_SHIFT && style != CODES_SHIFTS) return;
     ls_code_lanes(isum, shift, c->scale, a->qs, 8);
@@ -175,6 +177,7 @@ static inline void codes_matmul(const ls_matmul *m, codes_style style, ls_unpack
             for (size_t i = 0; i < m->n; i += block, w += bytes, x += x_bytes) {
                 unpack(&c, w);
                 if (!panels && (style == CODES_SHIFT || style == CODES_SHIFTS)) codes_split(&c, shift);
+                for (size_t k = 0; k < block && style == CODES_UP; k++) c.q[k]++;
                 for (size_t k = 0; k < n_cols; k++) {
                     const void *a = x + k * m->x_bytes;
                     if (panels) {
@@ -193,7 +196,17 @@ static inline void codes_matmul(const ls_matmul *m, codes_style style, ls_unpack
     }
 }
 
-/* Plain numbers, by stretches of a row as floats; stripes as clause 2 has them. */
+/* Clause 2, of a stretch: element i enters stripe i mod lanes. */
+static inline void codes_stripes(float *s, const float *w, const uint8_t *x, size_t n, size_t lanes)
+{
+    size_t i = 0;
+    for (; i + lanes <= n; i += lanes) {
+        for (size_t l = 0; l < lanes; l++) s[l] = fmaf(w[i + l], ls_load_f32(x, i + l), s[l]);
+    }
+    for (; i < n; i++) s[i % lanes] = fmaf(w[i], ls_load_f32(x, i), s[i % lanes]);
+}
+
+/* Plain numbers, by stretches of a row as floats. */
 static inline void codes_matmul_plain(const ls_matmul *m, int dtype, size_t bytes)
 {
     float w[CODES_STRETCH];
@@ -207,10 +220,8 @@ static inline void codes_matmul_plain(const ls_matmul *m, int dtype, size_t byte
                                 1.0f);
                 for (size_t k = 0; k < n_cols; k++) {
                     const uint8_t *x = (const uint8_t *)m->x + (c0 + k) * m->x_bytes + 4 * i;
-                    for (size_t j = 0; j < n; j++) {
-                        float *s = &t[k][j % (size_t)m->lanes];
-                        *s = fmaf(w[j], ls_load_f32(x, j), *s);
-                    }
+                    if (m->lanes == 16) codes_stripes(t[k], w, x, n, 16);
+                    else codes_stripes(t[k], w, x, n, 8);
                 }
             }
             for (size_t k = 0; k < n_cols; k++) {
@@ -239,7 +250,7 @@ static inline void codes_matmul_plain(const ls_matmul *m, int dtype, size_t byte
     X(iq1_m,   IQ1_M,   CODES_SHIFTS) \
     X(iq4_nl,  IQ4_NL,  CODES_ONE)   \
     X(iq4_xs,  IQ4_XS,  CODES_Q8_K)  \
-    X(tq1_0,   TQ1_0,   CODES_Q8_K)  \
+    X(tq1_0,   TQ1_0,   CODES_UP)    \
     X(mxfp4,   MXFP4,   CODES_ONE)   \
     X(nvfp4,   NVFP4,   CODES_NV)    \
     X(q1_0,    Q1_0,    CODES_BITS)  \

@@ -104,6 +104,9 @@ uint8_t *fuzz_seed(size_t i, size_t *size)
         {.arch = "llama", .dtype = 8},
         {.arch = "bitnet", .dtype = 1, .ff = 32},
         {.arch = "bitnet-b1.58", .dtype = 0, .vocab = 286, .ff = 32},
+        {.arch = "llama", .dtype = LS_DTYPE_Q5_1},
+        {.arch = "llama", .dtype = LS_DTYPE_IQ4_NL},
+        {.arch = "llama", .dtype = LS_DTYPE_MXFP4},
     };
     gguf_build b = {0};
     if (i >= sizeof(seeds) / sizeof(seeds[0])) return NULL;

@@ -23,6 +23,7 @@ typedef struct ggml_lib {
     size_t (*quantize_chunk)(int type, const float *src, void *dst, int64_t start, int64_t nrows,
                              int64_t n_per_row, const float *imatrix);
     void (*quantize_free)(void);
+    void (*quantize_q8_k)(const float *x, void *y, int64_t n);
     float (*f16_to_f32)(uint16_t h);
     uint16_t (*f32_to_f16)(float f);
     float (*bf16_to_f32)(uint16_t h);
@@ -31,13 +32,16 @@ typedef struct ggml_lib {
     const ggml_cpu_traits *(*cpu_traits)(int type); /* NULL until ggml_lib_open_cpu */
 } ggml_lib;
 
-/* A block format as libggml knows it: where the F16 scales of a block lie, and its decoder. */
+/* A block format as libggml knows it: where the F16 scales of a block lie, and its decoder. Scales
+ * of other kinds: Q8_K's is a float at 0, IQ1_M's an F16 spread over four words from 48 on; MXFP4
+ * and NVFP4 have none that is no number in libggml's eyes. */
 typedef struct ggml_format {
     const char *name; /* of the golden files                */
     const char *decoder;
     int         dtype; /* GGUF id                           */
     size_t      block, bytes;
     size_t      scale[2], n_scales;
+    bool        importance; /* quantised with random weights of importance */
 } ggml_format;
 
 extern const ggml_format ggml_formats[];

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lockstep/types.h"
 #include "support/rng.h"
 
 /* ---- vocabulary ---- */
@@ -63,7 +64,7 @@ typedef struct plan { /* one pass counts, the next writes the directory, the las
 
 static size_t matrix_bytes(uint32_t dtype, size_t n)
 {
-    return dtype == 8 ? n / 32 * 34 : dtype == 1 ? n * 2 : n * 4;
+    return n / ls_dtype_block((int)dtype) * ls_dtype_block_bytes((int)dtype);
 }
 
 static void put_weights(plan *p, uint32_t dtype, size_t n, bool norm)
@@ -76,7 +77,10 @@ static void put_weights(plan *p, uint32_t dtype, size_t n, bool norm)
         }
         return;
     }
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < matrix_bytes(dtype, n) && dtype > 1; i++) { /* scales below 2 */
+        gguf_build_fill(p->b, (uint8_t)rng_below(&p->r, 64), 1);
+    }
+    for (size_t i = 0; i < n && dtype <= 1; i++) {
         float    x = rng_unit(&p->r);
         uint16_t h = (uint16_t)((rng_next(&p->r) & 0x83ff) | 11 << 10); /* 2^-4 to 2^-3 */
         if (dtype == 1)

@@ -599,7 +599,7 @@ static void finds_tensor_data_where_the_alignment_says(void **state)
         gguf_build_kv_u32(&b, "general.alignment", align);
         gguf_build_tensor(&b, "first", 1, ne, 2, 0);
         gguf_build_tensor(&b, "second", 3, ne, 1, align > 18 ? align : 32);
-        gguf_build_tensor(&b, "unknown", 1, ne, 6, 0); /* q5_0: named, not decoded */
+        gguf_build_tensor(&b, "one block", 1, ne, 6, 0); /* q5_0 */
         gguf_build_pad(&b, align);
         data = b.n;
         gguf_build_fill(&b, 1, (align > 18 ? align : 32));
@@ -613,12 +613,46 @@ static void finds_tensor_data_where_the_alignment_says(void **state)
         assert_int_equal(t->n_bytes, 384);
         assert_int_equal(*(const uint8_t *)t->data, 2);
         assert_int_equal(ls_gguf_offset(g, t->data), t->file_off);
-        t = ls_gguf_tensor(g, "unknown");
-        assert_true(t && t->n_bytes == 0 && t->data == NULL && t->dtype == 6);
+        t = ls_gguf_tensor(g, "one block");
+        assert_true(t && t->n_bytes == 22 && t->data && t->dtype == 6);
         assert_null(ls_gguf_tensor(g, "third"));
         assert_null(ls_gguf_tensor_at(g, 3));
         ls_gguf_close(g);
         gguf_build_free(&b);
+    }
+}
+
+/* Of one block of each type: all its bytes are enough, one less is too few. */
+static void knows_the_size_of_a_block_of_every_type(void **state)
+{
+    /* GGUF id, elements and bytes of a block: ggml.c of llama.cpp v0.5.0 */
+    static const uint16_t types[][3] = {
+        {0, 1, 4},      {1, 1, 2},      {2, 32, 18},    {3, 32, 20},    {6, 32, 22},
+        {7, 32, 24},    {8, 32, 34},    {9, 32, 36},    {10, 256, 84},  {11, 256, 110},
+        {12, 256, 144}, {13, 256, 176}, {14, 256, 210}, {15, 256, 292}, {16, 256, 66},
+        {17, 256, 74},  {18, 256, 98},  {19, 256, 50},  {20, 32, 18},   {21, 256, 110},
+        {22, 256, 82},  {23, 256, 136}, {24, 1, 1},     {25, 1, 2},     {26, 1, 4},
+        {27, 1, 8},     {28, 1, 8},     {29, 256, 56},  {30, 1, 2},     {34, 256, 54},
+        {35, 256, 66},  {39, 32, 17},   {40, 64, 36},   {41, 128, 18},  {42, 64, 18},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+        for (size_t less = 0; less < 2; less++) {
+            const uint64_t ne[1] = {types[i][1]};
+            gguf_build     b = {0};
+            ls_gguf       *g = NULL;
+            ls_error       err = {0};
+            ls_status      status;
+            gguf_build_header(&b, 3, 1, 0);
+            gguf_build_tensor(&b, "t", 1, ne, types[i][0], 0);
+            gguf_build_pad(&b, 32);
+            gguf_build_fill(&b, 1, types[i][2] - less);
+            status = open_built(&g, &b, &err);
+            if (status != (less ? LS_ERR_FORMAT : LS_OK)) fail_msg("type %d", types[i][0]);
+            if (!less) assert_int_equal(ls_gguf_tensor_at(g, 0)->n_bytes, types[i][2]);
+            ls_gguf_close(g);
+            gguf_build_free(&b);
+        }
     }
 }
 
@@ -654,6 +688,7 @@ int main(void)
         cmocka_unit_test(tells_what_is_no_file),
         cmocka_unit_test(reads_every_type_of_value_in_versions_2_and_3),
         cmocka_unit_test(finds_tensor_data_where_the_alignment_says),
+        cmocka_unit_test(knows_the_size_of_a_block_of_every_type),
         cmocka_unit_test(reads_the_last_part_of_a_merged_split),
     };
     return cmocka_run_group_tests(tests, make_path, remove_path);
