@@ -280,7 +280,9 @@ static void mark_known_texts(ls_tokenizer *t)
 static ls_status read_special_ids(ls_tokenizer *t, const ls_gguf *g, ls_error *err)
 {
     bool spm = t->model == LS_VOCAB_SPM;
-    t->bos = spm ? 1 : 11; /* where the metadata say nothing */
+    t->bos = spm                               ? 1
+             : t->traits & LS_PRETOK_NO_BOS_ID ? -1
+                                               : 11; /* where the metadata say nothing */
     t->eos = spm ? 2 : 11;
     t->unk = spm ? 0 : -1;
     if (t->bos >= t->n_vocab) t->bos = -1;

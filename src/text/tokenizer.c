@@ -29,7 +29,12 @@ static ls_status build(ls_tokenizer *t, const ls_gguf *g, ls_error *err)
     t->add_bos = t->add_space_prefix = t->model == LS_VOCAB_SPM;
     if (t->model == LS_VOCAB_BPE) LS_TRY(ls_bpe_init(t, g, err));
     LS_TRY(ls_vocab_load(t, g, err));
-    if (t->model == LS_VOCAB_SPM) ls_spm_init(t);
+    if (t->model == LS_VOCAB_SPM) {
+        ls_spm_init(t);
+    } else {
+        ls_bpe_init_bytes(t);
+        if (t->traits & LS_PRETOK_MUST_BOS) t->add_bos = true;
+    }
     return ls_special_init(t, err);
 }
 
@@ -156,7 +161,10 @@ size_t ls_tokenizer_piece(const ls_tokenizer *t, int32_t id, bool special, char 
     case LS_TOKEN_UNUSED:
         return 0;
     }
-    return t->model == LS_VOCAB_SPM ? ls_spm_bytes(s, buf, cap) : ls_bpe_bytes(t, s, buf, cap);
+    if (t->model == LS_VOCAB_SPM || (t->traits & LS_PRETOK_ESCAPE)) {
+        return ls_spm_bytes(s, buf, cap);
+    }
+    return ls_bpe_bytes(t, s, buf, cap);
 }
 
 ls_status ls_tokenizer_decode(const ls_tokenizer *t, const int32_t *ids, size_t n, bool special,

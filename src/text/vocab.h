@@ -38,14 +38,15 @@ struct ls_tokenizer {
     char          *names;  /* made-up texts of tokens that have none */
     ls_str_map     ids;    /* text to id */
     int32_t        bos, eos, eot, unk;
-    bool           add_bos, add_eos, add_space_prefix, ignore_merges;
+    bool           add_bos, add_eos, add_space_prefix;
     /* special.c: tokens that are cut out of text */
     size_t *special_lens; /* [n_special_lens] distinct lengths of their texts, longest first */
     size_t  n_special_lens;
     bool    special_first[256]; /* bytes that one of them begins with */
-    /* SentencePiece: the token of each byte, -1 for none */
+    /* what spells the bytes of text that the vocabulary lacks, -1 for nothing */
     int32_t byte_id[256];
-    /* byte-level BPE */
+    /* BPE by merges */
+    int        traits; /* LS_PRETOK_* */
     ls_str_map merges; /* "left right" to rank */
     ls_pretok *pretok;
     char       byte_char[256][2]; /* the character that stands for a byte, in UTF-8 */
@@ -87,6 +88,10 @@ ls_status ls_bpe_init(ls_tokenizer *t, const ls_gguf *g, ls_error *err);
 ls_status ls_spm_encode(const ls_tokenizer *t, ls_str text, bool add_space, ls_ids *out,
                         ls_error *err);
 ls_status ls_bpe_encode(const ls_tokenizer *t, ls_str text, ls_ids *out, ls_error *err);
+/* After the vocabulary is loaded. */
+void ls_bpe_init_bytes(ls_tokenizer *t);
+/* Text with U+2581 for each space, in buf [3 * text.len]. */
+ls_str ls_spm_escape(ls_str text, char *buf);
 /* Text of a token as bytes: at most cap are written, the whole length is returned. */
 size_t ls_spm_bytes(ls_str text, char *buf, size_t cap);
 size_t ls_bpe_bytes(const ls_tokenizer *t, ls_str text, char *buf, size_t cap);
