@@ -44,20 +44,14 @@ static ls_status read_merges(ls_tokenizer *t, const ls_gguf *g, ls_error *err)
     return LS_OK;
 }
 
-ls_status ls_bpe_init(ls_tokenizer *t, const ls_gguf *g, ls_error *err)
+ls_status ls_bpe_init(ls_tokenizer *t, const ls_gguf *g, ls_str pre, ls_error *err)
 {
-    static const char key[] = "tokenizer.ggml.pre";
-    ls_str            pre = LS_STR("");
-    ls_status         status;
-    if (!ls_gguf_str(g, key, &pre) && ls_gguf_find(g, key)) {
-        return ls_vocab_bad_key(g, key, "is no string", err);
-    }
-    status = ls_pretok_create(&t->pretok, pre, &t->traits, err);
+    ls_status status = ls_pretok_create(&t->pretok, pre, &t->traits, err);
     if (status == LS_ERR_UNSUPPORTED) {
-        ls_fail_at(err, "%s: metadata key '%s'", ls_gguf_path(g), key);
+        ls_fail_at(err, "%s: metadata key 'tokenizer.ggml.pre'", ls_gguf_path(g));
     }
     if (status != LS_OK) return status;
-    t->add_bos = (t->traits & LS_PRETOK_ADD_BOS) != 0;
+    if (t->traits & LS_PRETOK_ADD_BOS) t->add_bos = true;
     init_byte_chars(t);
     return read_merges(t, g, err);
 }

@@ -175,7 +175,7 @@ static ls_status read_scores(ls_tokenizer *t, const ls_gguf *g, ls_error *err)
     static const char key[] = KEY "scores";
     const ls_gguf_kv *kv;
     LS_TRY(find_list(t, g, key, LS_GGUF_F32, &kv, err));
-    if (!kv) return t->model == LS_VOCAB_SPM ? ls_vocab_bad_key(g, key, "", err) : LS_OK;
+    if (!kv) return t->model->kind == LS_VOCAB_SPM ? ls_vocab_bad_key(g, key, "", err) : LS_OK;
     for (int32_t i = 0; i < t->n_vocab; i++) {
         t->score[i] = (float)ls_gguf_num_at(kv, (size_t)i);
         if (t->score[i] != t->score[i]) return ls_vocab_bad_key(g, key, "has a NaN", err);
@@ -279,14 +279,12 @@ static void mark_known_texts(ls_tokenizer *t)
 
 static ls_status read_special_ids(ls_tokenizer *t, const ls_gguf *g, ls_error *err)
 {
-    bool spm = t->model == LS_VOCAB_SPM;
-    t->bos = spm                               ? 1
-             : t->traits & LS_PRETOK_NO_BOS_ID ? -1
-                                               : 11; /* where the metadata say nothing */
-    t->eos = spm ? 2 : 11;
-    t->unk = spm ? 0 : -1;
+    t->bos = t->traits & LS_PRETOK_NO_BOS_ID ? -1 : t->model->bos;
+    t->eos = t->model->eos;
+    t->unk = t->model->unk;
     if (t->bos >= t->n_vocab) t->bos = -1;
     if (t->eos >= t->n_vocab) t->eos = -1;
+    if (t->unk >= t->n_vocab) t->unk = -1;
     LS_TRY(read_id(t, g, KEY "bos_token_id", &t->bos, err));
     LS_TRY(read_id(t, g, KEY "eos_token_id", &t->eos, err));
     LS_TRY(read_id(t, g, KEY "unknown_token_id", &t->unk, err));

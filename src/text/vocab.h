@@ -23,14 +23,26 @@ int32_t ls_str_map_get(const ls_str_map *m, ls_str key); /* -1: absent */
 /* As get, for the key a + " " + b. */
 int32_t ls_str_map_get_pair(const ls_str_map *m, ls_str a, ls_str b);
 
-typedef enum ls_vocab_model { LS_VOCAB_SPM, LS_VOCAB_BPE } ls_vocab_model;
+typedef enum ls_vocab_kind {
+    LS_VOCAB_SPM, /* SentencePiece, pairs by score */
+    LS_VOCAB_BPE, /* pairs by merge rank           */
+} ls_vocab_kind;
+
+/* What a name of tokenizer.ggml.model means where the metadata say nothing else. */
+typedef struct ls_vocab_model {
+    const char   *name;
+    ls_vocab_kind kind;
+    const char   *pre; /* the pre-tokenizer, whatever the metadata say, or NULL */
+    int32_t       bos, eos, unk;
+    bool          add_bos, add_eos, add_space_prefix;
+} ls_vocab_model;
 
 #define LS_N_BYTE_CHARS 324 /* code points that stand for bytes are below this */
 
 struct ls_tokenizer {
-    ls_vocab_model model;
-    char           pre[64];
-    int32_t        n_vocab;
+    const ls_vocab_model *model;
+    char    pre[64];
+    int32_t n_vocab;
     ls_str        *text;   /* [n_vocab] borrowed from the file or from `names` */
     uint8_t       *type;   /* [n_vocab] */
     float         *score;  /* [n_vocab] */
@@ -84,7 +96,7 @@ ls_status ls_special_split(const ls_tokenizer *t, ls_str text, bool parse_specia
 
 /* spm.c, bpe.c: tokenize a piece of text without special tokens. */
 void      ls_spm_init(ls_tokenizer *t);
-ls_status ls_bpe_init(ls_tokenizer *t, const ls_gguf *g, ls_error *err);
+ls_status ls_bpe_init(ls_tokenizer *t, const ls_gguf *g, ls_str pre, ls_error *err);
 ls_status ls_spm_encode(const ls_tokenizer *t, ls_str text, bool add_space, ls_ids *out,
                         ls_error *err);
 ls_status ls_bpe_encode(const ls_tokenizer *t, ls_str text, ls_ids *out, ls_error *err);
