@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* tokenizer.c - the public tokenizer: special tokens are cut out of the text, what lies between
- * goes to spm.c or bpe.c, BOS and EOS are put on; and the way back to text. */
+ * goes to spm.c, bpe.c, wpm.c or ugm.c, BOS and EOS are put on; and the way back to text. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,9 +9,11 @@
 #include "text/vocab.h"
 
 static const ls_vocab_model models[] = {
-    {"llama", LS_VOCAB_SPM, NULL, 1, 2, 0, true, false, true},
-    {"gpt2", LS_VOCAB_BPE, NULL, 11, 11, -1, false, false, false},
-    {"gemma4", LS_VOCAB_BPE, "gemma4", -1, -1, -1, false, false, false},
+    {"llama", LS_VOCAB_SPM, NULL, 1, 2, 0, -1, true, false, true},
+    {"gpt2", LS_VOCAB_BPE, NULL, 11, 11, -1, -1, false, false, false},
+    {"gemma4", LS_VOCAB_BPE, "gemma4", -1, -1, -1, -1, false, false, false},
+    {"bert", LS_VOCAB_WPM, NULL, 101, -1, 100, 102, true, false, false},
+    {"t5", LS_VOCAB_UGM, NULL, -1, 1, 2, -1, false, true, false},
 };
 
 static ls_status find_model(ls_tokenizer *t, const ls_gguf *g, ls_error *err)
@@ -25,7 +27,7 @@ static ls_status find_model(ls_tokenizer *t, const ls_gguf *g, ls_error *err)
     if (t->model) return LS_OK;
     ls_fail(err, LS_ERR_UNSUPPORTED, "the tokenizer model '%.*s' is not supported", LS_FMT(name));
     ls_fail_at(err, "%s: metadata key '%s'", ls_gguf_path(g), key);
-    ls_fail_hint(err, "supported are llama (SentencePiece), gpt2 (byte-level BPE) and gemma4");
+    ls_fail_hint(err, "supported are llama (SentencePiece), gpt2 (BPE), gemma4, bert and t5");
     return LS_ERR_UNSUPPORTED;
 }
 
@@ -51,9 +53,15 @@ static ls_status build(ls_tokenizer *t, const ls_gguf *g, ls_error *err)
         break;
     case LS_VOCAB_BPE:
         ls_bpe_init_bytes(t);
+        if (t->traits & LS_PRETOK_MUST_BOS) t->add_bos = true;
+        break;
+    case LS_VOCAB_WPM:
+        t->add_bos = true; /* as the reference, whatever the metadata say */
+        break;
+    case LS_VOCAB_UGM:
+        LS_TRY(ls_ugm_init(t, g, err));
         break;
     }
-    if (t->traits & LS_PRETOK_MUST_BOS) t->add_bos = true;
     return ls_special_init(t, err);
 }
 
@@ -76,6 +84,7 @@ void ls_tokenizer_destroy(ls_tokenizer *t)
 {
     if (!t) return;
     ls_pretok_destroy(t->pretok);
+    ls_ugm_destroy(t->ugm);
     ls_str_map_fini(&t->ids);
     ls_str_map_fini(&t->merges);
     free(t->text);
@@ -95,6 +104,10 @@ static ls_status encode_text(const ls_tokenizer *t, ls_str s, bool after_special
     switch (t->model->kind) {
     case LS_VOCAB_SPM: /* a space before the first word, and after each special token */
         return ls_spm_encode(t, s, t->add_space_prefix && after_special, out, err);
+    case LS_VOCAB_WPM:
+        return ls_wpm_encode(t, s, out, err);
+    case LS_VOCAB_UGM:
+        return ls_ugm_encode(t, s, out, err);
     case LS_VOCAB_BPE:
         break;
     }
@@ -119,6 +132,7 @@ static ls_status encode_fragments(const ls_tokenizer *t, const ls_fragments *f, 
 static ls_status encode(const ls_tokenizer *t, ls_str text, const ls_encode_options *opt,
                         ls_ids *out, ls_error *err)
 {
+    int32_t      last = t->add_eos ? t->eos : -1;
     ls_bos_mode  mode = opt ? opt->bos : LS_BOS_AUTO;
     bool         bos = mode == LS_BOS_YES || (mode == LS_BOS_AUTO && t->add_bos);
     ls_fragments fragments = {0};
@@ -128,8 +142,9 @@ static ls_status encode(const ls_tokenizer *t, ls_str text, const ls_encode_opti
     status = ls_special_split(t, text, opt && opt->parse_special, &fragments, err);
     if (status == LS_OK) status = encode_fragments(t, &fragments, out, err);
     free(fragments.at);
-    if (status == LS_OK && mode == LS_BOS_AUTO && t->add_eos && t->eos >= 0) {
-        status = ls_ids_push(out, t->eos, err);
+    if (t->model->kind == LS_VOCAB_WPM) last = t->sep;
+    if (status == LS_OK && mode == LS_BOS_AUTO && last >= 0) {
+        status = ls_ids_push(out, last, err);
     }
     return status;
 }

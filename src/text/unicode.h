@@ -35,6 +35,23 @@ uint8_t ls_unicode_kind(uint32_t c);
 /* Kind of the range that holds c, or 0. The ranges are ascending and disjoint. */
 uint8_t ls_kind_among(const ls_kind_range *ranges, size_t n, uint32_t c);
 
+typedef struct ls_case_pair {
+    uint32_t upper, lower;
+} ls_case_pair;
+
+typedef struct ls_base_range {
+    uint32_t first, last, base;
+} ls_base_range;
+
+extern const ls_case_pair  ls_case_pairs[]; /* ascending */
+extern const size_t        ls_n_case_pairs;
+extern const ls_base_range ls_base_ranges[]; /* ascending, disjoint */
+extern const size_t        ls_n_base_ranges;
+
+/* The lower case letter of c, and the first code point of its canonical decomposition; else c. */
+uint32_t ls_unicode_lower(uint32_t c);
+uint32_t ls_unicode_base(uint32_t c);
+
 /* Length of a sequence by its first byte, 1 to 4; stray bytes count as 1. */
 size_t ls_utf8_len(char first);
 /* Decode the sequence at p (left > 0 bytes there) and return its length. Lenient as the reference

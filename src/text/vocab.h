@@ -26,14 +26,18 @@ int32_t ls_str_map_get_pair(const ls_str_map *m, ls_str a, ls_str b);
 typedef enum ls_vocab_kind {
     LS_VOCAB_SPM, /* SentencePiece, pairs by score */
     LS_VOCAB_BPE, /* pairs by merge rank           */
+    LS_VOCAB_WPM, /* WordPiece                     */
+    LS_VOCAB_UGM, /* SentencePiece, unigrams       */
 } ls_vocab_kind;
+
+typedef struct ls_ugm ls_ugm;
 
 /* What a name of tokenizer.ggml.model means where the metadata say nothing else. */
 typedef struct ls_vocab_model {
     const char   *name;
     ls_vocab_kind kind;
     const char   *pre; /* the pre-tokenizer, whatever the metadata say, or NULL */
-    int32_t       bos, eos, unk;
+    int32_t       bos, eos, unk, sep;
     bool          add_bos, add_eos, add_space_prefix;
 } ls_vocab_model;
 
@@ -49,7 +53,8 @@ struct ls_tokenizer {
     uint8_t       *is_end; /* [n_vocab] */
     char          *names;  /* made-up texts of tokens that have none */
     ls_str_map     ids;    /* text to id */
-    int32_t        bos, eos, eot, unk;
+    size_t         max_len; /* of a text */
+    int32_t        bos, eos, eot, unk, sep;
     bool           add_bos, add_eos, add_space_prefix;
     /* special.c: tokens that are cut out of text */
     size_t *special_lens; /* [n_special_lens] distinct lengths of their texts, longest first */
@@ -57,6 +62,11 @@ struct ls_tokenizer {
     bool    special_first[256]; /* bytes that one of them begins with */
     /* what spells the bytes of text that the vocabulary lacks, -1 for nothing */
     int32_t byte_id[256];
+    /* WordPiece */
+    bool lower_case, strip_accents;
+    /* unigrams */
+    ls_ugm *ugm;
+    bool    merge_spaces;
     /* BPE by merges */
     int        traits; /* LS_PRETOK_* */
     ls_str_map merges; /* "left right" to rank */
@@ -94,12 +104,17 @@ ls_status ls_special_init(ls_tokenizer *t, ls_error *err);
 ls_status ls_special_split(const ls_tokenizer *t, ls_str text, bool parse_special,
                            ls_fragments *out, ls_error *err);
 
-/* spm.c, bpe.c: tokenize a piece of text without special tokens. */
+/* spm.c, bpe.c, wpm.c, ugm.c: tokenize a piece of text without special tokens. */
 void      ls_spm_init(ls_tokenizer *t);
 ls_status ls_bpe_init(ls_tokenizer *t, const ls_gguf *g, ls_str pre, ls_error *err);
 ls_status ls_spm_encode(const ls_tokenizer *t, ls_str text, bool add_space, ls_ids *out,
                         ls_error *err);
 ls_status ls_bpe_encode(const ls_tokenizer *t, ls_str text, ls_ids *out, ls_error *err);
+ls_status ls_wpm_encode(const ls_tokenizer *t, ls_str text, ls_ids *out, ls_error *err);
+ls_status ls_ugm_encode(const ls_tokenizer *t, ls_str text, ls_ids *out, ls_error *err);
+/* After the vocabulary is loaded. Errors: FORMAT (the map of characters), NOMEM. */
+ls_status ls_ugm_init(ls_tokenizer *t, const ls_gguf *g, ls_error *err);
+void      ls_ugm_destroy(ls_ugm *u); /* NULL is allowed */
 /* After the vocabulary is loaded. */
 void ls_bpe_init_bytes(ls_tokenizer *t);
 /* Text with U+2581 for each space, in buf [3 * text.len]. */
