@@ -62,6 +62,7 @@ static ls_status build(ls_tokenizer *t, const ls_gguf *g, ls_error *err)
         LS_TRY(ls_ugm_init(t, g, err));
         break;
     }
+    LS_TRY(ls_strip_init(t, g, err));
     return ls_special_init(t, err);
 }
 
@@ -93,6 +94,7 @@ void ls_tokenizer_destroy(ls_tokenizer *t)
     free(t->is_end);
     free(t->names);
     free(t->special_lens);
+    free(t->strip);
     free(t);
 }
 

@@ -60,6 +60,7 @@ struct ls_tokenizer {
     size_t *special_lens; /* [n_special_lens] distinct lengths of their texts, longest first */
     size_t  n_special_lens;
     bool    special_first[256]; /* bytes that one of them begins with */
+    uint8_t *strip; /* [n_vocab] LS_STRIP_*, or NULL: white space that goes with a special token */
     /* what spells the bytes of text that the vocabulary lacks, -1 for nothing */
     int32_t byte_id[256];
     /* WordPiece */
@@ -98,6 +99,12 @@ typedef struct ls_fragments {
     ls_fragment *at;
     size_t       n, cap;
 } ls_fragments;
+
+enum { LS_STRIP_LEFT = 1, LS_STRIP_RIGHT = 2 };
+
+/* strip.c: which special tokens take white space along, known by the names of model, pre-tokenizer
+ * and architecture. */
+ls_status ls_strip_init(ls_tokenizer *t, const ls_gguf *g, ls_error *err);
 
 /* special.c: cut special tokens out of text. The list is the caller's to free, even on failure. */
 ls_status ls_special_init(ls_tokenizer *t, ls_error *err);
