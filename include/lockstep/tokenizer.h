@@ -65,7 +65,7 @@ LS_API int32_t ls_tokenizer_eot(const ls_tokenizer *t);
 LS_API bool ls_tokenizer_adds_bos(const ls_tokenizer *t);
 /* True if this token ends generation (EOS, EOT and the like). */
 LS_API bool ls_tokenizer_is_end(const ls_tokenizer *t, int32_t id);
-/* "llama" or "gpt2", and the pre-tokenizer's name ("" if none). */
+/* The model's name as in tokenizer.ggml.model, and the pre-tokenizer's name ("" if none). */
 LS_API const char *ls_tokenizer_model(const ls_tokenizer *t);
 LS_API const char *ls_tokenizer_pre(const ls_tokenizer *t);
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* bpe.c - byte-level BPE (Radford et al. 2019, section 2.2): the bytes of a word become printable
  * characters, and pairs of them are joined by merge rank. pretok.c cuts the words. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,6 +30,9 @@ static ls_status read_merges(ls_tokenizer *t, const ls_gguf *g, ls_error *err)
 {
     const ls_gguf_kv *kv = ls_gguf_array(g, merges_key, LS_GGUF_STR);
     const void       *cursor;
+    if (!kv && !ls_gguf_find(g, merges_key) && (t->traits & LS_PRETOK_NO_MERGES)) {
+        return ls_str_map_init(&t->merges, 0, err);
+    }
     if (!kv || kv->n > INT32_MAX) {
         return ls_vocab_bad_key(g, merges_key, "is no list of strings", err);
     }
@@ -40,24 +44,26 @@ static ls_status read_merges(ls_tokenizer *t, const ls_gguf *g, ls_error *err)
     return LS_OK;
 }
 
-ls_status ls_bpe_init(ls_tokenizer *t, const ls_gguf *g, ls_error *err)
+ls_status ls_bpe_init(ls_tokenizer *t, const ls_gguf *g, ls_str pre, ls_error *err)
 {
-    static const char key[] = "tokenizer.ggml.pre";
-    ls_pretok_traits  traits = {0};
-    ls_str            pre = LS_STR("");
-    ls_status         status;
-    if (!ls_gguf_str(g, key, &pre) && ls_gguf_find(g, key)) {
-        return ls_vocab_bad_key(g, key, "is no string", err);
-    }
-    status = ls_pretok_create(&t->pretok, pre, &traits, err);
+    ls_status status = ls_pretok_create(&t->pretok, pre, &t->traits, err);
     if (status == LS_ERR_UNSUPPORTED) {
-        ls_fail_at(err, "%s: metadata key '%s'", ls_gguf_path(g), key);
+        ls_fail_at(err, "%s: metadata key 'tokenizer.ggml.pre'", ls_gguf_path(g));
     }
     if (status != LS_OK) return status;
-    t->ignore_merges = traits.ignore_merges;
-    t->add_bos = traits.add_bos;
+    if (t->traits & LS_PRETOK_ADD_BOS) t->add_bos = true;
     init_byte_chars(t);
     return read_merges(t, g, err);
+}
+
+void ls_bpe_init_bytes(ls_tokenizer *t)
+{
+    for (int b = 0; b < 256; b++) {
+        char name[8], self = (char)b;
+        snprintf(name, sizeof(name), "<0x%02X>", (unsigned)b);
+        t->byte_id[b] = t->traits & LS_PRETOK_RAW ? ls_tokenizer_find(t, name)
+                                                  : ls_str_map_get(&t->ids, (ls_str){&self, 1});
+    }
 }
 
 size_t ls_bpe_bytes(const ls_tokenizer *t, ls_str text, char *buf, size_t cap)
@@ -109,38 +115,56 @@ static ls_status emit(encoder *e, ls_error *err)
             continue;
         }
         for (size_t j = 0; j < s.len; j++) { /* as the reference: byte by byte, if there */
-            id = ls_str_map_get(&e->t->ids, (ls_str){s.p + j, 1});
+            id = e->t->byte_id[(uint8_t)s.p[j]];
             if (id >= 0) LS_TRY(ls_ids_push(e->out, id, err));
         }
     }
     return LS_OK;
 }
 
-static ls_status encode_word(encoder *e, ls_str word, ls_error *err)
+/* The word as the vocabulary spells it. */
+static ls_status spell(encoder *e, ls_str word, ls_str *out, ls_error *err)
 {
     const ls_tokenizer *t = e->t;
     size_t              n = 0;
-    int32_t             id;
+    *out = word;
+    if (t->traits & LS_PRETOK_RAW) return LS_OK;
     LS_TRY(ls_grow(&e->word, &e->cap, 2 * word.len + 1, 1, "a tokenizer", err));
     for (size_t i = 0; i < word.len; i++) {
         uint8_t b = (uint8_t)word.p[i];
         memcpy(e->word + n, t->byte_char[b], t->byte_char_len[b]);
         n += t->byte_char_len[b];
     }
-    if (t->ignore_merges && (id = ls_str_map_get(&t->ids, (ls_str){e->word, n})) >= 0) {
+    *out = (ls_str){e->word, n};
+    return LS_OK;
+}
+
+static bool is_whole(const ls_tokenizer *t, ls_str word)
+{
+    if (t->traits & LS_PRETOK_IGNORE_MERGES) return true;
+    return (t->traits & LS_PRETOK_LINES) && word.len && word.p[0] == '\n';
+}
+
+static ls_status encode_word(encoder *e, ls_str word, ls_error *err)
+{
+    const ls_tokenizer *t = e->t;
+    int32_t             id;
+    LS_TRY(spell(e, word, &word, err));
+    if (is_whole(t, word) && (id = ls_str_map_get(&t->ids, word)) >= 0) {
         return ls_ids_push(e->out, id, err);
     }
     e->m.n_symbols = 0;
-    for (size_t at = 0; at < n;) {
-        size_t k = ls_utf8_len(e->word[at]);
-        LS_TRY(ls_merger_add(&e->m, (ls_str){e->word + at, k}, err));
+    for (size_t at = 0; at < word.len;) {
+        size_t k = ls_utf8_len(word.p[at]);
+        if (k > word.len - at) k = word.len - at;
+        LS_TRY(ls_merger_add(&e->m, (ls_str){word.p + at, k}, err));
         at += k;
     }
     LS_TRY(ls_merger_run(&e->m, t, pair_by_rank, err));
     return emit(e, err);
 }
 
-ls_status ls_bpe_encode(const ls_tokenizer *t, ls_str text, ls_ids *out, ls_error *err)
+static ls_status encode_words(const ls_tokenizer *t, ls_str text, ls_ids *out, ls_error *err)
 {
     encoder     e = {.t = t, .out = out};
     ls_words    words;
@@ -152,5 +176,16 @@ ls_status ls_bpe_encode(const ls_tokenizer *t, ls_str text, ls_ids *out, ls_erro
     ls_words_fini(&words);
     ls_merger_fini(&e.m);
     free(e.word);
+    return status;
+}
+
+ls_status ls_bpe_encode(const ls_tokenizer *t, ls_str text, ls_ids *out, ls_error *err)
+{
+    char     *escaped;
+    ls_status status;
+    if (!(t->traits & LS_PRETOK_ESCAPE)) return encode_words(t, text, out, err);
+    LS_TRY(ls_alloc(&escaped, text.len, 3, "a tokenizer", err));
+    status = encode_words(t, ls_spm_escape(text, escaped), out, err);
+    free(escaped);
     return status;
 }

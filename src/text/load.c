@@ -150,6 +150,7 @@ static ls_status read_texts(ls_tokenizer *t, const ls_gguf *g, ls_error *err)
     for (int32_t i = 0; i < t->n_vocab; i++) t->text[i] = ls_gguf_next_str(&cursor);
     LS_TRY(name_empty_tokens(t, err));
     for (int32_t i = 0; i < t->n_vocab; i++) {
+        if (t->text[i].len > t->max_len) t->max_len = t->text[i].len;
         if (!ls_str_map_put(&t->ids, t->text[i], i)) {
             return ls_vocab_bad_key(g, key, "has two tokens of the same text", err);
         }
@@ -175,7 +176,7 @@ static ls_status read_scores(ls_tokenizer *t, const ls_gguf *g, ls_error *err)
     static const char key[] = KEY "scores";
     const ls_gguf_kv *kv;
     LS_TRY(find_list(t, g, key, LS_GGUF_F32, &kv, err));
-    if (!kv) return t->model == LS_VOCAB_SPM ? ls_vocab_bad_key(g, key, "", err) : LS_OK;
+    if (!kv) return t->model->kind == LS_VOCAB_SPM ? ls_vocab_bad_key(g, key, "", err) : LS_OK;
     for (int32_t i = 0; i < t->n_vocab; i++) {
         t->score[i] = (float)ls_gguf_num_at(kv, (size_t)i);
         if (t->score[i] != t->score[i]) return ls_vocab_bad_key(g, key, "has a NaN", err);
@@ -279,15 +280,18 @@ static void mark_known_texts(ls_tokenizer *t)
 
 static ls_status read_special_ids(ls_tokenizer *t, const ls_gguf *g, ls_error *err)
 {
-    bool spm = t->model == LS_VOCAB_SPM;
-    t->bos = spm ? 1 : 11; /* where the metadata say nothing */
-    t->eos = spm ? 2 : 11;
-    t->unk = spm ? 0 : -1;
+    t->bos = t->traits & LS_PRETOK_NO_BOS_ID ? -1 : t->model->bos;
+    t->eos = t->model->eos;
+    t->unk = t->model->unk;
+    t->sep = t->model->sep;
     if (t->bos >= t->n_vocab) t->bos = -1;
     if (t->eos >= t->n_vocab) t->eos = -1;
+    if (t->unk >= t->n_vocab) t->unk = -1;
+    if (t->sep >= t->n_vocab) t->sep = -1;
     LS_TRY(read_id(t, g, KEY "bos_token_id", &t->bos, err));
     LS_TRY(read_id(t, g, KEY "eos_token_id", &t->eos, err));
     LS_TRY(read_id(t, g, KEY "unknown_token_id", &t->unk, err));
+    LS_TRY(read_id(t, g, KEY "seperator_token_id", &t->sep, err)); /* spelled so */
     for (size_t i = 0; i < N_OF(roles); i++) {
         int32_t id;
         LS_TRY(read_role(t, g, &roles[i], &id, err));
@@ -305,5 +309,10 @@ ls_status ls_vocab_load(ls_tokenizer *t, const ls_gguf *g, ls_error *err)
     LS_TRY(read_special_ids(t, g, err));
     LS_TRY(read_flag(g, KEY "add_bos_token", &t->add_bos, err));
     LS_TRY(read_flag(g, KEY "add_eos_token", &t->add_eos, err));
-    return read_flag(g, KEY "add_space_prefix", &t->add_space_prefix, err);
+    LS_TRY(read_flag(g, KEY "add_space_prefix", &t->add_space_prefix, err));
+    LS_TRY(read_flag(g, KEY "remove_extra_whitespaces", &t->merge_spaces, err));
+    t->lower_case = true;
+    LS_TRY(read_flag(g, KEY "normalizer.lowercase", &t->lower_case, err));
+    t->strip_accents = t->lower_case;
+    return read_flag(g, KEY "normalizer.strip_accents", &t->strip_accents, err);
 }

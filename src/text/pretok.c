@@ -3,8 +3,8 @@
  *
  * Patterns do not see the text but its outline: one byte per character, ASCII as it is and the rest
  * by kind (text/unicode.h). So they need no Unicode mode, and ids do not depend on the Unicode
- * version of the installed PCRE2. A pre-tokenizer is up to four patterns; each cuts the pieces that
- * the one before it left, into what it matches and what lies between.
+ * version of the installed PCRE2. A pre-tokenizer has several stages; each cuts the pieces that the
+ * one before it left, into what it matches and what lies between.
  */
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include "text/pretok.h"
@@ -16,105 +16,57 @@
 #include "base/mem.h"
 #include "text/unicode.h"
 
-/* Insides of character classes over the outline. */
-#define S "\\t-\\r \\x80"
-#define L "A-Za-z\\x81"
-#define N "0-9\\x82"
-#define P "!-#%-*,-/:;?@\\[-\\]_{}\\x83"
-
-#define CONTRACTIONS     "'(?:[sStTmMdD]|[rR][eE]|[vV][eE]|[lL][lL])"
-#define WORDS            "[^\\r\\n" L N "]?[" L "]+"
-#define SPACES           "[" S "]+(?![^" S "])|[" S "]+"
-#define SIGNS_AND_SPACES " ?[^" S L N "]+[\\r\\n]*|[" S "]*[\\r\\n]+|" SPACES
-
-#define LLAMA3 CONTRACTIONS "|" WORDS "|[" N "]{1,3}|" SIGNS_AND_SPACES
-#define QWEN2  CONTRACTIONS "|" WORDS "|[" N "]|" SIGNS_AND_SPACES
-#define GPT2   "'(?:[stmd]|re|ve|ll)| ?[" L "]+| ?[" N "]+| ?[^" S L N "]+|" SPACES
-
-#define MAX_PATTERNS 4
-
-enum { PLAIN = 0, IGNORE_MERGES = 1, ADD_BOS = 2 };
-
-typedef struct family {
-    const char *names[11]; /* as tokenizer.ggml.pre has them; NULL ends the list */
-    int         traits;
-    const char *patterns[MAX_PATTERNS];
-} family;
-
-/* Names that the reference treats alike stand in one row. */
-static const family families[] = {
-    {{"llama-bpe", "llama3", "llama-v3", "falcon3", "falcon-h1", "pixtral", "midm-2.0", "lfm2",
-      "jina-v5-nano"},
-     IGNORE_MERGES | ADD_BOS,
-     {LLAMA3}},
-    {{"dbrx", "smaug-bpe"}, PLAIN, {LLAMA3}},
-    {{"qwen2", "deepseek-r1-qwen", "kormo", "f2llmv2", "megrez", "stablelm2", "hunyuan",
-      "solar-open"},
-     PLAIN,
-     {QWEN2}},
-    {{"gpt-2", "phi-2", "gigachat", "a.x-4.0", "mellum", "exaone4", "mpt", "olmo", "jais",
-      "trillion", "granite-docling"},
-     PLAIN,
-     {GPT2}},
-    {{"default", ""}, PLAIN, {"[" P "$+<=>^~|]+", GPT2, "[" N "]+", "[0-9]{3}"}},
-};
-
-#define N_OF(a) (sizeof(a) / sizeof((a)[0]))
+#define MAX_STAGES LS_PRETOK_MAX_STAGES
 
 struct ls_pretok {
-    pcre2_code          *patterns[MAX_PATTERNS];
-    pcre2_match_context *limits;
-    size_t               n_patterns;
+    const ls_pretok_family *family;
+    pcre2_code             *patterns[MAX_STAGES]; /* NULL: by threes */
+    size_t                  n_stages;
+    pcre2_match_context    *limits;
 };
-
-static const family *find(ls_str name)
-{
-    for (size_t i = 0; i < N_OF(families); i++) {
-        for (size_t j = 0; j < N_OF(families[i].names) && families[i].names[j]; j++) {
-            if (ls_str_is(name, families[i].names[j])) return &families[i];
-        }
-    }
-    return NULL;
-}
 
 static ls_status no_memory(ls_error *err)
 {
     return ls_fail(err, LS_ERR_NOMEM, "not enough memory for a pre-tokenizer");
 }
 
-static ls_status compile(ls_pretok *p, const family *f, ls_error *err)
+static ls_status compile(ls_pretok *p, ls_error *err)
 {
     /* A long run of spaces is many steps back, but never more than its length. */
     p->limits = pcre2_match_context_create(NULL);
     if (!p->limits) return no_memory(err);
     pcre2_set_match_limit(p->limits, UINT32_MAX);
-    for (; p->n_patterns < MAX_PATTERNS && f->patterns[p->n_patterns]; p->n_patterns++) {
-        int         code;
-        PCRE2_SIZE  at;
-        pcre2_code *c = pcre2_compile((PCRE2_SPTR)f->patterns[p->n_patterns], PCRE2_ZERO_TERMINATED,
-                                      0, &code, &at, NULL);
+    for (; p->n_stages < MAX_STAGES; p->n_stages++) {
+        const ls_pretok_stage *s = &p->family->stages[p->n_stages];
+        int                    code;
+        PCRE2_SIZE             at;
+        pcre2_code            *c;
+        if (s->by_threes) continue;
+        if (!s->pattern) break;
+        c = pcre2_compile((PCRE2_SPTR)s->pattern, PCRE2_ZERO_TERMINATED, 0, &code, &at, NULL);
         if (!c && code == PCRE2_ERROR_HEAP_FAILED) return no_memory(err);
         if (!c) return ls_fail(err, LS_ERR_INTERNAL, "PCRE2 error %d in a built-in pattern", code);
-        p->patterns[p->n_patterns] = c;
+        p->patterns[p->n_stages] = c;
         pcre2_jit_compile(c, PCRE2_JIT_COMPLETE); /* without JIT it is slower, not wrong */
     }
     return LS_OK;
 }
 
-ls_status ls_pretok_create(ls_pretok **out, ls_str name, ls_pretok_traits *traits, ls_error *err)
+ls_status ls_pretok_create(ls_pretok **out, ls_str name, int *traits, ls_error *err)
 {
-    const family *f = find(name);
-    ls_pretok    *p;
-    ls_status     status;
+    const ls_pretok_family *f = ls_pretok_find(name);
+    ls_pretok              *p;
+    ls_status               status;
     *out = NULL;
     if (!f) {
         ls_fail(err, LS_ERR_UNSUPPORTED, "the pre-tokenizer '%.*s' is not supported", LS_FMT(name));
-        ls_fail_hint(err, "supported are llama-bpe, gpt-2, qwen2, default and those equal to them");
+        ls_fail_hint(err, "supported are those that llama.cpp v0.5.0 knows by name");
         return LS_ERR_UNSUPPORTED;
     }
-    *traits = (ls_pretok_traits){f->traits & IGNORE_MERGES, f->traits & ADD_BOS};
+    *traits = f->traits;
     LS_TRY(ls_alloc(&p, 1, sizeof(*p), "a pre-tokenizer", err));
-    status = compile(p, f, err);
+    p->family = f;
+    status = compile(p, err);
     if (status != LS_OK) {
         ls_pretok_destroy(p);
         return status;
@@ -126,29 +78,39 @@ ls_status ls_pretok_create(ls_pretok **out, ls_str name, ls_pretok_traits *trait
 void ls_pretok_destroy(ls_pretok *p)
 {
     if (!p) return;
-    for (size_t i = 0; i < p->n_patterns; i++) pcre2_code_free(p->patterns[i]);
+    for (size_t i = 0; i < p->n_stages; i++) pcre2_code_free(p->patterns[i]);
     pcre2_match_context_free(p->limits);
     free(p);
 }
 
 /* ---- cutting ---- */
 
-/* The text in well-formed UTF-8 (surrogates apart) and its outline. */
-static ls_status read_text(const char *text, size_t len, ls_words *w, uint8_t **outline,
-                           size_t *n_chars, ls_error *err)
+/* The text in well-formed UTF-8, surrogates apart. */
+static ls_status read_text(const char *text, size_t len, ls_words *w, size_t *n_chars,
+                           ls_error *err)
 {
-    size_t n = 0;
     *n_chars = 0;
     LS_TRY(ls_alloc(&w->text, len, 3, "a tokenizer", err)); /* U+FFFD for one byte at worst */
-    LS_TRY(ls_alloc(outline, len, 1, "a tokenizer", err));
-    for (size_t i = 0; i < len;) {
+    for (size_t i = 0; i < len; ++*n_chars) {
         uint32_t c = 0xfffd;
         size_t   k = ls_utf8_decode(text + i, len - i, &c);
         i += k ? k : 1;
-        n += ls_utf8_encode(c, w->text + n);
-        (*outline)[(*n_chars)++] = ls_unicode_kind(c);
+        w->text_len += ls_utf8_encode(c, w->text + w->text_len);
     }
     return LS_OK;
+}
+
+static void draw_outline(const ls_words *w, const ls_pretok_sets *sets, uint8_t *outline)
+{
+    for (size_t i = 0; i < w->text_len; outline++) {
+        uint32_t c = 0;
+        uint8_t  among;
+        i += ls_utf8_decode(w->text + i, w->text_len - i, &c);
+        *outline = ls_unicode_kind(c);
+        if (!sets || *outline <= LS_KIND_SPACE) continue;
+        among = ls_kind_among(sets->ranges, sets->n, c);
+        if (among) *outline = among;
+    }
 }
 
 static ls_status add(ls_words *w, size_t len, ls_error *err)
@@ -166,34 +128,60 @@ static int match_at(const ls_pretok *p, const pcre2_code *c, const uint8_t *s, s
     return rc;
 }
 
-/* Cut one piece of n characters: matches, and what lies between them. */
+/* Cut one piece of n characters: matches, and what lies between them. An empty match cuts, too. */
 static ls_status cut(const ls_pretok *p, const pcre2_code *c, const uint8_t *s, size_t n,
                      pcre2_match_data *m, ls_words *out, ls_error *err)
 {
     const PCRE2_SIZE *found = pcre2_get_ovector_pointer(m);
-    for (size_t at = 0; at < n; at = found[1]) {
+    size_t            done = 0;
+    for (size_t at = 0; at < n; at = found[1] + (found[1] == found[0])) {
         int rc = match_at(p, c, s, n, at, m);
-        if (rc < 0 && rc != PCRE2_ERROR_NOMATCH) {
-            if (rc == PCRE2_ERROR_NOMEMORY) return no_memory(err);
+        if (rc == PCRE2_ERROR_NOMATCH) break;
+        if (rc == PCRE2_ERROR_NOMEMORY) return no_memory(err);
+        if (rc < 0) {
             return ls_fail(err, LS_ERR_LIMIT, "the pre-tokenizer gave up on the text (PCRE2 %d)",
                            rc);
         }
-        if (rc < 0 || found[1] <= at) return add(out, n - at, err);
-        if (found[0] > at) LS_TRY(add(out, found[0] - at, err));
-        LS_TRY(add(out, found[1] - found[0], err));
+        if (found[0] > done) LS_TRY(add(out, found[0] - done, err));
+        if (found[1] > found[0]) LS_TRY(add(out, found[1] - found[0], err));
+        done = found[1];
     }
-    return LS_OK;
+    return done < n ? add(out, n - done, err) : LS_OK;
 }
 
-/* Cut every piece of *w (lengths in characters) by one pattern. */
+static bool is_number(uint8_t kind)
+{
+    return kind == LS_KIND_NUMBER || (kind >= '0' && kind <= '9');
+}
+
+/* As cut; groups of three digits counted from a number's end. What stands before a number goes with
+ * its first group: the pattern that comes next parts them. */
+static ls_status cut_by_threes(const uint8_t *s, size_t n, ls_words *out, ls_error *err)
+{
+    size_t done = 0;
+    for (size_t i = 0; i < n; i++) {
+        size_t end = i;
+        while (end < n && is_number(s[end])) end++;
+        if (end == i) continue;
+        for (i += (end - i + 2) % 3 + 1; i <= end; i += 3) {
+            LS_TRY(add(out, i - done, err));
+            done = i;
+        }
+        i = end - 1;
+    }
+    return done < n ? add(out, n - done, err) : LS_OK;
+}
+
+/* Cut every piece of *w (lengths in characters) by one pattern, or by threes if c is NULL. */
 static ls_status cut_all(const ls_pretok *p, const pcre2_code *c, const uint8_t *outline,
                          ls_words *w, ls_error *err)
 {
     ls_words          next = {0};
-    pcre2_match_data *m = pcre2_match_data_create_from_pattern(c, NULL);
-    ls_status         status = m ? LS_OK : no_memory(err);
+    pcre2_match_data *m = c ? pcre2_match_data_create_from_pattern(c, NULL) : NULL;
+    ls_status         status = m || !c ? LS_OK : no_memory(err);
     for (size_t i = 0; i < w->n && status == LS_OK; outline += w->len[i++]) {
-        status = cut(p, c, outline, w->len[i], m, &next, err);
+        status = c ? cut(p, c, outline, w->len[i], m, &next, err)
+                   : cut_by_threes(outline, w->len[i], &next, err);
     }
     pcre2_match_data_free(m);
     free(w->len);
@@ -217,13 +205,18 @@ static void to_bytes(ls_words *w)
 ls_status ls_pretok_split(const ls_pretok *p, const char *text, size_t len, ls_words *out,
                           ls_error *err)
 {
-    uint8_t  *outline = NULL;
-    size_t    n_chars = 0;
-    ls_status status;
+    const ls_pretok_stage *stages = p->family->stages;
+    uint8_t               *outline = NULL;
+    size_t                 n_chars = 0;
+    ls_status              status;
     *out = (ls_words){0};
-    status = read_text(text, len, out, &outline, &n_chars, err);
+    status = read_text(text, len, out, &n_chars, err);
+    if (status == LS_OK) status = ls_alloc(&outline, n_chars, 1, "a tokenizer", err);
     if (status == LS_OK) status = add(out, n_chars, err);
-    for (size_t i = 0; i < p->n_patterns && status == LS_OK; i++) {
+    for (size_t i = 0; i < p->n_stages && status == LS_OK; i++) {
+        if (i == 0 || stages[i].sets != stages[i - 1].sets) {
+            draw_outline(out, stages[i].sets, outline);
+        }
         status = cut_all(p, p->patterns[i], outline, out, err);
     }
     if (status == LS_OK) to_bytes(out);

@@ -60,11 +60,24 @@ static ls_status push(ls_fragments *f, ls_str text, int32_t id, ls_error *err)
     return LS_OK;
 }
 
+static bool is_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
+
+static size_t without_spaces(const char *p, size_t n)
+{
+    while (n && is_space(p[n - 1])) n--;
+    return n;
+}
+
+static bool strips(const ls_tokenizer *t, int32_t id, int side)
+{
+    return t->strip && (t->strip[id] & side);
+}
+
 /* Cut special tokens of one length out of a piece of text. */
 static ls_status cut(const ls_tokenizer *t, ls_str s, size_t len, bool parse_special,
                      ls_fragments *out, ls_error *err)
 {
-    size_t start = 0;
+    size_t start = 0, end;
     for (size_t i = 0; s.len >= len && i <= s.len - len;) {
         int32_t id = -1;
         if (t->special_first[(uint8_t)s.p[i]]) id = ls_str_map_get(&t->ids, (ls_str){s.p + i, len});
@@ -72,9 +85,12 @@ static ls_status cut(const ls_tokenizer *t, ls_str s, size_t len, bool parse_spe
             i++;
             continue;
         }
-        if (i > start) LS_TRY(push(out, (ls_str){s.p + start, i - start}, -1, err));
+        end = i;
+        if (strips(t, id, LS_STRIP_LEFT)) end = start + without_spaces(s.p + start, i - start);
+        if (end > start) LS_TRY(push(out, (ls_str){s.p + start, end - start}, -1, err));
         LS_TRY(push(out, (ls_str){s.p + i, len}, id, err));
         i += len;
+        while (i < s.len && strips(t, id, LS_STRIP_RIGHT) && is_space(s.p[i])) i++;
         start = i;
     }
     return start < s.len ? push(out, (ls_str){s.p + start, s.len - start}, -1, err) : LS_OK;

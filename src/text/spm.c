@@ -48,6 +48,20 @@ static ls_status emit(const ls_tokenizer *t, const ls_merger *m, ls_ids *out, ls
     return LS_OK;
 }
 
+ls_str ls_spm_escape(ls_str text, char *buf)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.p[i] == ' ') {
+            memcpy(buf + n, space, 3);
+            n += 3;
+        } else {
+            buf[n++] = text.p[i];
+        }
+    }
+    return (ls_str){buf, n};
+}
+
 ls_status ls_spm_encode(const ls_tokenizer *t, ls_str text, bool add_space, ls_ids *out,
                         ls_error *err)
 {
@@ -57,14 +71,8 @@ ls_status ls_spm_encode(const ls_tokenizer *t, ls_str text, bool add_space, ls_i
     ls_status status = LS_OK;
 
     LS_TRY(ls_alloc(&buf, text.len + 1, 3, "a tokenizer", err));
-    for (size_t i = add_space ? 0 : 1; i <= text.len; i++) { /* 0: the space before the text */
-        if (i == 0 || text.p[i - 1] == ' ') {
-            memcpy(buf + n, space, 3);
-            n += 3;
-        } else {
-            buf[n++] = text.p[i - 1];
-        }
-    }
+    if (add_space) n = ls_spm_escape(LS_STR(" "), buf).len;
+    n += ls_spm_escape(text, buf + n).len;
     for (size_t i = 0; i < n && status == LS_OK;) {
         size_t k = ls_utf8_len(buf[i]);
         if (k > n - i) k = n - i;

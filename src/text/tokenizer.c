@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* tokenizer.c - the public tokenizer: special tokens are cut out of the text, what lies between
- * goes to spm.c or bpe.c, BOS and EOS are put on; and the way back to text. */
+ * goes to spm.c, bpe.c, wpm.c or ugm.c, BOS and EOS are put on; and the way back to text. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,28 +8,61 @@
 #include "base/mem.h"
 #include "text/vocab.h"
 
-static ls_status build(ls_tokenizer *t, const ls_gguf *g, ls_error *err)
+static const ls_vocab_model models[] = {
+    {"llama", LS_VOCAB_SPM, NULL, 1, 2, 0, -1, true, false, true},
+    {"gpt2", LS_VOCAB_BPE, NULL, 11, 11, -1, -1, false, false, false},
+    {"gemma4", LS_VOCAB_BPE, "gemma4", -1, -1, -1, -1, false, false, false},
+    {"bert", LS_VOCAB_WPM, NULL, 101, -1, 100, 102, true, false, false},
+    {"t5", LS_VOCAB_UGM, NULL, -1, 1, 2, -1, false, true, false},
+};
+
+static ls_status find_model(ls_tokenizer *t, const ls_gguf *g, ls_error *err)
 {
     static const char key[] = "tokenizer.ggml.model";
-    ls_str            model, pre = LS_STR("");
-    if (!ls_gguf_str(g, key, &model)) return ls_vocab_bad_key(g, key, "is no string", err);
-    if (ls_str_is(model, "llama")) {
-        t->model = LS_VOCAB_SPM;
-    } else if (ls_str_is(model, "gpt2")) {
-        t->model = LS_VOCAB_BPE;
-    } else {
-        ls_fail(err, LS_ERR_UNSUPPORTED, "the tokenizer model '%.*s' is not supported",
-                LS_FMT(model));
-        ls_fail_at(err, "%s: metadata key '%s'", ls_gguf_path(g), key);
-        ls_fail_hint(err, "supported are llama (SentencePiece) and gpt2 (byte-level BPE)");
-        return LS_ERR_UNSUPPORTED;
+    ls_str            name;
+    if (!ls_gguf_str(g, key, &name)) return ls_vocab_bad_key(g, key, "is no string", err);
+    for (size_t i = 0; i < sizeof(models) / sizeof(models[0]); i++) {
+        if (ls_str_is(name, models[i].name)) t->model = &models[i];
     }
-    ls_gguf_str(g, "tokenizer.ggml.pre", &pre);
+    if (t->model) return LS_OK;
+    ls_fail(err, LS_ERR_UNSUPPORTED, "the tokenizer model '%.*s' is not supported", LS_FMT(name));
+    ls_fail_at(err, "%s: metadata key '%s'", ls_gguf_path(g), key);
+    ls_fail_hint(err, "supported are llama (SentencePiece), gpt2 (BPE), gemma4, bert and t5");
+    return LS_ERR_UNSUPPORTED;
+}
+
+static ls_status build(ls_tokenizer *t, const ls_gguf *g, ls_error *err)
+{
+    static const char key[] = "tokenizer.ggml.pre";
+    ls_str            pre = LS_STR("");
+    LS_TRY(find_model(t, g, err));
+    t->add_bos = t->model->add_bos;
+    t->add_eos = t->model->add_eos;
+    t->add_space_prefix = t->model->add_space_prefix;
+    if (t->model->pre) {
+        pre = (ls_str){t->model->pre, strlen(t->model->pre)};
+    } else if (!ls_gguf_str(g, key, &pre) && ls_gguf_find(g, key)) {
+        return ls_vocab_bad_key(g, key, "is no string", err);
+    }
     snprintf(t->pre, sizeof(t->pre), "%.*s", LS_FMT(pre));
-    t->add_bos = t->add_space_prefix = t->model == LS_VOCAB_SPM;
-    if (t->model == LS_VOCAB_BPE) LS_TRY(ls_bpe_init(t, g, err));
+    if (t->model->kind == LS_VOCAB_BPE) LS_TRY(ls_bpe_init(t, g, pre, err));
     LS_TRY(ls_vocab_load(t, g, err));
-    if (t->model == LS_VOCAB_SPM) ls_spm_init(t);
+    switch (t->model->kind) {
+    case LS_VOCAB_SPM:
+        ls_spm_init(t);
+        break;
+    case LS_VOCAB_BPE:
+        ls_bpe_init_bytes(t);
+        if (t->traits & LS_PRETOK_MUST_BOS) t->add_bos = true;
+        break;
+    case LS_VOCAB_WPM:
+        t->add_bos = true; /* as the reference, whatever the metadata say */
+        break;
+    case LS_VOCAB_UGM:
+        LS_TRY(ls_ugm_init(t, g, err));
+        break;
+    }
+    LS_TRY(ls_strip_init(t, g, err));
     return ls_special_init(t, err);
 }
 
@@ -52,6 +85,7 @@ void ls_tokenizer_destroy(ls_tokenizer *t)
 {
     if (!t) return;
     ls_pretok_destroy(t->pretok);
+    ls_ugm_destroy(t->ugm);
     ls_str_map_fini(&t->ids);
     ls_str_map_fini(&t->merges);
     free(t->text);
@@ -60,23 +94,37 @@ void ls_tokenizer_destroy(ls_tokenizer *t)
     free(t->is_end);
     free(t->names);
     free(t->special_lens);
+    free(t->strip);
     free(t);
 }
 
 /* ---- encoding ---- */
 
+static ls_status encode_text(const ls_tokenizer *t, ls_str s, bool after_special, ls_ids *out,
+                             ls_error *err)
+{
+    switch (t->model->kind) {
+    case LS_VOCAB_SPM: /* a space before the first word, and after each special token */
+        return ls_spm_encode(t, s, t->add_space_prefix && after_special, out, err);
+    case LS_VOCAB_WPM:
+        return ls_wpm_encode(t, s, out, err);
+    case LS_VOCAB_UGM:
+        return ls_ugm_encode(t, s, out, err);
+    case LS_VOCAB_BPE:
+        break;
+    }
+    return ls_bpe_encode(t, s, out, err);
+}
+
 static ls_status encode_fragments(const ls_tokenizer *t, const ls_fragments *f, ls_ids *out,
                                   ls_error *err)
 {
-    bool spm = t->model == LS_VOCAB_SPM, after_special = true;
+    bool after_special = true;
     for (size_t i = 0; i < f->n; i++) {
-        ls_str s = f->at[i].text;
         if (f->at[i].id >= 0) {
             LS_TRY(ls_ids_push(out, f->at[i].id, err));
-        } else if (spm) { /* a space before the first word, and after each special token */
-            LS_TRY(ls_spm_encode(t, s, t->add_space_prefix && after_special, out, err));
         } else {
-            LS_TRY(ls_bpe_encode(t, s, out, err));
+            LS_TRY(encode_text(t, f->at[i].text, after_special, out, err));
         }
         after_special = f->at[i].id >= 0;
     }
@@ -86,6 +134,7 @@ static ls_status encode_fragments(const ls_tokenizer *t, const ls_fragments *f, 
 static ls_status encode(const ls_tokenizer *t, ls_str text, const ls_encode_options *opt,
                         ls_ids *out, ls_error *err)
 {
+    int32_t      last = t->add_eos ? t->eos : -1;
     ls_bos_mode  mode = opt ? opt->bos : LS_BOS_AUTO;
     bool         bos = mode == LS_BOS_YES || (mode == LS_BOS_AUTO && t->add_bos);
     ls_fragments fragments = {0};
@@ -95,8 +144,9 @@ static ls_status encode(const ls_tokenizer *t, ls_str text, const ls_encode_opti
     status = ls_special_split(t, text, opt && opt->parse_special, &fragments, err);
     if (status == LS_OK) status = encode_fragments(t, &fragments, out, err);
     free(fragments.at);
-    if (status == LS_OK && mode == LS_BOS_AUTO && t->add_eos && t->eos >= 0) {
-        status = ls_ids_push(out, t->eos, err);
+    if (t->model->kind == LS_VOCAB_WPM) last = t->sep;
+    if (status == LS_OK && mode == LS_BOS_AUTO && last >= 0) {
+        status = ls_ids_push(out, last, err);
     }
     return status;
 }
@@ -156,7 +206,10 @@ size_t ls_tokenizer_piece(const ls_tokenizer *t, int32_t id, bool special, char 
     case LS_TOKEN_UNUSED:
         return 0;
     }
-    return t->model == LS_VOCAB_SPM ? ls_spm_bytes(s, buf, cap) : ls_bpe_bytes(t, s, buf, cap);
+    if (t->model->kind != LS_VOCAB_BPE || (t->traits & LS_PRETOK_ESCAPE)) {
+        return ls_spm_bytes(s, buf, cap);
+    }
+    return ls_bpe_bytes(t, s, buf, cap);
 }
 
 ls_status ls_tokenizer_decode(const ls_tokenizer *t, const int32_t *ids, size_t n, bool special,
@@ -217,9 +270,5 @@ bool    ls_tokenizer_adds_bos(const ls_tokenizer *t) { return t->add_bos && t->b
 
 bool ls_tokenizer_is_end(const ls_tokenizer *t, int32_t id) { return has(t, id) && t->is_end[id]; }
 
-const char *ls_tokenizer_model(const ls_tokenizer *t)
-{
-    return t->model == LS_VOCAB_SPM ? "llama" : "gpt2";
-}
-
+const char *ls_tokenizer_model(const ls_tokenizer *t) { return t->model->name; }
 const char *ls_tokenizer_pre(const ls_tokenizer *t) { return t->pre; }

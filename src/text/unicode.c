@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* unicode.c - UTF-8 (RFC 3629's bit layout) and the kind of a code point. */
+/* unicode.c - UTF-8 (RFC 3629's bit layout) kinds, lower case and bases of code points. */
 #include "text/unicode.h"
 
 #include <stdbool.h>
@@ -10,22 +10,58 @@ static bool is_space(uint32_t c)
            c == 0x2029 || c == 0x202f || c == 0x205f || c == 0x3000;
 }
 
-uint8_t ls_unicode_kind(uint32_t c)
+uint8_t ls_kind_among(const ls_kind_range *ranges, size_t n, uint32_t c)
 {
-    size_t low = 0, high = ls_n_kind_ranges;
-    if (c < 0x80) return (uint8_t)c;
-    if (is_space(c)) return LS_KIND_SPACE;
+    size_t low = 0, high = n;
     while (low < high) {
-        size_t               mid = low + (high - low) / 2;
-        const ls_kind_range *r = &ls_kind_ranges[mid];
-        if (c > r->last)
+        size_t mid = low + (high - low) / 2;
+        if (c > ranges[mid].last)
             low = mid + 1;
-        else if (c < r->first)
+        else if (c < ranges[mid].first)
             high = mid;
         else
-            return r->kind;
+            return ranges[mid].kind;
     }
-    return LS_KIND_OTHER;
+    return 0;
+}
+
+uint8_t ls_unicode_kind(uint32_t c)
+{
+    uint8_t kind;
+    if (c < 0x80) return (uint8_t)c;
+    if (is_space(c)) return LS_KIND_SPACE;
+    kind = ls_kind_among(ls_kind_ranges, ls_n_kind_ranges, c);
+    return kind ? kind : LS_KIND_OTHER;
+}
+
+uint32_t ls_unicode_lower(uint32_t c)
+{
+    size_t low = 0, high = ls_n_case_pairs;
+    if (c < 0x80) return c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c;
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+        if (c == ls_case_pairs[mid].upper) return ls_case_pairs[mid].lower;
+        if (c > ls_case_pairs[mid].upper)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return c;
+}
+
+uint32_t ls_unicode_base(uint32_t c)
+{
+    size_t low = 0, high = c < 0x80 ? 0 : ls_n_base_ranges;
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+        if (c > ls_base_ranges[mid].last)
+            low = mid + 1;
+        else if (c < ls_base_ranges[mid].first)
+            high = mid;
+        else
+            return ls_base_ranges[mid].base;
+    }
+    return c;
 }
 
 size_t ls_utf8_len(char first)

@@ -14,10 +14,13 @@
 /* Kind of a code point as one byte: ASCII stands for itself. */
 enum {
     LS_KIND_SPACE = 0x80,
-    LS_KIND_LETTER, /* L*, any letter      */
-    LS_KIND_NUMBER, /* N*, any number      */
-    LS_KIND_PUNCT,  /* P*, any punctuation */
-    LS_KIND_OTHER,
+    LS_KIND_LETTER,  /* L*, any letter       */
+    LS_KIND_NUMBER,  /* N*, any number       */
+    LS_KIND_PUNCT,   /* P*, any punctuation  */
+    LS_KIND_MARK,    /* M*, combining marks  */
+    LS_KIND_SYMBOL,  /* S*, any symbol       */
+    LS_KIND_CONTROL, /* C*, without Cn       */
+    LS_KIND_OTHER,   /* not assigned         */
 };
 
 typedef struct ls_kind_range {
@@ -29,6 +32,25 @@ extern const ls_kind_range ls_kind_ranges[]; /* ascending, disjoint */
 extern const size_t        ls_n_kind_ranges;
 
 uint8_t ls_unicode_kind(uint32_t c);
+/* Kind of the range that holds c, or 0. The ranges are ascending and disjoint. */
+uint8_t ls_kind_among(const ls_kind_range *ranges, size_t n, uint32_t c);
+
+typedef struct ls_case_pair {
+    uint32_t upper, lower;
+} ls_case_pair;
+
+typedef struct ls_base_range {
+    uint32_t first, last, base;
+} ls_base_range;
+
+extern const ls_case_pair  ls_case_pairs[]; /* ascending */
+extern const size_t        ls_n_case_pairs;
+extern const ls_base_range ls_base_ranges[]; /* ascending, disjoint */
+extern const size_t        ls_n_base_ranges;
+
+/* The lower case letter of c, and the first code point of its canonical decomposition; else c. */
+uint32_t ls_unicode_lower(uint32_t c);
+uint32_t ls_unicode_base(uint32_t c);
 
 /* Length of a sequence by its first byte, 1 to 4; stray bytes count as 1. */
 size_t ls_utf8_len(char first);

@@ -118,7 +118,7 @@ static void odd_types(gguf_build *b, const char *key)
     uint32_t v[N_OF(spm_types)] = {7, 99, UINT32_MAX, 6, 1, 1, 1, 1, 1, 1, 1, 1, 1};
     write_types(b, key, v, N_OF(v));
 }
-static void tekken(gguf_build *b, const char *key) { gguf_build_kv_str(b, key, "tekken"); }
+static void unheard_of(gguf_build *b, const char *key) { gguf_build_kv_str(b, key, "unheard-of"); }
 static void llama_bpe(gguf_build *b, const char *key) { gguf_build_kv_str(b, key, "llama-bpe"); }
 
 /* ---- broken ---- */
@@ -154,7 +154,7 @@ static const struct {
     {true, {"merges", NULL}, LS_ERR_FORMAT, "'tokenizer.ggml.merges' is missing"},
     {true, {"merges", a_number}, LS_ERR_FORMAT, "'tokenizer.ggml.merges'"},
     {true, {"pre", a_number}, LS_ERR_FORMAT, "'tokenizer.ggml.pre'"},
-    {true, {"pre", tekken}, LS_ERR_UNSUPPORTED, "pre-tokenizer 'tekken' is not supported"},
+    {true, {"pre", unheard_of}, LS_ERR_UNSUPPORTED, "pre-tokenizer 'unheard-of' is not supported"},
     {true, {"tokens", NULL}, LS_ERR_FORMAT, "'tokenizer.ggml.tokens' is missing"},
     {true, {"bos_token_id", sixteen}, LS_ERR_FORMAT, "'tokenizer.ggml.bos_token_id'"},
 };
