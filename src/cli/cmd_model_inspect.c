@@ -48,6 +48,7 @@ static uint64_t tensor_elements(const ls_tensor *t)
 }
 
 typedef struct placed {
+    uint32_t part;
     uint64_t off;
     size_t   tensor;
 } placed;
@@ -55,19 +56,25 @@ typedef struct placed {
 static int by_offset(const void *a, const void *b)
 {
     const placed *x = a, *y = b;
+    if (x->part != y->part) return x->part < y->part ? -1 : 1;
     return (x->off > y->off) - (x->off < y->off);
 }
 
-/* A type whose block size we do not know takes what lies before the next tensor. */
+/* A type whose block size we do not know takes what lies before the next tensor of the file. */
 static ls_status measure_tensors(const ls_gguf *g, uint64_t *bytes, ls_error *err)
 {
     size_t  n = ls_gguf_n_tensors(g);
     placed *order = calloc(n ? n : 1, sizeof(*order));
     if (!order) return ls_fail(err, LS_ERR_NOMEM, "not enough memory for %zu tensors", n);
-    for (size_t i = 0; i < n; i++) order[i] = (placed){ls_gguf_tensor_at(g, i)->file_off, i};
+    for (size_t i = 0; i < n; i++) {
+        const ls_tensor *t = ls_gguf_tensor_at(g, i);
+        order[i] = (placed){t->part, t->file_off, i};
+    }
     qsort(order, n, sizeof(*order), by_offset);
     for (size_t i = 0; i < n; i++) {
-        uint64_t next = i + 1 < n ? order[i + 1].off : ls_gguf_file_bytes(g);
+        bool     last = i + 1 == n || order[i + 1].part != order[i].part;
+        uint64_t end = ls_gguf_n_parts(g) == 1 ? ls_gguf_file_bytes(g) : 0;
+        uint64_t next = last ? end : order[i + 1].off;
         uint64_t known = ls_gguf_tensor_at(g, order[i].tensor)->n_bytes;
         bytes[order[i].tensor] = known ? known : next > order[i].off ? next - order[i].off : 0;
     }
@@ -227,6 +234,16 @@ static void print_types(const summary *s)
     }
 }
 
+static void print_format(const ls_gguf *g)
+{
+    if (ls_gguf_get_source(g) == LS_SOURCE_HF) {
+        fputs("Format:        Hugging Face folder", stdout);
+    } else {
+        printf("Format:        GGUF version %u", ls_gguf_version(g));
+    }
+    if (ls_gguf_n_parts(g) > 1) printf(" in %zu files", ls_gguf_n_parts(g));
+}
+
 static void print_report(const ls_gguf *g, const summary *s, bool full)
 {
     ls_str arch = {"unknown", 7}, name = {NULL, 0};
@@ -234,7 +251,8 @@ static void print_report(const ls_gguf *g, const summary *s, bool full)
     ls_gguf_str(g, "general.architecture", &arch);
     ls_gguf_str(g, "general.name", &name);
     printf("File:          %s\n", ls_gguf_path(g));
-    printf("Format:        GGUF version %u, %s (%s bytes), alignment %llu\n", ls_gguf_version(g),
+    print_format(g);
+    printf(", %s (%s bytes), alignment %llu\n",
            cli_format_bytes(ls_gguf_file_bytes(g), size, sizeof(size)),
            cli_format_count(ls_gguf_file_bytes(g), n, sizeof(n)),
            (unsigned long long)ls_gguf_alignment(g));

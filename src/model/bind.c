@@ -56,8 +56,7 @@ static const ls_tensor *find_tensor(binder *b, const char *name)
 
 static void at_tensor(binder *b, const ls_tensor *t)
 {
-    ls_fail_at(b->err, "%s: byte %llu", ls_gguf_path(b->m->gguf),
-               (unsigned long long)ls_gguf_offset(b->m->gguf, t->name.p));
+    ls_gguf_fail_at(b->m->gguf, t->name.p, b->err);
 }
 
 /* The tensor must have shape [n, rows, depth]; vectors of several rows may be stored flat. */
@@ -162,8 +161,7 @@ static ls_status refuse_unused(const binder *b)
         if (b->used[i]) continue;
         ls_fail(b->err, LS_ERR_UNSUPPORTED, "architecture '%s' has no use for tensor '%.*s'",
                 b->m->config.arch, LS_FMT(t->name));
-        ls_fail_at(b->err, "%s: byte %llu", ls_gguf_path(g),
-                   (unsigned long long)ls_gguf_offset(g, t->name.p));
+        ls_gguf_fail_at(g, t->name.p, b->err);
         ls_fail_hint(b->err, "evaluating the model without it would give other numbers");
         return LS_ERR_UNSUPPORTED;
     }

@@ -66,8 +66,7 @@ static ls_status bad_key(const ls_gguf *g, const char *key, ls_error *err, const
     va_end(ap);
     ls_fail(err, LS_ERR_FORMAT, "%s", what);
     if (kv) {
-        ls_fail_at(err, "%s: byte %llu", ls_gguf_path(g),
-                   (unsigned long long)ls_gguf_offset(g, kv->key.p));
+        ls_gguf_fail_at(g, kv->key.p, err);
     } else {
         ls_fail_at(err, "%s: byte 24 (the metadata)", ls_gguf_path(g));
     }
@@ -111,8 +110,7 @@ static ls_status find_arch(ls_model_config *c, const ls_arch **arch, const ls_gg
     }
     ls_fail(err, LS_ERR_UNSUPPORTED, "the native engine does not evaluate architecture '%.*s'",
             LS_FMT(name));
-    ls_fail_at(err, "%s: byte %llu", ls_gguf_path(g),
-               (unsigned long long)ls_gguf_offset(g, name.p));
+    ls_gguf_fail_at(g, name.p, err);
     ls_fail_hint(err, "it evaluates %s", ls_arch_names(known, sizeof(known)));
     return LS_ERR_UNSUPPORTED;
 }
@@ -127,8 +125,7 @@ static ls_status refuse_key(const ls_model_config *c, const ls_gguf *g, const ch
     if (!kv || (ls_gguf_float(g, key.s, &v) && v == neutral)) return LS_OK;
     ls_fail(err, LS_ERR_UNSUPPORTED,
             "metadata key '%s' asks for something that the native engine does not compute", key.s);
-    ls_fail_at(err, "%s: byte %llu", ls_gguf_path(g),
-               (unsigned long long)ls_gguf_offset(g, kv->key.p));
+    ls_gguf_fail_at(g, kv->key.p, err);
     return LS_ERR_UNSUPPORTED;
 }
 

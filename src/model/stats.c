@@ -37,8 +37,7 @@ ls_status ls_tensor_stats_get(ls_tensor_stats *out, const ls_gguf *g, const ls_t
         ls_fail(err, LS_ERR_UNSUPPORTED,
                 "tensor '%.*s' has type %s, which Lockstep does not decode", LS_FMT(t->name),
                 name ? name : "?");
-        ls_fail_at(err, "%s: byte %llu", ls_gguf_path(g),
-                   (unsigned long long)ls_gguf_offset(g, t->name.p));
+        ls_gguf_fail_at(g, t->name.p, err);
         return LS_ERR_UNSUPPORTED;
     }
     LS_TRY(ls_alloc(&x, cols, sizeof(*x), "a row of a tensor", err));

@@ -105,8 +105,7 @@ ls_status ls_vocab_bad_key(const ls_gguf *g, const char *key, const char *why, l
     const ls_gguf_kv *kv = ls_gguf_find(g, key);
     ls_fail(err, LS_ERR_FORMAT, "metadata key '%s' %s", key, kv ? why : "is missing");
     if (kv) {
-        ls_fail_at(err, "%s: byte %llu", ls_gguf_path(g),
-                   (unsigned long long)ls_gguf_offset(g, kv->key.p));
+        ls_gguf_fail_at(g, kv->key.p, err);
     } else {
         ls_fail_at(err, "%s", ls_gguf_path(g));
     }
