@@ -142,7 +142,7 @@ static ls_status add_tensor(void *ctx, const ls_pickle_tensor *p, ls_error *err)
 {
     reader        *r = ctx;
     ls_ckpt_tensor t = {.dtype = p->dtype, .n_dims = p->n_dims, .part = (uint32_t)r->index};
-    const storage *s;
+    const storage *s = NULL;
     size_t         n, end, size = ls_ckpt_dtype_bytes(p->dtype);
     char           name[200];
     snprintf(name, sizeof(name), "%.*s", LS_FMT(p->name));

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /* test_tokenizer_vocabs.c - the vocabularies in the folder LOCKSTEP_VOCABS, else ../shared/vocabs:
  * every text of an .inp file becomes the ids on its line of the .out file, which llama.cpp's
- * project publishes. */
+ * project publishes. And every pre-tokenizer's name, on one text and one vocabulary, against
+ * llama.cpp's ids. */
 #include <dirent.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,6 +13,9 @@
 
 #include "lockstep/tokenizer.h"
 #include "support/text_vocab.h"
+#include "text/vocab.h"
+
+#define GOLDEN LS_SOURCE_DIR "/tests/golden/tokenizer/"
 
 static const char separator[] = "\n__ggml_vocab_test__\n";
 
@@ -127,10 +131,71 @@ static void one_wrong_digit_is_noticed(void **state)
     assert_true(holds("ggml-vocab-llama-spm", true));
 }
 
+/* ---- names ---- */
+
+/* Give a tokenizer of byte-level BPE another pre-tokenizer, as if its file had named that. */
+static void rename_pretok(ls_tokenizer *t, const char *name)
+{
+    ls_pretok_destroy(t->pretok);
+    assert_int_equal(ls_pretok_create(&t->pretok, (ls_str){name, strlen(name)}, &t->traits, NULL),
+                     LS_OK);
+    t->add_bos = (t->traits & (LS_PRETOK_ADD_BOS | LS_PRETOK_MUST_BOS)) != 0;
+    ls_bpe_init_bytes(t);
+}
+
+/* Whether a line "name, number of ids, hash" is true of a text. */
+static bool line_holds(ls_tokenizer *t, const char *line, const char *text, size_t len)
+{
+    char               name[64];
+    size_t             n, expected_n;
+    unsigned long long expected;
+    uint64_t           h = 0xcbf29ce484222325u;
+    int32_t           *ids;
+    assert_int_equal(sscanf(line, "%63s %zu %llx", name, &expected_n, &expected), 3);
+    rename_pretok(t, name);
+    assert_int_equal(ls_tokenizer_encode(t, text, len, NULL, &ids, &n, NULL), LS_OK);
+    for (size_t i = 0; i < 4 * n; i++) {
+        h = (h ^ (uint8_t)((uint32_t)ids[i / 4] >> 8 * (i % 4))) * 0x100000001b3u;
+    }
+    free(ids);
+    if (n == expected_n && h == expected) return true;
+    print_message("%s: %zu ids, not %zu; hash %llx\n", name, n, expected_n, (unsigned long long)h);
+    return false;
+}
+
+static void every_pre_tokenizer_cuts_as_the_reference_does(void **state)
+{
+    char          path[512], line[128];
+    size_t        len, n = 0, n_held = 0;
+    char         *text = (char *)file_read(GOLDEN "pretok-text.txt", &len);
+    FILE         *f = fopen(GOLDEN "pretok.txt", "r");
+    ls_gguf      *g = NULL;
+    ls_tokenizer *t = NULL;
+    (void)state;
+    path_of(path, sizeof(path), "ggml-vocab-qwen2", "");
+    assert_non_null(f);
+    if (access(path, R_OK) != 0) skip();
+    assert_int_equal(ls_gguf_open(&g, path, NULL), LS_OK);
+    assert_int_equal(ls_tokenizer_create(&t, g, NULL), LS_OK);
+    while (fgets(line, sizeof(line), f)) {
+        if (line[0] == '#') continue;
+        n++;
+        n_held += line_holds(t, line, text, len);
+    }
+    assert_int_equal(n, 89);
+    assert_int_equal(n_held, n);
+    assert_false(line_holds(t, "llama-bpe 4875 0123456789abcdef", text, len));
+    fclose(f);
+    free(text);
+    ls_tokenizer_destroy(t);
+    ls_gguf_close(g);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_line_of_every_vocabulary_is_identical),
+        cmocka_unit_test(every_pre_tokenizer_cuts_as_the_reference_does),
         cmocka_unit_test(one_wrong_digit_is_noticed),
     };
     char        where[400];
