@@ -11,6 +11,7 @@
 #include "lockstep/hash.h"
 #include "lockstep/mini.h"
 #include "lockstep/model.h"
+#include "lockstep/quant.h"
 #include "lockstep/sampler.h"
 #include "lockstep/stats.h"
 #include "lockstep/tokenizer.h"

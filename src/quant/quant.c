@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: MIT
+/* quant.c - the table of encoders, the checks around them, plain types and I2_S. */
+#include "lockstep/quant.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "quant/quant_priv.h"
+
+static void encode_f32(void *out, const float *x, size_t n, const float *importance)
+{
+    (void)importance;
+    memcpy(out, x, n * sizeof(*x));
+}
+
+static void encode_f16(void *out, const float *x, size_t n, const float *importance)
+{
+    uint16_t *h = out;
+    (void)importance;
+    for (size_t i = 0; i < n; i++) h[i] = ls_f32_to_f16(x[i]);
+}
+
+static void encode_bf16(void *out, const float *x, size_t n, const float *importance)
+{
+    uint16_t *h = out;
+    (void)importance;
+    for (size_t i = 0; i < n; i++) h[i] = ls_f32_to_bf16(x[i]);
+}
+
+static const struct encoder {
+    int           dtype;
+    ls_encode_fn *row; /* NULL: I2_S, which is no matter of one row */
+    bool          importance;
+} encoders[] = {
+    {LS_DTYPE_F32, encode_f32, false},         {LS_DTYPE_F16, encode_f16, false},
+    {LS_DTYPE_BF16, encode_bf16, false},       {LS_DTYPE_Q1_0, ls_encode_Q1_0, false},
+    {LS_DTYPE_Q2_0, ls_encode_Q2_0, false},    {LS_DTYPE_Q4_0, ls_encode_Q4_0, true},
+    {LS_DTYPE_Q4_1, ls_encode_Q4_1, true},     {LS_DTYPE_Q5_0, ls_encode_Q5_0, true},
+    {LS_DTYPE_Q5_1, ls_encode_Q5_1, true},     {LS_DTYPE_Q8_0, ls_encode_Q8_0, false},
+    {LS_DTYPE_Q8_1, ls_encode_Q8_1, false},    {LS_DTYPE_Q2_K, ls_encode_Q2_K, true},
+    {LS_DTYPE_Q3_K, ls_encode_Q3_K, true},     {LS_DTYPE_Q4_K, ls_encode_Q4_K, true},
+    {LS_DTYPE_Q5_K, ls_encode_Q5_K, true},     {LS_DTYPE_Q6_K, ls_encode_Q6_K, true},
+    {LS_DTYPE_Q8_K, ls_encode_Q8_K, false},    {LS_DTYPE_IQ4_NL, ls_encode_IQ4_NL, true},
+    {LS_DTYPE_IQ4_XS, ls_encode_IQ4_XS, true}, {LS_DTYPE_TQ1_0, ls_encode_TQ1_0, false},
+    {LS_DTYPE_TQ2_0, ls_encode_TQ2_0, false},  {LS_DTYPE_MXFP4, ls_encode_MXFP4, false},
+    {LS_DTYPE_NVFP4, ls_encode_NVFP4, false},  {LS_DTYPE_I2_S, NULL, false},
+};
+
+static const struct encoder *find(int dtype)
+{
+    for (size_t i = 0; i < sizeof(encoders) / sizeof(encoders[0]); i++) {
+        if (encoders[i].dtype == dtype) return &encoders[i];
+    }
+    return NULL;
+}
+
+bool ls_quant_supported(int dtype) { return find(dtype) != NULL; }
+
+bool ls_quant_uses_importance(int dtype)
+{
+    const struct encoder *e = find(dtype);
+    return e && e->importance;
+}
+
+size_t ls_quant_bytes(int dtype, size_t n_rows, size_t n_per_row)
+{
+    size_t row = ls_dtype_row_bytes(dtype, n_per_row), n;
+    if (!find(dtype) || !row || !ls_mul_size(n_rows, n_per_row, &n)) return 0;
+    return ls_dtype_tensor_bytes(dtype, n);
+}
+
+static ls_status refuse(ls_error *err, int dtype, size_t row, size_t column, float x,
+                        const char *why)
+{
+    ls_fail(err, LS_ERR_UNSUPPORTED, "cannot quantise %g to %s: %s", (double)x,
+            ls_dtype_name(dtype), why);
+    ls_fail_at(err, "row %zu, column %zu", row, column);
+    return LS_ERR_UNSUPPORTED;
+}
+
+static ls_status check_row(int dtype, const float *x, size_t row, size_t n, ls_error *err)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (!isfinite(x[i])) return refuse(err, dtype, row, i, x[i], "no finite number");
+    }
+    return LS_OK;
+}
+
+/* A scale beyond the range of F16 is an infinity in the file: nothing like the weights. */
+static ls_status check_blocks(int dtype, const void *blocks, const float *x, size_t row, size_t n,
+                              ls_error *err)
+{
+    float  y[256];
+    size_t block = ls_dtype_block(dtype), step = 256 / block * block;
+    for (size_t i = 0; i < n; i += step) {
+        size_t k = n - i < step ? n - i : step;
+        ls_dtype_decode(dtype, y, (const uint8_t *)blocks + ls_dtype_row_bytes(dtype, i), k, 1.0f);
+        for (size_t j = 0; j < k; j++) {
+            if (!isfinite(y[j])) {
+                return refuse(err, dtype, row, i + j, x[i + j], "beyond the range of its scales");
+            }
+        }
+    }
+    return LS_OK;
+}
+
+/* -s, 0 and s as 0, 1 and 2; the scale in the tail. */
+static ls_status encode_i2_s(uint8_t *out, const float *x, size_t n_rows, size_t n, ls_error *err)
+{
+    size_t all = n_rows * n;
+    float  scale = 0;
+    memset(out, 0, ls_dtype_tensor_bytes(LS_DTYPE_I2_S, all));
+    for (size_t i = 0; i < all && scale == 0; i++) scale = fabsf(x[i]);
+    for (size_t i = 0; i < all; i++) {
+        int code = x[i] == 0 ? 1 : x[i] > 0 ? 2 : 0;
+        if (x[i] != 0 && fabsf(x[i]) != scale) {
+            return refuse(err, LS_DTYPE_I2_S, i / n, i % n, x[i], "weights are not -s, 0 and s");
+        }
+        out[i / 128 * 32 + i % 32] |= (uint8_t)(code << (6 - 2 * (i % 128 / 32)));
+    }
+    memcpy(out + all / 4, &scale, sizeof(scale));
+    return LS_OK;
+}
+
+ls_status ls_quantize(int dtype, void *out, const float *x, size_t n_rows, size_t n_per_row,
+                      const float *importance, ls_error *err)
+{
+    const struct encoder *e = find(dtype);
+    size_t                row = ls_dtype_row_bytes(dtype, n_per_row);
+    if (!ls_quant_bytes(dtype, n_rows, n_per_row)) {
+        const char *name = ls_dtype_name(dtype);
+        return ls_fail(err, LS_ERR_USAGE, "cannot quantise %zu rows of %zu elements to %s", n_rows,
+                       n_per_row, name ? name : "a type that does not exist");
+    }
+    for (size_t i = 0; importance && i < n_per_row; i++) {
+        if (importance[i] >= 0 && isfinite(importance[i])) continue;
+        return refuse(err, dtype, 0, i, importance[i], "no weight of importance");
+    }
+    for (size_t r = 0; r < n_rows; r++) {
+        const float *in = x + r * n_per_row;
+        uint8_t     *blocks = (uint8_t *)out + r * row;
+        LS_TRY(check_row(dtype, in, r, n_per_row, err));
+        if (!e->row) continue;
+        e->row(blocks, in, n_per_row, importance);
+        LS_TRY(check_blocks(dtype, blocks, in, r, n_per_row, err));
+    }
+    return e->row ? LS_OK : encode_i2_s(out, x, n_rows, n_per_row, err);
+}

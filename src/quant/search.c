@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: MIT
+/* search.c - scales for a group of weights: try some, keep the one with the smallest error.
+ *
+ * All sums are single floats in ascending order, products associate to the left: the choice between
+ * two scales hangs on the last bit. */
+#include <math.h>
+
+#include "quant/quant_priv.h"
+
+float ls_q_largest(const float *x, size_t n, float *value)
+{
+    float amax = 0;
+    *value = 0;
+    for (size_t i = 0; i < n; i++) {
+        float a = fabsf(x[i]);
+        if (!(a > amax)) continue;
+        amax = a;
+        *value = x[i];
+    }
+    return amax;
+}
+
+void ls_q_weigh(float *w, const float *x, const float *importance, float sigma2, int n)
+{
+    for (int i = 0; i < n; i++) w[i] = importance[i] * sqrtf(sigma2 + x[i] * x[i]);
+}
+
+/* Sums of a least-squares fit of x by codes. */
+typedef struct fit {
+    float lx, l2;
+} fit;
+
+static int symmetric_code(float v, int nmax)
+{
+    return ls_q_clamp(ls_q_nearest(v), -nmax, nmax - 1);
+}
+
+static void fit_add(fit *f, float w, float x, int l)
+{
+    f->lx += w * x * (float)l;
+    f->l2 += w * (float)l * (float)l;
+}
+
+static fit fit_symmetric(int n, int nmax, const float *x, const float *w, float inverse)
+{
+    fit f = {0, 0};
+    for (int i = 0; i < n; i++) {
+        fit_add(&f, w ? w[i] : x[i] * x[i], x[i], symmetric_code(inverse * x[i], nmax));
+    }
+    return f;
+}
+
+float ls_q_symmetric(int n, int nmax, const float *x, const float *w, int8_t *code)
+{
+    float max, best, scale, inverse;
+    fit   f;
+    for (int i = 0; i < n; i++) code[i] = 0;
+    if (ls_q_largest(x, (size_t)n, &max) < LS_Q_TINY) return 0;
+    inverse = (float)-nmax / max;
+    f = fit_symmetric(n, nmax, x, w, inverse);
+    for (int i = 0; i < n; i++) code[i] = (int8_t)(symmetric_code(inverse * x[i], nmax) + nmax);
+    scale = f.l2 != 0 ? f.lx / f.l2 : 0;
+    best = scale * f.lx;
+    for (int step = -9; step <= 9; step++) {
+        if (!step) continue;
+        inverse = -((float)nmax + 0.1f * (float)step) / max;
+        f = fit_symmetric(n, nmax, x, w, inverse);
+        if (!(f.l2 > 0 && f.lx * f.lx > best * f.l2)) continue;
+        for (int i = 0; i < n; i++) code[i] = (int8_t)(symmetric_code(inverse * x[i], nmax) + nmax);
+        scale = f.lx / f.l2;
+        best = scale * f.lx;
+    }
+    return scale;
+}
+
+float ls_q_descent(int n, int nmax, const float *x, int8_t *code)
+{
+    float max, inverse;
+    fit   f = {0, 0};
+    for (int i = 0; i < n; i++) code[i] = 0;
+    if (ls_q_largest(x, (size_t)n, &max) < LS_Q_TINY) return 0;
+    inverse = (float)-nmax / max;
+    for (int i = 0; i < n; i++) {
+        code[i] = (int8_t)symmetric_code(inverse * x[i], nmax);
+        fit_add(&f, x[i] * x[i], x[i], code[i]);
+    }
+    for (int round = 0, changed = 1; round < 5 && changed; round++) {
+        changed = 0;
+        for (int i = 0; i < n; i++) {
+            float w = x[i] * x[i], old = (float)code[i];
+            fit   g = {f.lx - w * x[i] * old, 0};
+            int   l;
+            if (!(g.lx > 0)) continue;
+            g.l2 = f.l2 - w * old * old;
+            l = symmetric_code(x[i] * g.l2 / g.lx, nmax);
+            if (l == code[i]) continue;
+            fit_add(&g, w, x[i], l);
+            if (!(g.l2 > 0 && g.lx * g.lx * f.l2 > f.lx * f.lx * g.l2)) continue;
+            code[i] = (int8_t)l;
+            f = g;
+            changed++;
+        }
+    }
+    for (int i = 0; i < n; i++) code[i] = (int8_t)(code[i] + nmax);
+    return f.l2 > 0 ? f.lx / f.l2 : 0;
+}
+
+/* The best of nine scales by squared error, inverted. */
+static float positive_inverse(int n, int nmax, const float *x, const float *w, float max)
+{
+    float inverse = (float)nmax / max, scale = 1 / inverse, least = 0;
+    for (int i = 0; i < n; i++) { /* these codes are bytes, without a limit */
+        float diff = x[i] - scale * (float)(uint8_t)ls_q_nearest(inverse * x[i]);
+        least += w[i] * diff * diff;
+    }
+    for (int step = -4; step <= 4; step++) {
+        float other = (0.1f * (float)step + (float)nmax) / max, error = 0;
+        if (!step) continue;
+        scale = 1 / other;
+        for (int i = 0; i < n; i++) {
+            int   l = ls_q_nearest(other * x[i]);
+            float diff = x[i] - scale * (float)(l < nmax ? l : nmax);
+            error += w[i] * diff * diff;
+        }
+        if (!(error < least)) continue;
+        least = error;
+        inverse = other;
+    }
+    return inverse;
+}
+
+float ls_q_positive(int n, int nmax, const float *x, const float *w, uint8_t *code)
+{
+    float max = 0, inverse;
+    fit   f = {0, 0};
+    for (int i = 0; i < n; i++) max = max > x[i] ? max : x[i];
+    for (int i = 0; i < n; i++) code[i] = 0;
+    if (max < LS_Q_TINY) return 0;
+    inverse = positive_inverse(n, nmax, x, w, max);
+    for (int i = 0; i < n; i++) {
+        int l = ls_q_nearest(inverse * x[i]);
+        l = l < nmax ? l : nmax;
+        code[i] = (uint8_t)l;
+        fit_add(&f, w[i], x[i], l);
+    }
+    for (int round = 0, changed = 1; round < 5 && changed; round++) {
+        changed = 0;
+        for (int i = 0; i < n; i++) {
+            float old = (float)code[i];
+            fit   g = {f.lx - w[i] * x[i] * old, f.l2 - w[i] * old * old};
+            int   l;
+            if (!(g.lx > 0 && g.l2 > 0)) continue;
+            l = ls_q_nearest(x[i] * g.l2 / g.lx);
+            l = l < nmax ? l : nmax;
+            if (l == code[i]) continue;
+            fit_add(&g, w[i], x[i], l);
+            if (!(g.lx * g.lx * f.l2 > f.lx * f.lx * g.l2)) continue;
+            code[i] = (uint8_t)l;
+            f = g;
+            changed++;
+        }
+    }
+    return f.l2 > 0 ? f.lx / f.l2 : 0;
+}
+
+/* Weighted error of x against scale * code + low. */
+static float affine_error(int n, const float *x, const float *w, const uint8_t *code, float scale,
+                          float low, bool absolute)
+{
+    float error = 0;
+    for (int i = 0; i < n; i++) {
+        float diff = scale * (float)code[i] + low - x[i];
+        error += w[i] * (absolute ? fabsf(diff) : diff * diff);
+    }
+    return error;
+}
+
+float ls_q_affine(int n, int nmax, const float *x, const float *w, uint8_t *code, float *min,
+                  const ls_q_steps *steps)
+{
+    float   low = x[0], high = x[0], sum_w = w[0], sum_x = w[0] * x[0], scale, least;
+    uint8_t other[32];
+    for (int i = 1; i < n; i++) {
+        if (x[i] < low) low = x[i];
+        if (x[i] > high) high = x[i];
+        sum_w += w[i];
+        sum_x += w[i] * x[i];
+    }
+    if (low > 0) low = 0;
+    *min = -low;
+    for (int i = 0; i < n; i++) code[i] = 0;
+    if (high == low) return 0;
+    scale = 1 / ((float)nmax / (high - low));
+    for (int i = 0; i < n; i++) {
+        int l = ls_q_nearest((float)nmax / (high - low) * (x[i] - low));
+        code[i] = (uint8_t)ls_q_clamp(l, 0, nmax);
+    }
+    least = affine_error(n, x, w, code, scale, low, steps->absolute);
+    for (int step = 0; step <= steps->n; step++) { /* from the best minimum so far */
+        float inverse = (steps->first + steps->step * (float)step + (float)nmax) / (high - low);
+        float sum_l = 0, sum_l2 = 0, sum_xl = 0, det, s, m, error;
+        for (int i = 0; i < n; i++) {
+            int l = ls_q_clamp(ls_q_nearest(inverse * (x[i] - low)), 0, nmax);
+            other[i] = (uint8_t)l;
+            sum_l += w[i] * (float)l;
+            sum_l2 += w[i] * (float)l * (float)l;
+            sum_xl += w[i] * (float)l * x[i];
+        }
+        det = sum_w * sum_l2 - sum_l * sum_l;
+        if (!(det > 0)) continue;
+        s = (sum_w * sum_xl - sum_x * sum_l) / det;
+        m = (sum_l2 * sum_x - sum_l * sum_xl) / det;
+        if (m > 0) {
+            m = 0;
+            s = sum_xl / sum_l2;
+        }
+        error = affine_error(n, x, w, other, s, m, steps->absolute);
+        if (!(error < least)) continue;
+        for (int i = 0; i < n; i++) code[i] = other[i];
+        least = error;
+        scale = s;
+        low = m;
+    }
+    *min = -low;
+    return scale;
+}
