@@ -15,6 +15,7 @@ const cli_command *const cli_commands[] = {
     &cli_cmd_model_inspect,
     &cli_cmd_model_verify,
     &cli_cmd_model_convert,
+    &cli_cmd_model_quantize,
     &cli_cmd_model_tokenize,
     &cli_cmd_model_mini,
     &cli_cmd_completion,

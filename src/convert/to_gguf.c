@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* to_gguf.c - any opened model as one GGUF file. */
+#include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,12 +10,19 @@
 #include "dtype/dtype.h"
 #include "lockstep/convert.h"
 #include "lockstep/gguf_write.h"
+#include "lockstep/quant.h"
 
 /* Values of general.file_type for files that are mostly of one type. */
 static const struct {
     int     dtype;
     int64_t file_type;
-} file_types[] = {{LS_DTYPE_F32, 0}, {LS_DTYPE_F16, 1}, {LS_DTYPE_BF16, 32}};
+} file_types[] = {
+    {LS_DTYPE_F32, 0},     {LS_DTYPE_F16, 1},     {LS_DTYPE_Q4_0, 2},  {LS_DTYPE_Q4_1, 3},
+    {LS_DTYPE_Q8_0, 7},    {LS_DTYPE_Q5_0, 8},    {LS_DTYPE_Q5_1, 9},  {LS_DTYPE_Q2_K, 10},
+    {LS_DTYPE_Q3_K, 11},   {LS_DTYPE_Q4_K, 14},   {LS_DTYPE_Q5_K, 16}, {LS_DTYPE_Q6_K, 18},
+    {LS_DTYPE_IQ4_NL, 25}, {LS_DTYPE_IQ4_XS, 30}, {LS_DTYPE_BF16, 32}, {LS_DTYPE_TQ1_0, 36},
+    {LS_DTYPE_TQ2_0, 37},  {LS_DTYPE_MXFP4, 38},
+};
 
 /* Keys that say how a model was split; one file is not. */
 static bool is_split_key(ls_str key) { return key.len > 6 && memcmp(key.p, "split.", 6) == 0; }
@@ -32,12 +41,36 @@ static ls_status put_metadata(ls_gguf_writer *w, const ls_gguf *g, const ls_conv
     return LS_OK;
 }
 
+static bool ends_with(ls_str s, const char *end)
+{
+    size_t n = strlen(end);
+    return s.len >= n && memcmp(s.p + s.len - n, end, n) == 0;
+}
+
+/* Matrices that every engine reads as floats only. */
+static bool stays_float(const ls_tensor *t)
+{
+    static const char *const names[] = {"ffn_gate_inp.weight", "ffn_gate_inp_shexp.weight",
+                                        "position_embd.weight", "norm.weight", ".bias"};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (ends_with(t->name, names[i])) return true;
+    }
+    return false;
+}
+
 /* The type in which a tensor is written. */
 static int target(const ls_tensor *t, const ls_convert_options *opt)
 {
+    int wanted = opt->dtype;
     if (!ls_mini_is_plain(t->dtype)) return t->dtype;
     if (t->n_dims < 2) return LS_DTYPE_F32;
-    return opt->dtype < 0 ? t->dtype : opt->dtype;
+    if (wanted < 0) return t->dtype;
+    if (ls_mini_is_plain(wanted)) return wanted;
+    if (stays_float(t)) return LS_DTYPE_F32;
+    /* Ternary models have ternary layers, not ternary embeddings. */
+    if (wanted == LS_DTYPE_I2_S && t->name.p[0] != 'b') return t->dtype;
+    if ((size_t)t->ne[0] % ls_dtype_block(wanted) == 0) return wanted;
+    return t->ne[0] % 32 == 0 ? LS_DTYPE_Q8_0 : LS_DTYPE_F16;
 }
 
 static size_t n_elements(const ls_tensor *t)
@@ -45,20 +78,84 @@ static size_t n_elements(const ls_tensor *t)
     return (size_t)(t->ne[0] * t->ne[1] * t->ne[2] * t->ne[3]);
 }
 
-static ls_status put_data(ls_gguf_writer *w, const ls_tensor *t, int dtype, ls_error *err)
+/* Sums for the error of a tensor. */
+typedef struct loss {
+    double squares, differences;
+} loss;
+
+static void add_loss(loss *l, const float *x, const float *y, size_t n)
 {
-    enum { CHUNK = 4096 };
-    float  x[CHUNK];
-    size_t n = n_elements(t), unit = ls_dtype_row_bytes(t->dtype, 1);
-    if (dtype == t->dtype) return ls_gguf_write_data(w, t->data, t->n_bytes, err);
-    for (size_t i = 0; i < n; i += CHUNK) {
-        size_t  k = n - i < CHUNK ? n - i : CHUNK;
-        uint8_t out[CHUNK * sizeof(float)];
-        ls_dtype_decode(t->dtype, x, (const uint8_t *)t->data + i * unit, k, 1);
-        ls_mini_encode(dtype, out, x, k);
-        LS_TRY(ls_gguf_write_data(w, out, ls_dtype_row_bytes(dtype, k), err));
+    for (size_t i = 0; i < n; i++) {
+        double d = (double)x[i] - (double)y[i];
+        l->squares += (double)x[i] * (double)x[i];
+        l->differences += d * d;
+    }
+}
+
+/* Rows of floats in, rows of `dtype` out; y takes them decoded again. */
+static ls_status encode_rows(int dtype, void *out, const float *x, float *y, size_t rows, size_t n,
+                             ls_error *err)
+{
+    if (ls_mini_is_plain(dtype)) {
+        ls_mini_encode(dtype, out, x, rows * n);
+    } else {
+        LS_TRY(ls_quantize(dtype, out, x, rows, n, NULL, err));
+    }
+    ls_dtype_decode(dtype, y, out, rows * n, ls_dtype_tensor_scale(dtype, out, rows * n));
+    return LS_OK;
+}
+
+typedef struct buffers {
+    float *x, *y;
+    void  *out;
+} buffers;
+
+/* A stretch of rows at a time; I2_S, whose scale is the tensor's, all at once. */
+static ls_status convert_rows(ls_gguf_writer *w, const ls_tensor *t, int dtype, const buffers *b,
+                              size_t at_once, loss *l, ls_error *err)
+{
+    size_t n = (size_t)t->ne[0], rows = n_elements(t) / n;
+    size_t in_bytes = ls_dtype_row_bytes(t->dtype, n);
+    for (size_t r = 0; r < rows; r += at_once) {
+        size_t k = rows - r < at_once ? rows - r : at_once;
+        ls_dtype_decode(t->dtype, b->x, (const uint8_t *)t->data + r * in_bytes, k * n, 1);
+        LS_TRY(encode_rows(dtype, b->out, b->x, b->y, k, n, err));
+        add_loss(l, b->x, b->y, k * n);
+        LS_TRY(ls_gguf_write_data(w, b->out, ls_dtype_tensor_bytes(dtype, k * n), err));
     }
     return LS_OK;
+}
+
+static ls_status put_data(ls_gguf_writer *w, const ls_tensor *t, int dtype, loss *l, ls_error *err)
+{
+    enum { STRETCH = 1 << 20 };
+    size_t    n = (size_t)t->ne[0], rows = n_elements(t) / n, at_once = rows;
+    buffers   b = {0};
+    ls_status status;
+    if (dtype == t->dtype) return ls_gguf_write_data(w, t->data, t->n_bytes, err);
+    if (dtype != LS_DTYPE_I2_S && n * rows > STRETCH) at_once = STRETCH / n > 0 ? STRETCH / n : 1;
+    status = ls_alloc(&b.x, at_once * n, sizeof(float), "a tensor", err);
+    if (status == LS_OK) status = ls_alloc(&b.y, at_once * n, sizeof(float), "a tensor", err);
+    if (status == LS_OK) status = ls_alloc(&b.out, at_once * n, sizeof(float), "a tensor", err);
+    if (status == LS_OK) status = convert_rows(w, t, dtype, &b, at_once, l, err);
+    if (status == LS_ERR_UNSUPPORTED && err) {
+        char where[sizeof(err->where)];
+        snprintf(where, sizeof(where), "%s", err->where);
+        err->where[0] = '\0';
+        ls_fail_at(err, "tensor '%.*s', %.200s", LS_FMT(t->name), where);
+    }
+    free(b.x);
+    free(b.y);
+    free(b.out);
+    return status;
+}
+
+static void tell(const ls_convert_options *opt, const ls_tensor *t, int dtype, const loss *l)
+{
+    ls_convert_tensor told = {
+        t->name, t->dtype, dtype, t->n_bytes, ls_dtype_tensor_bytes(dtype, n_elements(t)), 0};
+    if (l->squares > 0) told.error = sqrt(l->differences / l->squares);
+    if (opt->tensor) opt->tensor(opt->tensor_ctx, &told);
 }
 
 static ls_status write_all(ls_gguf_writer *w, const char *path, const ls_gguf *g,
@@ -81,7 +178,9 @@ static ls_status write_all(ls_gguf_writer *w, const char *path, const ls_gguf *g
     LS_TRY(ls_gguf_write_begin(w, path, err));
     for (size_t i = 0; i < n; i++) {
         const ls_tensor *t = ls_gguf_tensor_at(g, i);
-        LS_TRY(put_data(w, t, target(t, opt), err));
+        loss             l = {0};
+        LS_TRY(put_data(w, t, target(t, opt), &l, err));
+        tell(opt, t, target(t, opt), &l);
         if (opt->progress) opt->progress(opt->progress_ctx, i + 1, n);
     }
     return ls_gguf_write_finish(w, err);
@@ -92,7 +191,7 @@ ls_status ls_convert_to_gguf(const char *path, const ls_gguf *model, const ls_co
 {
     ls_gguf_writer *w;
     ls_status       status;
-    if (opt->dtype >= 0 && !ls_mini_is_plain(opt->dtype)) {
+    if (opt->dtype >= 0 && !ls_mini_is_plain(opt->dtype) && !ls_quant_supported(opt->dtype)) {
         const char *name = ls_dtype_name(opt->dtype);
         return ls_fail(err, LS_ERR_UNSUPPORTED, "matrices cannot be converted to %s",
                        name ? name : "?");
