@@ -183,7 +183,7 @@ static void random_row(size_t t, uint8_t *w)
     for (size_t b = 0; b < N / block; b++, w += bytes) {
         float    f = uniform();
         uint16_t h = types[t].dtype == LS_DTYPE_F16 ? ls_f32_to_f16(f) : ls_f32_to_bf16(f);
-        for (size_t i = 0; i < bytes; i++) w[i] = (uint8_t)(uniform() * 128.0f + 128.0f);
+        for (size_t i = 0; i < bytes; i++) w[i] = (uint8_t)((int)(uniform() * 128.0f) + 128);
         if (types[t].dtype == LS_DTYPE_F32) memcpy(w, &f, 4);
         if (bytes == 2) memcpy(w, &h, 2);
         for (size_t s = 0; s < types[t].n_scales; s++) {
