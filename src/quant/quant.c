@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "quant/book.h"
 #include "quant/quant_priv.h"
 
 static void encode_f32(void *out, const float *x, size_t n, const float *importance)
@@ -28,23 +29,44 @@ static void encode_bf16(void *out, const float *x, size_t n, const float *import
     for (size_t i = 0; i < n; i++) h[i] = ls_f32_to_bf16(x[i]);
 }
 
+/* What weights of importance are to an encoder. */
+typedef enum use { UNUSED, USED, NEEDED } use;
+
 static const struct encoder {
-    int           dtype;
-    ls_encode_fn *row; /* NULL: I2_S, which is no matter of one row */
-    bool          importance;
+    int                dtype;
+    use                importance;
+    ls_encode_fn      *row;
+    ls_encode_book_fn *with_book; /* neither: I2_S, which is no matter of one row */
 } encoders[] = {
-    {LS_DTYPE_F32, encode_f32, false},         {LS_DTYPE_F16, encode_f16, false},
-    {LS_DTYPE_BF16, encode_bf16, false},       {LS_DTYPE_Q1_0, ls_encode_Q1_0, false},
-    {LS_DTYPE_Q2_0, ls_encode_Q2_0, false},    {LS_DTYPE_Q4_0, ls_encode_Q4_0, true},
-    {LS_DTYPE_Q4_1, ls_encode_Q4_1, true},     {LS_DTYPE_Q5_0, ls_encode_Q5_0, true},
-    {LS_DTYPE_Q5_1, ls_encode_Q5_1, true},     {LS_DTYPE_Q8_0, ls_encode_Q8_0, false},
-    {LS_DTYPE_Q8_1, ls_encode_Q8_1, false},    {LS_DTYPE_Q2_K, ls_encode_Q2_K, true},
-    {LS_DTYPE_Q3_K, ls_encode_Q3_K, true},     {LS_DTYPE_Q4_K, ls_encode_Q4_K, true},
-    {LS_DTYPE_Q5_K, ls_encode_Q5_K, true},     {LS_DTYPE_Q6_K, ls_encode_Q6_K, true},
-    {LS_DTYPE_Q8_K, ls_encode_Q8_K, false},    {LS_DTYPE_IQ4_NL, ls_encode_IQ4_NL, true},
-    {LS_DTYPE_IQ4_XS, ls_encode_IQ4_XS, true}, {LS_DTYPE_TQ1_0, ls_encode_TQ1_0, false},
-    {LS_DTYPE_TQ2_0, ls_encode_TQ2_0, false},  {LS_DTYPE_MXFP4, ls_encode_MXFP4, false},
-    {LS_DTYPE_NVFP4, ls_encode_NVFP4, false},  {LS_DTYPE_I2_S, NULL, false},
+    {LS_DTYPE_F32, UNUSED, encode_f32, NULL},
+    {LS_DTYPE_F16, UNUSED, encode_f16, NULL},
+    {LS_DTYPE_BF16, UNUSED, encode_bf16, NULL},
+    {LS_DTYPE_Q1_0, UNUSED, ls_encode_Q1_0, NULL},
+    {LS_DTYPE_Q2_0, UNUSED, ls_encode_Q2_0, NULL},
+    {LS_DTYPE_Q4_0, USED, ls_encode_Q4_0, NULL},
+    {LS_DTYPE_Q4_1, USED, ls_encode_Q4_1, NULL},
+    {LS_DTYPE_Q5_0, USED, ls_encode_Q5_0, NULL},
+    {LS_DTYPE_Q5_1, USED, ls_encode_Q5_1, NULL},
+    {LS_DTYPE_Q8_0, UNUSED, ls_encode_Q8_0, NULL},
+    {LS_DTYPE_Q8_1, UNUSED, ls_encode_Q8_1, NULL},
+    {LS_DTYPE_Q2_K, USED, ls_encode_Q2_K, NULL},
+    {LS_DTYPE_Q3_K, USED, ls_encode_Q3_K, NULL},
+    {LS_DTYPE_Q4_K, USED, ls_encode_Q4_K, NULL},
+    {LS_DTYPE_Q5_K, USED, ls_encode_Q5_K, NULL},
+    {LS_DTYPE_Q6_K, USED, ls_encode_Q6_K, NULL},
+    {LS_DTYPE_Q8_K, UNUSED, ls_encode_Q8_K, NULL},
+    {LS_DTYPE_IQ4_NL, USED, ls_encode_IQ4_NL, NULL},
+    {LS_DTYPE_IQ4_XS, USED, ls_encode_IQ4_XS, NULL},
+    {LS_DTYPE_TQ1_0, UNUSED, ls_encode_TQ1_0, NULL},
+    {LS_DTYPE_TQ2_0, UNUSED, ls_encode_TQ2_0, NULL},
+    {LS_DTYPE_MXFP4, UNUSED, ls_encode_MXFP4, NULL},
+    {LS_DTYPE_NVFP4, UNUSED, ls_encode_NVFP4, NULL},
+    {LS_DTYPE_IQ2_XXS, NEEDED, NULL, ls_encode_IQ2_XXS},
+    {LS_DTYPE_IQ2_XS, NEEDED, NULL, ls_encode_IQ2_XS},
+    {LS_DTYPE_IQ2_S, USED, NULL, ls_encode_IQ2_S},
+    {LS_DTYPE_IQ3_XXS, USED, NULL, ls_encode_IQ3_XXS},
+    {LS_DTYPE_IQ3_S, USED, NULL, ls_encode_IQ3_S},
+    {LS_DTYPE_I2_S, UNUSED, NULL, NULL},
 };
 
 static const struct encoder *find(int dtype)
@@ -60,7 +82,7 @@ bool ls_quant_supported(int dtype) { return find(dtype) != NULL; }
 bool ls_quant_uses_importance(int dtype)
 {
     const struct encoder *e = find(dtype);
-    return e && e->importance;
+    return e && e->importance != UNUSED;
 }
 
 size_t ls_quant_bytes(int dtype, size_t n_rows, size_t n_per_row)
@@ -123,27 +145,55 @@ static ls_status encode_i2_s(uint8_t *out, const float *x, size_t n_rows, size_t
     return LS_OK;
 }
 
+static ls_status encode_rows(const struct encoder *e, const ls_book *book, uint8_t *out,
+                             const float *x, size_t n_rows, size_t n, const float *importance,
+                             ls_error *err)
+{
+    size_t bytes = ls_dtype_row_bytes(e->dtype, n);
+    for (size_t r = 0; r < n_rows; r++, out += bytes, x += n) {
+        LS_TRY(check_row(e->dtype, x, r, n, err));
+        if (e->with_book)
+            e->with_book(book, out, x, n, importance);
+        else
+            e->row(out, x, n, importance);
+        LS_TRY(check_blocks(e->dtype, out, x, r, n, err));
+    }
+    return LS_OK;
+}
+
+static ls_status check_arguments(const struct encoder *e, int dtype, size_t n_rows, size_t n,
+                                 const float *importance, ls_error *err)
+{
+    const char *name = ls_dtype_name(dtype);
+    if (!e || !ls_quant_bytes(dtype, n_rows, n)) {
+        return ls_fail(err, LS_ERR_USAGE, "cannot quantise %zu rows of %zu elements to %s", n_rows,
+                       n, name ? name : "a type that does not exist");
+    }
+    if (e->importance == NEEDED && !importance) {
+        return ls_fail(err, LS_ERR_USAGE, "%s needs weights of importance", name);
+    }
+    for (size_t i = 0; importance && i < n; i++) {
+        if (importance[i] >= 0 && isfinite(importance[i])) continue;
+        return refuse(err, dtype, 0, i, importance[i], "no weight of importance");
+    }
+    return LS_OK;
+}
+
 ls_status ls_quantize(int dtype, void *out, const float *x, size_t n_rows, size_t n_per_row,
                       const float *importance, ls_error *err)
 {
     const struct encoder *e = find(dtype);
-    size_t                row = ls_dtype_row_bytes(dtype, n_per_row);
-    if (!ls_quant_bytes(dtype, n_rows, n_per_row)) {
-        const char *name = ls_dtype_name(dtype);
-        return ls_fail(err, LS_ERR_USAGE, "cannot quantise %zu rows of %zu elements to %s", n_rows,
-                       n_per_row, name ? name : "a type that does not exist");
+    ls_book              *book = NULL;
+    ls_status             status;
+    LS_TRY(check_arguments(e, dtype, n_rows, n_per_row, importance, err));
+    if (!e->row && !e->with_book) {
+        for (size_t r = 0; r < n_rows; r++) {
+            LS_TRY(check_row(dtype, x + r * n_per_row, r, n_per_row, err));
+        }
+        return encode_i2_s(out, x, n_rows, n_per_row, err);
     }
-    for (size_t i = 0; importance && i < n_per_row; i++) {
-        if (importance[i] >= 0 && isfinite(importance[i])) continue;
-        return refuse(err, dtype, 0, i, importance[i], "no weight of importance");
-    }
-    for (size_t r = 0; r < n_rows; r++) {
-        const float *in = x + r * n_per_row;
-        uint8_t     *blocks = (uint8_t *)out + r * row;
-        LS_TRY(check_row(dtype, in, r, n_per_row, err));
-        if (!e->row) continue;
-        e->row(blocks, in, n_per_row, importance);
-        LS_TRY(check_blocks(dtype, blocks, in, r, n_per_row, err));
-    }
-    return e->row ? LS_OK : encode_i2_s(out, x, n_rows, n_per_row, err);
+    if (e->with_book) LS_TRY(ls_book_create(&book, dtype, err));
+    status = encode_rows(e, book, out, x, n_rows, n_per_row, importance, err);
+    ls_book_destroy(book);
+    return status;
 }

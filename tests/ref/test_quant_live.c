@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "dtype/dtype.h"
+#include "quant/book.h"
 #include "quant/quant_priv.h"
 #include "ref/ggml_lib.h"
 #include "support/real_reference.h"
@@ -31,17 +32,33 @@ static const struct {
     int           dtype;
     ls_encode_fn *encode;
     const char   *row; /* a function of libggml that ggml_quantize_chunk does not reach, or NULL */
+    ls_encode_book_fn *with_book;
 } types[] = {
-    {"q1_0", 41, ls_encode_Q1_0, NULL},     {"q2_0", 42, ls_encode_Q2_0, NULL},
-    {"q4_0", 2, ls_encode_Q4_0, NULL},      {"q4_1", 3, ls_encode_Q4_1, NULL},
-    {"q5_0", 6, ls_encode_Q5_0, NULL},      {"q5_1", 7, ls_encode_Q5_1, NULL},
-    {"q8_0", 8, ls_encode_Q8_0, NULL},      {"q8_1", 9, ls_encode_Q8_1, "quantize_row_q8_1_ref"},
-    {"q2_K", 10, ls_encode_Q2_K, NULL},     {"q3_K", 11, ls_encode_Q3_K, NULL},
-    {"q4_K", 12, ls_encode_Q4_K, NULL},     {"q5_K", 13, ls_encode_Q5_K, NULL},
-    {"q6_K", 14, ls_encode_Q6_K, NULL},     {"q8_K", 15, ls_encode_Q8_K, "quantize_row_q8_K_ref"},
-    {"iq4_nl", 20, ls_encode_IQ4_NL, NULL}, {"iq4_xs", 23, ls_encode_IQ4_XS, NULL},
-    {"tq1_0", 34, ls_encode_TQ1_0, NULL},   {"tq2_0", 35, ls_encode_TQ2_0, NULL},
-    {"mxfp4", 39, ls_encode_MXFP4, NULL},   {"nvfp4", 40, ls_encode_NVFP4, NULL},
+    {"q1_0", 41, ls_encode_Q1_0, NULL, NULL},
+    {"q2_0", 42, ls_encode_Q2_0, NULL, NULL},
+    {"q4_0", 2, ls_encode_Q4_0, NULL, NULL},
+    {"q4_1", 3, ls_encode_Q4_1, NULL, NULL},
+    {"q5_0", 6, ls_encode_Q5_0, NULL, NULL},
+    {"q5_1", 7, ls_encode_Q5_1, NULL, NULL},
+    {"q8_0", 8, ls_encode_Q8_0, NULL, NULL},
+    {"q8_1", 9, ls_encode_Q8_1, "quantize_row_q8_1_ref", NULL},
+    {"q2_K", 10, ls_encode_Q2_K, NULL, NULL},
+    {"q3_K", 11, ls_encode_Q3_K, NULL, NULL},
+    {"q4_K", 12, ls_encode_Q4_K, NULL, NULL},
+    {"q5_K", 13, ls_encode_Q5_K, NULL, NULL},
+    {"q6_K", 14, ls_encode_Q6_K, NULL, NULL},
+    {"q8_K", 15, ls_encode_Q8_K, "quantize_row_q8_K_ref", NULL},
+    {"iq4_nl", 20, ls_encode_IQ4_NL, NULL, NULL},
+    {"iq4_xs", 23, ls_encode_IQ4_XS, NULL, NULL},
+    {"tq1_0", 34, ls_encode_TQ1_0, NULL, NULL},
+    {"tq2_0", 35, ls_encode_TQ2_0, NULL, NULL},
+    {"mxfp4", 39, ls_encode_MXFP4, NULL, NULL},
+    {"nvfp4", 40, ls_encode_NVFP4, NULL, NULL},
+    {"iq2_xxs", 16, NULL, NULL, ls_encode_IQ2_XXS},
+    {"iq2_xs", 17, NULL, NULL, ls_encode_IQ2_XS},
+    {"iq2_s", 22, NULL, NULL, ls_encode_IQ2_S},
+    {"iq3_xxs", 18, NULL, NULL, ls_encode_IQ3_XXS},
+    {"iq3_s", 21, NULL, NULL, ls_encode_IQ3_S},
 };
 
 /* One way of filling a row for each kind that has gone wrong in some quantiser. */
@@ -116,6 +133,19 @@ static bool theirs_of(size_t t, const float *x, const float *importance, void *o
     return importance == NULL;
 }
 
+/* Rows that libggml's IQ types take: it ends the program where an error overflows, writes IQ3_S
+ * wrong behind a group of zeros (src/quant/grid.c), and has IQ2_XXS and IQ2_XS only with
+ * importance. */
+static bool fits(size_t t, int kind, bool with_importance)
+{
+    int  dtype = types[t].dtype;
+    bool zeros = kind == LONE || kind == POWERS || kind == HALVES;
+    if (!types[t].with_book) return true;
+    if (kind == LARGE || kind == EVERY_SIZE) return false;
+    if (dtype == LS_DTYPE_IQ3_S && zeros) return false;
+    return with_importance || (dtype != LS_DTYPE_IQ2_XXS && dtype != LS_DTYPE_IQ2_XS);
+}
+
 /* Differing bytes over all kinds of rows; `spoil` changes one float of ours beforehand. */
 static size_t differences(size_t t, bool with_importance, bool spoil, bool report)
 {
@@ -123,15 +153,23 @@ static size_t differences(size_t t, bool with_importance, bool spoil, bool repor
     static uint8_t ours[4 * N], theirs[4 * N];
     size_t         bytes = ls_dtype_row_bytes(types[t].dtype, N), n = 0;
     rng            r = {77 + t};
+    ls_book       *book = NULL;
+    if (types[t].with_book) {
+        assert_int_equal(ls_book_create(&book, types[t].dtype, NULL), LS_OK);
+    }
     for (int round = 0; round < ROUNDS; round++) {
         size_t here = 0;
         fill(&r, round % N_KINDS, x);
+        if (!fits(t, round % N_KINDS, with_importance)) continue;
         for (size_t i = 0; i < N; i++) importance[i] = fabsf(rng_unit(&r)) + (i % 7 ? 0.01f : 0);
         memset(ours, 0, sizeof(ours));
         memset(theirs, 0, sizeof(theirs));
-        if (!theirs_of(t, x, with_importance ? importance : NULL, theirs)) return 0;
+        if (!theirs_of(t, x, with_importance ? importance : NULL, theirs)) break;
         if (spoil) x[N / 2] = x[N / 2] == 0 ? 1.0f : -x[N / 2];
-        types[t].encode(ours, x, N, with_importance ? importance : NULL);
+        if (book)
+            types[t].with_book(book, ours, x, N, with_importance ? importance : NULL);
+        else
+            types[t].encode(ours, x, N, with_importance ? importance : NULL);
         for (size_t i = 0; i < bytes; i++) here += ours[i] != theirs[i];
         if (here && report) {
             print_message("%s, kind %d%s: %zu bytes differ\n", types[t].name, round % N_KINDS,
@@ -139,6 +177,7 @@ static size_t differences(size_t t, bool with_importance, bool spoil, bool repor
         }
         n += here;
     }
+    ls_book_destroy(book);
     return n;
 }
 
@@ -166,7 +205,7 @@ static void one_other_float_is_noticed_in_every_type(void **state)
 {
     (void)state;
     for (size_t t = 0; t < sizeof(types) / sizeof(types[0]); t++) {
-        assert_true(differences(t, false, true, false) > 0);
+        assert_true(differences(t, types[t].with_book != NULL, true, false) > 0);
     }
 }
 

@@ -22,13 +22,14 @@
 enum { N = 512 };
 
 /* The floats of a golden file: the generator's seed is its place in the list (ggml_golden.c). */
-static void floats_of(size_t t, float *x)
+static void floats_of(size_t t, float *x, float *importance)
 {
     rng r = {0x1057e9 + t};
     rng_row(&r, x, N, 0.05f);
+    for (size_t i = 0; i < N; i++) importance[i] = 0.05f + fabsf(rng_unit(&r));
 }
 
-static size_t compare_with_golden(size_t t, const float *x)
+static size_t compare_with_golden(size_t t, const float *x, const float *importance)
 {
     const ggml_format *f = &ggml_formats[t];
     uint8_t            ours[4 * N];
@@ -39,7 +40,8 @@ static size_t compare_with_golden(size_t t, const float *x)
     snprintf(path, sizeof(path), LS_SOURCE_DIR "/tests/golden/dtype/%s.blocks", f->name);
     theirs = file_read(path, &n_file);
     assert_int_equal(n_file, 2 * bytes);
-    if (ls_quantize(f->dtype, ours, x, 2, N / 2, NULL, &err) != LS_OK) {
+    if (!f->importance) importance = NULL;
+    if (ls_quantize(f->dtype, ours, x, 1, N, importance, &err) != LS_OK) {
         fail_msg("%s: %s", f->name, err.what);
     }
     for (size_t i = 0; i < bytes; i++) n += ours[i] != theirs[i];
@@ -50,17 +52,19 @@ static size_t compare_with_golden(size_t t, const float *x)
 static void quantises_to_the_golden_blocks_of_libggml(void **state)
 {
     size_t n_compared = 0;
-    float  x[N];
+    float  x[N], importance[N];
     (void)state;
     for (size_t t = 0; t < ggml_n_formats; t++) {
         if (!ls_quant_supported(ggml_formats[t].dtype)) continue;
-        floats_of(t, x);
-        if (compare_with_golden(t, x)) fail_msg("%s: other bytes", ggml_formats[t].name);
+        floats_of(t, x, importance);
+        if (compare_with_golden(t, x, importance))
+            fail_msg("%s: other bytes", ggml_formats[t].name);
         x[100] = -3.0f;
-        if (!compare_with_golden(t, x)) fail_msg("%s: anything passes", ggml_formats[t].name);
+        if (!compare_with_golden(t, x, importance))
+            fail_msg("%s: anything passes", ggml_formats[t].name);
         n_compared++;
     }
-    assert_int_equal(n_compared, 21);
+    assert_int_equal(n_compared, 26);
 }
 
 /* bitnet.cpp wrote one file, llama.cpp the other, from the same weights. */
@@ -142,6 +146,7 @@ static void refuses_what_it_cannot_hold(void **state)
     refuse(LS_DTYPE_Q8_0, 1e8f, LS_ERR_UNSUPPORTED, "beyond the range", "row 1");
     refuse(LS_DTYPE_I2_S, 0.5f, LS_ERR_UNSUPPORTED, "weights are not -s, 0 and s", at);
     refuse(LS_DTYPE_IQ1_S, 1, LS_ERR_USAGE, "iq1_s", "");
+    refuse(LS_DTYPE_IQ2_XS, 1, LS_ERR_USAGE, "needs weights of importance", "");
     refuse(4, 1, LS_ERR_USAGE, "a type that does not exist", "");
     assert_int_equal(ls_quantize(LS_DTYPE_Q8_0, out, x, 1, 33, NULL, &err), LS_ERR_USAGE);
     importance[3] = -1;
@@ -156,7 +161,8 @@ static void knows_what_it_can_write(void **state)
     (void)state;
     assert_true(ls_quant_supported(LS_DTYPE_Q8_0) && !ls_quant_uses_importance(LS_DTYPE_Q8_0));
     assert_true(ls_quant_supported(LS_DTYPE_Q5_K) && ls_quant_uses_importance(LS_DTYPE_Q5_K));
-    assert_false(ls_quant_supported(LS_DTYPE_IQ2_XS) || ls_quant_uses_importance(LS_DTYPE_IQ2_XS));
+    assert_true(ls_quant_supported(LS_DTYPE_IQ2_XS) && ls_quant_uses_importance(LS_DTYPE_IQ2_XS));
+    assert_false(ls_quant_supported(LS_DTYPE_IQ1_S) || ls_quant_uses_importance(LS_DTYPE_IQ1_S));
     assert_false(ls_quant_supported(4));
     assert_int_equal(ls_quant_bytes(LS_DTYPE_Q6_K, 3, 512), 3 * 2 * 210);
     assert_int_equal(ls_quant_bytes(LS_DTYPE_I2_S, 3, 256), 3 * 64 + 32);
