@@ -11,7 +11,7 @@
 #include "lockstep/types.h"
 
 /* True if floats can be turned into this type; true if weights of importance change the result
- * (IQ2_XXS and IQ2_XS cannot do without). */
+ * (IQ1_S, IQ2_XXS and IQ2_XS cannot do without). */
 LS_API bool ls_quant_supported(int dtype);
 LS_API bool ls_quant_uses_importance(int dtype);
 
@@ -22,7 +22,7 @@ LS_API size_t ls_quant_bytes(int dtype, size_t n_rows, size_t n_per_row);
 
 /* Quantise n_rows rows of n_per_row floats into `out`, which has ls_quant_bytes bytes. Rows do not
  * touch each other: a tensor may be cut into calls at rows, except I2_S, whose one scale is that of
- * all rows together. (IQ2 and IQ3 types prepare a code book in each call: cut in large pieces.) `importance` has n_per_row weights, zero or larger, shared by all rows; NULL:
+ * all rows together. (IQ1, IQ2 and IQ3 types prepare a code book in each call: cut in large pieces.) `importance` has n_per_row weights, zero or larger, shared by all rows; NULL:
  * none. I2_S takes ternary weights only, those that are -s, 0 or s for one s, and loses nothing.
  * Errors: USAGE (no such size, importance needed), NOMEM; UNSUPPORTED, naming row and column: a value that is no number, that
  * the type's scales cannot reach, or that is not ternary. `out` then holds nothing of use. */

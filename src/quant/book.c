@@ -19,11 +19,14 @@ static const struct shape {
     {LS_DTYPE_IQ2_S, 8, 2, 3, 1024, 1, ls_grid_iq2_s, NULL},
     {LS_DTYPE_IQ3_XXS, 4, 3, 8, 256, 2, NULL, ls_grid_iq3_xxs},
     {LS_DTYPE_IQ3_S, 4, 3, 8, 512, 3, NULL, ls_grid_iq3_s},
+    {LS_DTYPE_IQ1_S, 8, 2, 3, 2048, 3, ls_grid_iq1, NULL},
+    {LS_DTYPE_IQ1_M, 8, 2, 3, 2048, 3, ls_grid_iq1, NULL},
 };
 
 /* The level that a value of the grid stands for. */
 static uint8_t level_of(const struct shape *s, int value)
 {
+    if (s->words == ls_grid_iq1) return (uint8_t)((int8_t)value + 1);
     if (s->dims == 8) return value == 8 ? 0 : value == 25 ? 1 : 2;
     return (uint8_t)(s->dtype == LS_DTYPE_IQ3_XXS ? value / 8 : value / 2);
 }
@@ -137,8 +140,8 @@ void ls_book_destroy(ls_book *b)
     free(b);
 }
 
-int ls_book_entry(const ls_book *b, uint8_t *level, const float *x, const float *w, float scale,
-                  bool *exact)
+int ls_book_entry(const ls_book *b, uint8_t *level, const float *x, const float *w,
+                  const float *value, float scale, bool *exact)
 {
     int             found = b->map[ls_book_key(b, level)];
     const uint16_t *list;
@@ -150,7 +153,7 @@ int ls_book_entry(const ls_book *b, uint8_t *level, const float *x, const float 
     for (int j = 1; j <= list[0]; j++) {
         float error = 0;
         for (int i = 0; i < b->dims; i++) {
-            float diff = scale * (float)(2 * b->entry[list[j]][i] + 1) - x[i];
+            float diff = scale * value[b->entry[list[j]][i]] - x[i];
             error += w[i] * diff * diff;
         }
         if (!(error < least)) continue;

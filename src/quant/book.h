@@ -24,14 +24,14 @@ void      ls_book_destroy(ls_book *b); /* NULL is allowed */
 /* The levels as a key. */
 int ls_book_key(const ls_book *b, const uint8_t *level);
 /* The entry for these levels; where they are none, the one near them with the smallest sum of
- * w * (scale * (2 level + 1) - x)^2, whose levels replace them, and *exact becomes false. */
-int ls_book_entry(const ls_book *b, uint8_t *level, const float *x, const float *w, float scale,
-                  bool *exact);
+ * w * (scale * value[level] - x)^2, whose levels replace them, and *exact becomes false. */
+int ls_book_entry(const ls_book *b, uint8_t *level, const float *x, const float *w,
+                  const float *value, float scale, bool *exact);
 
 /* One row of an IQ type. */
 typedef void ls_encode_book_fn(const ls_book *b, void *out, const float *x, size_t n,
                                const float *importance);
 ls_encode_book_fn ls_encode_IQ2_XXS, ls_encode_IQ2_XS, ls_encode_IQ2_S, ls_encode_IQ3_XXS,
-    ls_encode_IQ3_S;
+    ls_encode_IQ3_S, ls_encode_IQ1_S, ls_encode_IQ1_M;
 
 #endif

@@ -21,6 +21,9 @@ typedef struct grid {
     float factor;      /* on the stored scale                                     */
 } grid;
 
+/* What a level stands for. */
+static const float magnitude[8] = {1, 3, 5, 7, 9, 11, 13, 15};
+
 static const grid grid_iq2_xxs = {32, 1, 0, true, LS_Q_TINY, 6, 0.1f, true, true, 1};
 static const grid grid_iq2_xs = {16, 1, 0, true, LS_Q_TINY, 9, 0.1f, false, false, 1};
 static const grid grid_iq2_s = {16, 2, 0.25f, false, 1e-8f, 9, 0.1f, false, false, 0.9875f};
@@ -85,7 +88,8 @@ static void search_scale(const ls_book *b, const grid *g, group *p, float reach)
         for (int k = 0; k < g->group / b->dims; k++) {
             int at = k * b->dims;
             levels_at(b, level + at, p->x + at, inverse);
-            ls_book_entry(b, level + at, p->x + at, p->root + at, 1 / inverse, &exact[k]);
+            ls_book_entry(b, level + at, p->x + at, p->root + at, magnitude, 1 / inverse,
+                          &exact[k]);
         }
         fit_levels(g, p, level, &lx, &l2);
         if (!(l2 > 0 && lx * lx > best * l2)) continue;
@@ -108,7 +112,7 @@ static void refit(const ls_book *b, const grid *g, group *p)
         int at = k * b->dims;
         if (p->exact[k] && !g->refit_all) continue;
         levels_at(b, p->level + at, p->x + at, 1 / p->scale);
-        ls_book_entry(b, p->level + at, p->x + at, p->root + at, p->scale, &exact);
+        ls_book_entry(b, p->level + at, p->x + at, p->root + at, magnitude, p->scale, &exact);
     }
     fit_levels(g, p, p->level, &lx, &l2);
     if (l2 > 0) p->scale = lx / l2;

@@ -66,6 +66,8 @@ static const struct encoder {
     {LS_DTYPE_IQ2_S, USED, NULL, ls_encode_IQ2_S},
     {LS_DTYPE_IQ3_XXS, USED, NULL, ls_encode_IQ3_XXS},
     {LS_DTYPE_IQ3_S, USED, NULL, ls_encode_IQ3_S},
+    {LS_DTYPE_IQ1_S, NEEDED, NULL, ls_encode_IQ1_S},
+    {LS_DTYPE_IQ1_M, USED, NULL, ls_encode_IQ1_M},
     {LS_DTYPE_I2_S, UNUSED, NULL, NULL},
 };
 

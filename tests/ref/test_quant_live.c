@@ -59,6 +59,8 @@ static const struct {
     {"iq2_s", 22, NULL, NULL, ls_encode_IQ2_S},
     {"iq3_xxs", 18, NULL, NULL, ls_encode_IQ3_XXS},
     {"iq3_s", 21, NULL, NULL, ls_encode_IQ3_S},
+    {"iq1_s", 19, NULL, NULL, ls_encode_IQ1_S},
+    {"iq1_m", 29, NULL, NULL, ls_encode_IQ1_M},
 };
 
 /* One way of filling a row for each kind that has gone wrong in some quantiser. */
@@ -143,7 +145,8 @@ static bool fits(size_t t, int kind, bool with_importance)
     if (!types[t].with_book) return true;
     if (kind == LARGE || kind == EVERY_SIZE) return false;
     if (dtype == LS_DTYPE_IQ3_S && zeros) return false;
-    return with_importance || (dtype != LS_DTYPE_IQ2_XXS && dtype != LS_DTYPE_IQ2_XS);
+    return with_importance ||
+           (dtype != LS_DTYPE_IQ2_XXS && dtype != LS_DTYPE_IQ2_XS && dtype != LS_DTYPE_IQ1_S);
 }
 
 /* Differing bytes over all kinds of rows; `spoil` changes one float of ours beforehand. */
