@@ -6,6 +6,7 @@
 . "$(dirname "$0")/lib.sh"
 type=$1
 need_reference
+need_order_of_sums
 mini() { "$LS" model mini --arch "$1" --type "$type" --seed 7 -o "$T/m.gguf" --force "${@:2}"; }
 archs() { "$LS" model mini --all -o "$T" --force -q && for m in "$T"/*-f16.gguf; do basename "$m" -f16.gguf; done; }
 n=0

@@ -31,6 +31,11 @@ need_reference() {
     LIB=$("$LS" engine path llama 2>"$T/e") || skip "llama.cpp is not installed: $(head -n 1 "$T/e")"
     ENGINE=$(dirname "$LIB")
 }
+# llama.cpp's library for AVX2, whose order of sums is followed for every type of weights; those for
+# AVX-512 repack some types in orders that are not. Every processor with AVX-512 runs it, too.
+need_order_of_sums() {
+    [[ -e $LIB/libggml-cpu-haswell.so ]] && export LOCKSTEP_LLAMA_CPU=haswell
+}
 json() { "$TOOLS/json_get" "$@"; }
 
 # expect WANT NAME COMMAND...: run it, compare the exit code; output in $T/o, messages in $T/e

@@ -6,6 +6,7 @@
 model fables-llama-5m-F16.gguf
 f16=$MODEL
 need_reference
+need_order_of_sums
 expect 0 "q8_0" "$LS" model quantize -m "$f16" -o "$T/q8_0.gguf" --type q8_0
 model fables-llama-5m-Q8_0.gguf
 expect 0 "q8_0: llama.cpp's file" cmp "$T/q8_0.gguf" "$MODEL"

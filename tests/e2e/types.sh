@@ -4,6 +4,7 @@
 # the real llama.cpp: MATCH, and equal to the last bit.
 . "$(dirname "$0")/lib.sh"
 need_reference
+need_order_of_sums
 n=0
 for type in f32 f16 bf16 q4_0 q4_1 q5_0 q5_1 q8_0 q1_0 q2_0 q2_K q3_K q4_K q5_K q6_K iq1_s iq2_xxs iq2_xs iq2_s \
     iq3_xxs iq3_s iq4_nl iq4_xs tq1_0 tq2_0 mxfp4; do
