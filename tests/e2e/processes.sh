@@ -5,7 +5,12 @@
 . "$(dirname "$0")/lib.sh"
 need_reference
 model fables-llama-5m-Q8_0.gguf
-adapter=$ENGINE/lockstep-ref-llama
+# The same installation under a path of its own: other tests run the adapter too, at the same time.
+mkdir "$T/engine"
+cp "$ENGINE/engine.manifest" "$ENGINE/lockstep-ref-llama" "$T/engine"
+ln -s "$ENGINE/lib" "$ENGINE/headers" "$T/engine"
+export BITNET_CROSSVAL_LIBDIR=$T/engine
+adapter=$T/engine/lockstep-ref-llama
 text=$(for _ in 1 2 3 4; do echo "$STORY"; done)
 
 # start ARGUMENT...: a comparison in the background: pid, and child once that has used 0.15 s of a
