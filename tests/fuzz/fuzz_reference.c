@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: MIT
+/* fuzz_reference.c - any bytes as what a reference's child process answers: the host refuses with a
+ * sentence, or hands out ids of the vocabulary and rows that can be read.
+ *
+ * No process is started: ls_proc_start is replaced (the linker's --wrap) by one that writes all
+ * answers into the socket beforehand. An input is a row of answers, each a byte of how it begins, a
+ * byte of its length in units, and that many bytes: with a true header, or all of it as it is. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "adapters/ref_protocol.h"
+#include "engine/proc.h"
+#include "fuzz/fuzz.h"
+#include "lockstep/lockstep.h"
+
+enum { AS_IT_IS = 1, FAILS = 2, WRONG_LENGTH = 4, UNIT = 8, MAX_ANSWERS = 16, MAX_BYTES = 32768 };
+
+/* What the host asks below, in this order. */
+static const uint16_t asked[] = {LS_REF_HELLO,    LS_REF_OPEN,  LS_REF_WINDOW,
+                                 LS_REF_TOKENIZE, LS_REF_EVAL,  LS_REF_ROWS,
+                                 LS_REF_ROWS,     LS_REF_RESET, LS_REF_CLOSE};
+static const uint8_t *input;
+static size_t         input_len;
+
+static void write_answers(int fd)
+{
+    uint8_t out[MAX_BYTES + MAX_ANSWERS * sizeof(ls_ref_msg)];
+    size_t  n = 0;
+    for (uint32_t i = 0; i < MAX_ANSWERS && input_len >= 2; i++) {
+        unsigned   how = input[0];
+        size_t     len = (size_t)input[1] * UNIT;
+        ls_ref_msg m = {LS_REF_MAGIC, LS_REF_VERSION, asked[i % 9], i + 1, LS_REF_DONE, 0};
+        input += 2;
+        input_len -= 2;
+        if (len > input_len) len = input_len;
+        m.len = how & WRONG_LENGTH ? len + 4 : len;
+        if (how & FAILS) m.status = 1 + (how >> 4) % 5;
+        if (!(how & AS_IT_IS)) {
+            memcpy(out + n, &m, sizeof(m));
+            n += sizeof(m);
+        }
+        memcpy(out + n, input, len);
+        n += len;
+        input += len;
+        input_len -= len;
+    }
+    if (n > 0 && write(fd, out, n) != (ssize_t)n) abort();
+    if (shutdown(fd, SHUT_WR) != 0) abort();
+}
+
+static int far_end = -1; /* stays open: what the host says has to go somewhere */
+
+ls_status __wrap_ls_proc_start(ls_proc *p, const ls_proc_options *opt, ls_error *err);
+ls_status __wrap_ls_proc_start(ls_proc *p, const ls_proc_options *opt, ls_error *err)
+{
+    (void)err;
+    memset(p, 0, sizeof(*p));
+    p->out_fd = -1;
+    far_end = dup(opt->pass[0]);
+    if (far_end < 0) abort();
+    write_answers(far_end);
+    return LS_OK;
+}
+
+static void check_text(const char *s, size_t cap)
+{
+    FUZZ_REQUIRE(strnlen(s, cap) < cap);
+    for (; *s; s++) FUZZ_REQUIRE((unsigned char)*s >= ' ' && *s != 0x7f);
+}
+
+static void read_rows(ls_engine *e, const int32_t *ids, size_t n)
+{
+    const ls_engine_info *info = ls_engine_get_info(e);
+    const float          *row;
+    float                 sum = 0;
+    if (n > (size_t)info->n_batch) n = (size_t)info->n_batch;
+    if (n == 0 || ls_engine_eval(e, ids, n, NULL) != LS_OK) return;
+    for (size_t i = 0; i < n && ls_engine_logits(e, i, &row, NULL) == LS_OK; i++) {
+        sum += row[0] + row[info->n_vocab - 1];
+    }
+    FUZZ_REQUIRE(sum == 0); /* nobody wrote into the window */
+}
+
+static void converse(ls_engine *e)
+{
+    const ls_engine_info *info = ls_engine_get_info(e);
+    int32_t              *ids;
+    size_t                n;
+    check_text(info->engine, sizeof(info->engine));
+    check_text(info->version, sizeof(info->version));
+    check_text(info->library, sizeof(info->library));
+    check_text(info->isa, sizeof(info->isa));
+    FUZZ_REQUIRE(info->n_vocab > 0 && info->n_batch > 0 && info->n_ctx > 0);
+    if (ls_engine_tokenize(e, "text", 4, NULL, &ids, &n, NULL) == LS_OK) {
+        for (size_t i = 0; i < n; i++) FUZZ_REQUIRE(ids[i] >= 0 && ids[i] < info->n_vocab);
+        read_rows(e, ids, n);
+        free(ids);
+    }
+    (void)ls_engine_reset(e, NULL);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    ls_engine_options opt = {.model_path = "model.gguf", .n_batch = 64, .n_threads = 1};
+    ls_engine        *e;
+    ls_error          err = {0};
+    input = data;
+    input_len = size < MAX_BYTES ? size : MAX_BYTES;
+    if (ls_engine_open_reference(&e, "/proc/self/exe", &opt, &err) == LS_OK) {
+        converse(e);
+        ls_engine_close(e);
+    } else {
+        check_text(err.what, sizeof(err.what));
+        FUZZ_REQUIRE(!e && err.what[0]);
+    }
+    if (far_end >= 0) close(far_end);
+    far_end = -1;
+    return 0;
+}
+
+/* ---- seeds: a whole conversation, and the same broken at each answer ---- */
+
+typedef struct seed {
+    uint8_t bytes[4096];
+    size_t  n;
+} seed;
+
+static void answer(seed *s, unsigned how, const void *data, size_t len)
+{
+    s->bytes[s->n++] = (uint8_t)how;
+    s->bytes[s->n++] = (uint8_t)(len / UNIT);
+    if (len > 0) memcpy(s->bytes + s->n, data, len);
+    s->n += len;
+}
+
+uint8_t *fuzz_seed(size_t i, size_t *size)
+{
+    static const unsigned how[] = {0, AS_IT_IS, FAILS, FAILS | 0x10, WRONG_LENGTH};
+    ls_ref_identity       id = {ls_ref_sizes_here(), "llama", "v1", "/lib/libllama.so"};
+    ls_ref_opened         opened = {.n_vocab = 100,
+                                    .n_ctx = 64,
+                                    .n_batch = 64,
+                                    .n_threads = 1,
+                                    .kv_type = LS_REF_KV_F32,
+                                    .isa = "haswell"};
+    ls_ref_evaluated      done = {.n_rows = 4, .n_vocab = 100};
+    ls_ref_rows           rows = {0, 4, 4 * 100 * sizeof(float)};
+    const int32_t         ids[] = {1, 2, 99, 0};
+    const struct {
+        const void *data;
+        size_t      len;
+    } said[] = {{&id, sizeof(id)},     {&opened, sizeof(opened)}, {NULL, 0}, {ids, sizeof(ids)},
+                {&done, sizeof(done)}, {&rows, sizeof(rows)},     {NULL, 0}, {NULL, 0}};
+    size_t   n_said = sizeof(said) / sizeof(said[0]);
+    seed     s = {.n = 0};
+    uint8_t *out;
+    if (i >= 1 + 4 * n_said) return NULL;
+    for (size_t k = 0; k < n_said; k++) {
+        answer(&s, i > 0 && k == (i - 1) / 4 ? how[1 + (i - 1) % 4] : 0, said[k].data, said[k].len);
+    }
+    out = malloc(s.n);
+    if (!out) abort();
+    memcpy(out, s.bytes, s.n);
+    *size = s.n;
+    return out;
+}
