@@ -7,54 +7,8 @@
  *
  * Evaluates the first N_PROMPT ids in one batch and the rest one by one; writes OUT, rows of
  * little-endian floats. */
-#include <dirent.h>
-#include <dlfcn.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include "ggml-backend.h"
-#include "llama.h"
-
-static void *libllama;
-
-static void no_log(enum ggml_log_level level, const char *text, void *ctx)
-{
-    (void)level;
-    (void)text;
-    (void)ctx;
-}
-
-static void die(const char *what)
-{
-    fprintf(stderr, "llama_logits: %s\n", what);
-    exit(1);
-}
-
-static void *function(const char *name)
-{
-    void *f = dlsym(libllama, name);
-    if (!f) die(name);
-    return f;
-}
-#define CALL(f) ((__typeof__(f) *)function(#f))
-
-/* Load the library of that stem ("libllama.") with whatever version its name carries. */
-static void *load(const char *dir, const char *stem)
-{
-    DIR           *d = opendir(dir);
-    struct dirent *e;
-    char           path[4096];
-    void          *lib = NULL;
-    while (d && !lib && (e = readdir(d)) != NULL) {
-        if (strncmp(e->d_name, stem, strlen(stem)) != 0 || !strstr(e->d_name, ".so")) continue;
-        snprintf(path, sizeof(path), "%s/%s", dir, e->d_name);
-        lib = dlopen(path, RTLD_NOW | RTLD_GLOBAL);
-    }
-    if (d) closedir(d);
-    if (!lib) die(stem);
-    return lib;
-}
+#define WITNESS "llama_logits"
+#include "llama_lib.h"
 
 int main(int argc, char **argv)
 {
@@ -67,12 +21,7 @@ int main(int argc, char **argv)
     if (n_ids < 1)
         die("usage: llama_logits LIBRARY_FOLDER MODEL OUT f16|f32 THREADS N_PROMPT ID...");
     n_prompt = atoi(argv[6]);
-    load(argv[1], "libggml-base.");
-    load(argv[1], "libggml.");
-    libllama = load(argv[1], "libllama.");
-    CALL(llama_log_set)(no_log, NULL);
-    CALL(ggml_backend_load_all_from_path)(argv[1]);
-    CALL(llama_backend_init)();
+    load_llama(argv[1]);
     mp = CALL(llama_model_default_params)();
     mp.n_gpu_layers = 0;
     model = CALL(llama_model_load_from_file)(argv[2], mp);
