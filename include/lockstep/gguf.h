@@ -76,6 +76,16 @@ typedef enum ls_gguf_source {
  * architecture that no folder is read for), NOMEM.
  * On success *out is owned: close it. On failure *out is NULL. */
 LS_API ls_status ls_gguf_open(ls_gguf **out, const char *path, ls_error *err);
+/* What somebody knows of a file and no byte of it says; it stands above the file's own keys. */
+typedef struct ls_gguf_hints {
+    int             packing; /* how bitnet.cpp's I2_S is packed: LS_DTYPE_I2_S, LS_DTYPE_I2_S_ARM or
+                              * LS_DTYPE_I2_S_1X4; 0: as the file says, else as on x86 */
+    const uint32_t *kernels; /* as LS_KEY_TILES; borrowed until open returns */
+    size_t          n_kernels; /* shapes; 0: as the file says */
+} ls_gguf_hints;
+/* As ls_gguf_open; hints NULL: none. */
+LS_API ls_status ls_gguf_open_as(ls_gguf **out, const char *path, const ls_gguf_hints *hints,
+                                 ls_error *err);
 LS_API void      ls_gguf_close(ls_gguf *g); /* NULL is allowed */
 
 /* Byte offset of something that this interface handed out (a key, a tensor name) in the file that

@@ -317,7 +317,8 @@ static ls_status resolve_types(reader *r, size_t index, size_t first)
                          .n_kv = index ? r->g->n_kv : r->n_kv,
                          .data = part->map.data + off,
                          .data_bytes = size - off,
-                         .alignment = r->alignment};
+                         .alignment = r->alignment,
+                         .hints = r->g->hints};
     ls_status       status = ls_ternary_resolve(&p, &at, r->err);
     if (at && !index) {
         ls_fail_at(r->err, "%s: byte %llu", part->path,

@@ -47,6 +47,7 @@ static ls_status read_packing(finder *f, const ls_gguf_kv *kv, const void **at, 
 
 static ls_status read_keys(finder *f, const void **at, ls_error *err)
 {
+    const ls_gguf_hints *hints = f->p->hints;
     f->packing = LS_DTYPE_I2_S;
     for (size_t i = 0; i < f->p->n_kv; i++) {
         const ls_gguf_kv *kv = &f->p->kv[i];
@@ -57,6 +58,11 @@ static ls_status read_keys(finder *f, const void **at, ls_error *err)
         }
         f->tiles = kv->data;
         f->n_tiles = (size_t)(kv->n / 5);
+    }
+    if (hints && hints->packing) f->packing = hints->packing;
+    if (hints && hints->n_kernels) {
+        f->tiles = (const uint8_t *)hints->kernels;
+        f->n_tiles = hints->n_kernels;
     }
     return LS_OK;
 }

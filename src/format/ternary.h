@@ -13,6 +13,7 @@ typedef struct ls_ternary_part {
     size_t            n_kv;
     const uint8_t    *data; /* the part's tensor data */
     uint64_t          data_bytes, alignment;
+    const ls_gguf_hints *hints; /* NULL: none */
 } ls_ternary_part;
 
 /* Set the types of tensors of types 36, 38 and 39 (dtypes.def), their tiles and their scales. TL1
