@@ -33,12 +33,25 @@ typedef struct ls_gguf_kv {
     ls_str       str;       /* strings only */
 } ls_gguf_kv;
 
+/* Keys of ours that say what bytes of ternary matrices cannot: how I2_S is packed ("x86", "arm" or
+ * "1x4"), and the tiles of TL1 and TL2, five u32 for each shape, as bitnet.cpp's kernel_config.ini
+ * has them: m (rows), k (columns), bm, bk, bmm. */
+#define LS_KEY_PACKING "lockstep.i2_s.packing"
+#define LS_KEY_TILES   "lockstep.tl.kernels"
+
 #define LS_MAX_DIMS 4
+
+/* How a TL1 or TL2 matrix is cut, in the words of bitnet.cpp's kernel_config.ini: BM rows and BK
+ * columns a tile, bmm rows a strip of it. */
+typedef struct ls_tiles {
+    uint32_t bm, bk, bmm;
+} ls_tiles;
 
 /* One tensor. ne[0] is the contiguous dimension (GGUF order); unused dimensions are 1. */
 typedef struct ls_tensor {
     ls_str      name;
-    int         dtype; /* GGUF id; may be a type that Lockstep does not support */
+    int         dtype; /* GGUF id, or that of types.h where several types share one in files; may
+                        * be a type that Lockstep does not support */
     uint32_t    n_dims;
     int64_t     ne[LS_MAX_DIMS];
     uint32_t    part;     /* which file holds it: ls_gguf_part_path            */
@@ -46,6 +59,9 @@ typedef struct ls_tensor {
     size_t      n_bytes;  /* 0 when the type is not supported                  */
     const void *data;     /* in the mapping, or in memory where the bytes of a
                            * folder had to be rearranged; NULL when n_bytes is 0 */
+    ls_tiles    tiles;        /* TL1 and TL2, else zero                              */
+    const void *scales;       /* I2_S32_SPLIT: one for 32 elements, in another tensor */
+    int         scales_dtype; /* their type                                          */
 } ls_tensor;
 
 typedef enum ls_gguf_source {
@@ -60,6 +76,16 @@ typedef enum ls_gguf_source {
  * architecture that no folder is read for), NOMEM.
  * On success *out is owned: close it. On failure *out is NULL. */
 LS_API ls_status ls_gguf_open(ls_gguf **out, const char *path, ls_error *err);
+/* What somebody knows of a file and no byte of it says; it stands above the file's own keys. */
+typedef struct ls_gguf_hints {
+    int             packing; /* how bitnet.cpp's I2_S is packed: LS_DTYPE_I2_S, LS_DTYPE_I2_S_ARM or
+                              * LS_DTYPE_I2_S_1X4; 0: as the file says, else as on x86 */
+    const uint32_t *kernels; /* as LS_KEY_TILES; borrowed until open returns */
+    size_t          n_kernels; /* shapes; 0: as the file says */
+} ls_gguf_hints;
+/* As ls_gguf_open; hints NULL: none. */
+LS_API ls_status ls_gguf_open_as(ls_gguf **out, const char *path, const ls_gguf_hints *hints,
+                                 ls_error *err);
 LS_API void      ls_gguf_close(ls_gguf *g); /* NULL is allowed */
 
 /* Byte offset of something that this interface handed out (a key, a tensor name) in the file that

@@ -20,7 +20,7 @@ typedef struct ls_str {
 LS_API bool ls_str_eq(ls_str a, ls_str b);
 LS_API bool ls_str_is(ls_str a, const char *b);
 
-/* Tensor element types; the values are those of GGUF files (ggml_type). */
+/* Tensor element types; values below 128 are those of GGUF files (ggml_type). */
 typedef enum ls_dtype {
 #define LS_DTYPE(sym, id, name, block, bytes, act) LS_DTYPE_##sym = id,
 #include "lockstep/dtypes.def"
@@ -33,6 +33,9 @@ typedef enum ls_dtype {
 LS_API const char *ls_dtype_name(int dtype);
 /* True if Lockstep can decode and multiply this type. */
 LS_API bool ls_dtype_supported(int dtype);
+/* Whose layout it is where one number in files stands for several ("Microsoft x86", "BitNet32-F16",
+ * ...: I2_S and what belongs to it); NULL for every other type. */
+LS_API const char *ls_dtype_flavour(int dtype);
 /* Elements per block (1 for plain types) and bytes per block; 0 if unsupported. */
 LS_API size_t ls_dtype_block(int dtype);
 LS_API size_t ls_dtype_block_bytes(int dtype);

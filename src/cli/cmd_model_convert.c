@@ -3,17 +3,21 @@
 #include <sys/stat.h>
 
 #include "cli/cli.h"
+#include "cli/kernel_config.h"
 
 typedef struct convert_opts {
     cli_model_opts model;
     const char    *output;
-    int            type;
+    const char    *kernels;
+    int            type, packing;
     bool           force;
 } convert_opts;
 
 static ls_status run(cli_context *ctx, void *opts, ls_error *err)
 {
     const convert_opts *o = opts;
+    kernel_config       config = {.n = 0};
+    ls_gguf_hints       hints = {.packing = o->packing};
     cli_progress        progress;
     ls_convert_options  convert = {
          .dtype = o->type, .progress = cli_progress_update, .progress_ctx = &progress};
@@ -25,7 +29,10 @@ static ls_status run(cli_context *ctx, void *opts, ls_error *err)
     if (!o->force && stat(o->output, &st) == 0) {
         return cli_usage(ctx, err, "'%s' is there already; --force replaces it", o->output);
     }
-    LS_TRY(ls_gguf_open(&g, o->model.path, err));
+    if (o->kernels) LS_TRY(kernel_config_read(&config, o->kernels, err));
+    hints.kernels = &config.kernels[0][0];
+    hints.n_kernels = config.n;
+    LS_TRY(ls_gguf_open_as(&g, o->model.path, &hints, err));
     cli_progress_begin(&progress, ctx, "converting");
     status = ls_convert_to_gguf(o->output, g, &convert, err);
     cli_progress_end(&progress);
@@ -39,6 +46,12 @@ static ls_status run(cli_context *ctx, void *opts, ls_error *err)
 
 static const cli_choice types[] = {
     {"keep", -1}, {"f32", LS_DTYPE_F32}, {"f16", LS_DTYPE_F16}, {"bf16", LS_DTYPE_BF16}, {0}};
+
+static const cli_choice packings[] = {{"auto", 0},
+                                      {"x86", LS_DTYPE_I2_S},
+                                      {"arm", LS_DTYPE_I2_S_ARM},
+                                      {"1x4", LS_DTYPE_I2_S_1X4},
+                                      {0}};
 
 static const cli_option table[] = {
     {.name = "output",
@@ -54,6 +67,21 @@ static const cli_option table[] = {
      .choices = types,
      .help = "Type of matrices that are F32, F16 or BF16; vectors become F32.",
      .def = "keep"},
+    {.name = "i2s-packing",
+     .kind = CLI_ENUM,
+     .off = offsetof(convert_opts, packing),
+     .metavar = "MACHINE",
+     .choices = packings,
+     .help = "Where bitnet.cpp wrote the I2_S matrices: no byte of a file tells it. They are "
+             "written as x86 packs them; auto takes them for that, unless the file says otherwise.",
+     .def = "auto"},
+    {.name = "kernels",
+     .kind = CLI_STRING,
+     .off = offsetof(convert_opts, kernels),
+     .metavar = "FILE",
+     .help =
+         "The kernel_config.ini of the bitnet.cpp build that TL1 or TL2 matrices were made for, "
+         "where it is not that of its preset kernels."},
     {.name = "force",
      .kind = CLI_FLAG,
      .off = offsetof(convert_opts, force),

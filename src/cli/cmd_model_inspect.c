@@ -244,6 +244,19 @@ static void print_format(const ls_gguf *g)
     if (ls_gguf_n_parts(g) > 1) printf(" in %zu files", ls_gguf_n_parts(g));
 }
 
+/* Types whose number in files stands for several: whose layout each is. */
+static void print_flavours(const summary *s)
+{
+    bool any = false;
+    for (size_t i = 0; i < s->n_types; i++) {
+        const char *flavour = ls_dtype_flavour(s->types[i].dtype);
+        if (!flavour) continue;
+        if (!any) puts("\nTernary layouts:");
+        any = true;
+        printf("  %-12s  %s\n", ls_dtype_name(s->types[i].dtype), flavour);
+    }
+}
+
 static void print_report(const ls_gguf *g, const summary *s, bool full)
 {
     ls_str arch = {"unknown", 7}, name = {NULL, 0};
@@ -280,6 +293,7 @@ static void print_report(const ls_gguf *g, const summary *s, bool full)
     print_tensors(g, s);
     puts("\nBy type:");
     print_types(s);
+    print_flavours(s);
 }
 
 /* ---- JSON ---- */
@@ -353,6 +367,14 @@ static json_t *metadata_json(const ls_gguf *g, bool full)
     return all;
 }
 
+/* How a TL1 or TL2 matrix is cut; NULL for others, and where nobody knows. */
+static json_t *tiles_json(const ls_tensor *t)
+{
+    if (!t->tiles.bm) return NULL;
+    return json_pack("{s:i, s:i, s:i}", "bm", (int)t->tiles.bm, "bk", (int)t->tiles.bk, "bmm",
+                     (int)t->tiles.bmm);
+}
+
 static json_t *tensors_json(const ls_gguf *g, const summary *s)
 {
     json_t *all = json_array();
@@ -362,11 +384,12 @@ static json_t *tensors_json(const ls_gguf *g, const summary *s)
         char             type[32];
         for (uint32_t d = 0; d < t->n_dims; d++)
             json_array_append_new(shape, json_integer((json_int_t)t->ne[d]));
-        json_array_append_new(all, json_pack("{s:o, s:s, s:o, s:I, s:I}", "name",
+        json_array_append_new(all, json_pack("{s:o, s:s, s:s*, s:o*, s:o, s:I, s:I}", "name",
                                              cli_json_text(t->name.p, t->name.len), "type",
-                                             type_name(t->dtype, type, sizeof(type)), "shape",
-                                             shape, "offset", (json_int_t)t->file_off, "bytes",
-                                             (json_int_t)s->bytes[i]));
+                                             type_name(t->dtype, type, sizeof(type)), "flavour",
+                                             ls_dtype_flavour(t->dtype), "tiles", tiles_json(t),
+                                             "shape", shape, "offset", (json_int_t)t->file_off,
+                                             "bytes", (json_int_t)s->bytes[i]));
     }
     return all;
 }
@@ -378,9 +401,10 @@ static json_t *types_json(const summary *s)
         const type_sum *t = &s->types[i];
         char            type[32];
         json_array_append_new(
-            all, json_pack("{s:s, s:I, s:I, s:I}", "type", type_name(t->dtype, type, sizeof(type)),
-                           "tensors", (json_int_t)t->n_tensors, "elements",
-                           (json_int_t)t->n_elements, "bytes", (json_int_t)t->n_bytes));
+            all,
+            json_pack("{s:s, s:s*, s:I, s:I, s:I}", "type", type_name(t->dtype, type, sizeof(type)),
+                      "flavour", ls_dtype_flavour(t->dtype), "tensors", (json_int_t)t->n_tensors,
+                      "elements", (json_int_t)t->n_elements, "bytes", (json_int_t)t->n_bytes));
     }
     return all;
 }

@@ -53,6 +53,7 @@ static_assert(sizeof(ls_tq2_0) == 66, "tq2_0 block");
 typedef struct ls_i2_s { uint8_t qs[32]; } ls_i2_s;
 static_assert(sizeof(ls_i2_s) == 32, "i2_s block");
 #define LS_I2_S_TAIL 32
+/* In memory, a row of TL1 and TL2 is such blocks too, the last one filled with code 1. */
 
 /* ---- 32 elements (64 and 128 where it says so), one scale ---- */
 

@@ -93,11 +93,15 @@ static void decode_I2_S(float *out, const void *p, size_t n, float scale)
 {
     static const float value[4] = {-1, 0, 1, 0};
     const ls_i2_s     *b = p;
-    for (; n; n -= 128, b++, out += 128) {
-        for (int j = 0; j < 128; j++) {
-            out[j] = value[b->qs[j % 32] >> (6 - 2 * (j / 32)) & 3] * scale;
-        }
+    for (size_t i = 0; i < n; i++) {
+        size_t j = i % 128;
+        out[i] = value[b[i / 128].qs[j % 32] >> (6 - 2 * (j / 32)) & 3] * scale;
     }
+}
+
+static void decode_TERNARY(float *out, const void *p, size_t n, float scale)
+{
+    decode_I2_S(out, p, n, scale);
 }
 
 /* Where the format has no minimums +0 is taken off, which leaves every value as it is. */
@@ -127,6 +131,7 @@ static void decode_codes(float *out, const ls_codes *c, size_t n)
 void ls_dtype_decode(int dtype, float *out, const void *blocks, size_t n, float scale)
 {
     static decode_fn *const decoders[] = {
+#define LS_DTYPE_PACKED(sym, id, name, block, bytes, act)
 #define LS_DTYPE(sym, id, name, block, bytes, act) [id] = decode_##sym,
 #include "lockstep/dtypes.def"
 #undef LS_DTYPE

@@ -75,6 +75,7 @@ size_t ls_act_row_bytes(ls_act act, size_t n)
         bytes = n / 256 * sizeof(ls_q8_k);
         break;
     case LS_ACT_I8_ROW:
+    case LS_ACT_I8_TL:
         bytes = sizeof(ls_i8_row) + (n + 127) / 128 * 128;
         break;
     case LS_N_ACTS:

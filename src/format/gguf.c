@@ -17,9 +17,12 @@
 #include "base/cursor.h"
 #include "base/mem.h"
 #include "dtype/dtype.h"
+#include "dtype/packed.h"
 #include "format/gguf_priv.h"
 #include "format/magic.h"
+#include "format/ternary.h"
 
+#define MAX_TYPE 128   /* our own numbers begin here: dtypes.def */
 #define MAX_NAME 65535 /* the specification's limit on key length, applied to names too */
 
 typedef struct reader {
@@ -205,22 +208,23 @@ static ls_status read_tensor(reader *r, ls_tensor *t)
         return truncated(r, "the tensor directory");
     }
     t->dtype = (int)type;
-    if (type > INT32_MAX || !ls_dtype_name(t->dtype)) {
+    if (type >= MAX_TYPE || !ls_dtype_name(t->dtype)) {
         return broken(r, at, "tensor '%.*s' has type %u, which GGUF does not define",
                       LS_FMT(t->name), type);
     }
-    if (ls_dtype_supported(t->dtype) && (uint64_t)t->ne[0] % ls_dtype_block(t->dtype) != 0) {
-        return broken(r, at, "tensor '%.*s' has rows of %lld elements, %s needs multiples of %zu",
-                      LS_FMT(t->name), (long long)t->ne[0], ls_dtype_name(t->dtype),
-                      ls_dtype_block(t->dtype));
-    }
-    return LS_OK;
+    /* I2_S stands for layouts that ask for different rows: place_tensor */
+    if (t->dtype == LS_DTYPE_I2_S || (uint64_t)t->ne[0] % ls_dtype_block(t->dtype) == 0)
+        return LS_OK;
+    return broken(r, at, "tensor '%.*s' has rows of %lld elements, %s needs multiples of %zu",
+                  LS_FMT(t->name), (long long)t->ne[0], ls_dtype_name(t->dtype),
+                  ls_dtype_block(t->dtype));
 }
 
 /* Offsets become absolute, and data pointers are set once they are known to lie in the file. */
 static ls_status place_tensor(const reader *r, ls_tensor *t, size_t entry)
 {
-    size_t   n = (size_t)t->ne[0] * (size_t)t->ne[1] * (size_t)t->ne[2] * (size_t)t->ne[3], end;
+    size_t   rows = (size_t)t->ne[1] * (size_t)t->ne[2] * (size_t)t->ne[3], end;
+    bool     tiled = t->dtype == LS_DTYPE_TL1 || t->dtype == LS_DTYPE_TL2;
     uint64_t off = t->file_off, size = r->part->map.size;
 
     if (off % r->alignment != 0) {
@@ -233,8 +237,15 @@ static ls_status place_tensor(const reader *r, ls_tensor *t, size_t entry)
                      (size_t)size);
         return LS_ERR_FORMAT;
     }
-    if (!ls_dtype_supported(t->dtype)) return LS_OK;
-    t->n_bytes = ls_dtype_tensor_bytes(t->dtype, n);
+    t->n_bytes = ls_matrix_bytes(t->dtype, rows, (size_t)t->ne[0]);
+    if (!t->n_bytes && ls_dtype_flavour(t->dtype)) {
+        return broken(r, entry, "tensor '%.*s' has %zu rows of %lld elements, which %s cannot hold",
+                      LS_FMT(t->name), rows, (long long)t->ne[0], ls_dtype_name(t->dtype));
+    }
+    if (tiled && !t->tiles.bm) { /* to be looked at, not to be used */
+        t->n_bytes = 0;
+        return LS_OK;
+    }
     if (!t->n_bytes || !ls_add_size((size_t)t->file_off, t->n_bytes, &end) || end > size) {
         broken(r, t->file_off, "tensor '%.*s' ends past the end of the file", LS_FMT(t->name));
         ls_fail_hint(r->err,
@@ -295,6 +306,27 @@ static ls_status read_alignment(reader *r)
     return LS_OK;
 }
 
+static ls_status resolve_types(reader *r, size_t index, size_t first)
+{
+    const ls_part  *part = &r->g->parts[index];
+    uint64_t        size = part->map.size, off = part->data_off < size ? part->data_off : size;
+    const void     *at = NULL;
+    ls_ternary_part p = {.tensors = r->g->tensors + first,
+                         .n_tensors = r->n_tensors,
+                         .kv = index ? r->g->kv : r->kv,
+                         .n_kv = index ? r->g->n_kv : r->n_kv,
+                         .data = part->map.data + off,
+                         .data_bytes = size - off,
+                         .alignment = r->alignment,
+                         .hints = r->g->hints};
+    ls_status       status = ls_ternary_resolve(&p, &at, r->err);
+    if (at && !index) {
+        ls_fail_at(r->err, "%s: byte %llu", part->path,
+                   (unsigned long long)((const uint8_t *)at - r->c.data));
+    }
+    return status;
+}
+
 static ls_status read_tensors(reader *r, size_t index)
 {
     ls_gguf  *g = r->g;
@@ -316,6 +348,7 @@ static ls_status read_tensors(reader *r, size_t index)
         status = read_tensor(r, &g->tensors[first + i]);
     }
     g->parts[index].data_off = (r->c.off + r->alignment - 1) & ~(r->alignment - 1);
+    if (status == LS_OK) status = resolve_types(r, index, first);
     for (size_t i = 0; i < r->n_tensors && status == LS_OK; i++) {
         status = place_tensor(r, &g->tensors[first + i], entries[i]);
     }

@@ -83,6 +83,12 @@ static bool is_config(const char *path)
 
 ls_status ls_gguf_open(ls_gguf **out, const char *path, ls_error *err)
 {
+    return ls_gguf_open_as(out, path, NULL, err);
+}
+
+ls_status ls_gguf_open_as(ls_gguf **out, const char *path, const ls_gguf_hints *hints,
+                          ls_error *err)
+{
     ls_gguf  *g;
     ls_error  local = {0};
     ls_status status;
@@ -91,6 +97,7 @@ ls_status ls_gguf_open(ls_gguf **out, const char *path, ls_error *err)
     if (!err) err = &local; /* places and hints are added to what inner frames recorded */
     LS_TRY(ls_alloc(&g, 1, sizeof(*g), "a model file", err));
     g->path = strdup(path);
+    g->hints = hints;
     if (!g->path) {
         status = ls_fail(err, LS_ERR_NOMEM, "not enough memory for a file name");
     } else if (is_folder(path) || is_config(path)) {
@@ -102,6 +109,7 @@ ls_status ls_gguf_open(ls_gguf **out, const char *path, ls_error *err)
         ls_gguf_close(g);
         return status;
     }
+    g->hints = NULL;
     *out = g;
     return LS_OK;
 }

@@ -27,6 +27,7 @@ struct ls_gguf {
     ls_tensor     *tensors;
     ls_arena       mem;        /* what no file holds in this form */
     ls_checkpoint *checkpoint; /* a folder's weights */
+    const ls_gguf_hints *hints; /* borrowed while opening */
 };
 
 /* Bytes of one value of a fixed-size type; 0 for strings and arrays. */

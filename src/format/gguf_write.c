@@ -9,7 +9,7 @@
 
 #include "base/mem.h"
 #include "base/outfile.h"
-#include "dtype/dtype.h"
+#include "dtype/packed.h"
 #include "format/gguf_priv.h"
 #include "format/meta.h"
 
@@ -139,8 +139,8 @@ ls_status ls_gguf_write_tensor(ls_gguf_writer *w, ls_str name, int dtype, uint32
                            LS_FMT(name), (long long)ne[i]);
         }
     }
-    if (ls_dtype_supported(dtype)) {
-        known = (size_t)ne[0] % ls_dtype_block(dtype) ? 0 : ls_dtype_tensor_bytes(dtype, n);
+    if (ls_dtype_supported(dtype) && ls_dtype_file_id(dtype) < LS_DTYPE_I2_S_ARM) {
+        known = ls_matrix_bytes(dtype, n / (size_t)ne[0], (size_t)ne[0]);
         if (!known || (n_bytes && n_bytes != known)) {
             return ls_fail(err, LS_ERR_USAGE, "tensor '%.*s': its shape does not suit type %s",
                            LS_FMT(name), ls_dtype_name(dtype));
@@ -208,7 +208,7 @@ static void put_entry(ls_gguf_writer *w, const entry *e)
     put_str(w, e->name);
     put_u32(w, e->n_dims);
     for (uint32_t i = 0; i < e->n_dims; i++) put_u64(w, (uint64_t)e->ne[i]);
-    put_u32(w, (uint32_t)e->dtype);
+    put_u32(w, (uint32_t)ls_dtype_file_id(e->dtype));
     put_u64(w, e->off);
 }
 

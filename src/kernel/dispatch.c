@@ -69,6 +69,7 @@ static const size_t products[] = {
     PRODUCT(TQ2_0, matmul_tq2_0),     PRODUCT(I2_S, matmul_i2_s),
     PRODUCT(MXFP4, matmul_mxfp4),     PRODUCT(NVFP4, matmul_nvfp4),
     PRODUCT(Q1_0, matmul_q1_0),       PRODUCT(Q2_0, matmul_q2_0),
+    PRODUCT(TERNARY, matmul_i2_s),
 };
 
 ls_matmul_fn *ls_kernels_matmul(const ls_kernels *k, int dtype)
@@ -95,6 +96,8 @@ ls_act_fn *ls_kernels_act(const ls_kernels *k, int act)
         return k->act_q8_k;
     case LS_ACT_I8_ROW:
         return k->act_i8_row;
+    case LS_ACT_I8_TL:
+        return k->act_i8_tl;
     case LS_ACT_F32:
     case LS_N_ACTS:
         break;

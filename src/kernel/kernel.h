@@ -23,7 +23,7 @@ typedef struct ls_matmul {
     size_t      x_bytes; /* bytes between activation rows         */
     size_t      n_cols;  /* tokens                                */
     size_t      n;       /* elements per row                      */
-    float       w_scale; /* I2_S: the tensor's scale; else unused */
+    float       w_scale; /* I2_S, TERNARY: the tensor's scale  */
     int         lanes;   /* plain numbers: reduction width, 8 or 16 */
     bool follow; /* Q4_K: the last n_cols % 4 columns are summed per 256 elements, as the
                   * reference's matrix-vector kernel sums them */

@@ -96,7 +96,8 @@ static inline void row_act_q8_k(void *restrict y, const float *restrict x, size_
     }
 }
 
-static inline void row_act_i8_row(void *restrict y, const float *restrict x, size_t n)
+/* No magnitude below `least` is taken for the largest one of the row. */
+static inline void row_act_i8(void *restrict y, const float *restrict x, size_t n, float least)
 {
     ls_i8_row *row = y;
     uint32_t   bits = row_amax_bits(x, n);
@@ -109,10 +110,21 @@ static inline void row_act_i8_row(void *restrict y, const float *restrict x, siz
         memset(row->qs, 0, n);
         return;
     }
-    row->s = 127.0f / (amax > 1e-5f ? amax : 1e-5f);
+    row->s = 127.0f / (amax > least ? amax : least);
     row_round_i8(row->qs, x, row->s, n);
     for (size_t i = 0; i < n; i++) sum += row->qs[i];
     row->sum = sum;
+}
+
+static inline void row_act_i8_row(void *restrict y, const float *restrict x, size_t n)
+{
+    row_act_i8(y, x, n, 1e-5f);
+}
+
+/* As bitnet.cpp's table kernels: no bound but the one that keeps 127 / amax finite. */
+static inline void row_act_i8_tl(void *restrict y, const float *restrict x, size_t n)
+{
+    row_act_i8(y, x, n, 0x1p-121f);
 }
 
 static inline void row_act_bf16(void *restrict y, const float *restrict x, size_t n)

@@ -10,13 +10,17 @@
 
 #include "base/mem.h"
 #include "dtype/dtype.h"
+#include "dtype/packed.h"
 #include "model/arch.h"
+#include "model/unpack.h"
 
 typedef struct binder {
     ls_model *m;
     bool     *used;     /* [n_tensors] */
     size_t    n_floats; /* vector elements needed (first pass) or handed out (second) */
     float    *vectors;  /* NULL in the first pass */
+    size_t    n_bytes;  /* the same for rows of packed matrices */
+    uint8_t  *unpacked;
     ls_error *err;
 } binder;
 
@@ -76,6 +80,16 @@ static ls_status check_shape(binder *b, const ls_tensor *t, size_t n, size_t row
 static ls_status check_type(binder *b, const ls_tensor *t)
 {
     if (t->data) return LS_OK;
+    if (t->dtype == LS_DTYPE_TL1 || t->dtype == LS_DTYPE_TL2) {
+        ls_fail(b->err, LS_ERR_UNSUPPORTED,
+                "nothing says how tensor '%.*s' is cut into tiles: bitnet.cpp has no preset for %s "
+                "of %lld rows of %lld elements",
+                LS_FMT(t->name), ls_dtype_name(t->dtype), (long long)t->ne[1], (long long)t->ne[0]);
+        at_tensor(b, t);
+        ls_fail_hint(b->err, "`lockstep model convert --kernels kernel_config.ini`, with the file "
+                             "that the build was made with, writes it into the model");
+        return LS_ERR_UNSUPPORTED;
+    }
     ls_fail(b->err, LS_ERR_UNSUPPORTED, "tensor '%.*s' has type %s, which Lockstep does not decode",
             LS_FMT(t->name), ls_dtype_name(t->dtype));
     at_tensor(b, t);
@@ -96,11 +110,44 @@ static void bind_vector(binder *b, const float **out, const ls_tensor *t, size_t
     size_t all = (size_t)(t->ne[0] * t->ne[1] * t->ne[2] * t->ne[3]);
     if (b->vectors) {
         float *v = b->vectors + b->n_floats;
-        ls_dtype_decode(t->dtype, v, t->data, all, ls_dtype_tensor_scale(t->dtype, t->data, all));
+        ls_tensor_decode(v, t, 0, all / (size_t)t->ne[0]);
         *out = v + from;
     }
     (void)n;
     b->n_floats += (all + 15) & ~(size_t)15;
+}
+
+/* A tensor of scales belongs to the matrix that it scales. */
+static void use_scales(binder *b, const ls_tensor *t)
+{
+    const ls_gguf *g = b->m->gguf;
+    for (size_t i = 0; i < ls_gguf_n_tensors(g) && t->scales; i++) {
+        if (ls_gguf_tensor_at(g, i)->data == t->scales) b->used[i] = true;
+    }
+}
+
+static ls_status bind_packed(binder *b, ls_matrix *out, const ls_tensor *t, size_t from,
+                             size_t rows)
+{
+    size_t n = (size_t)t->ne[0], bytes;
+    int    dtype = ls_unpacked_dtype(t);
+    use_scales(b, t);
+    *out = (ls_matrix){.data = t->data,
+                       .dtype = dtype,
+                       .n_rows = rows,
+                       .n = n,
+                       .row_bytes = ls_unpacked_row_bytes(dtype, n),
+                       .scale = ls_packed_scale(t, 0, 0)};
+    if (!ls_mul_size(rows, out->row_bytes, &bytes) || bytes > SIZE_MAX / 4 - b->n_bytes) {
+        return ls_fail(b->err, LS_ERR_NOMEM, "not enough memory for the rows of '%.*s'",
+                       LS_FMT(t->name));
+    }
+    if (b->unpacked) {
+        out->data = b->unpacked + b->n_bytes;
+        LS_TRY(ls_unpack(b->unpacked + b->n_bytes, dtype, t, from, rows, b->err));
+    }
+    b->n_bytes += (bytes + 63) & ~(size_t)63;
+    return LS_OK;
 }
 
 /* One row of a table, bound to `owner` (the model or a layer). */
@@ -124,8 +171,9 @@ static ls_status bind_weight(binder *b, const ls_weight *w, void *owner, const c
     }
     LS_TRY(check_shape(b, t, n, of ? of : rows, w->kind == LS_W_EXPERTS ? E : 1, false));
     LS_TRY(check_type(b, t));
-    if (w->kind == LS_W_EXPERTS && t->dtype == LS_DTYPE_I2_S)
+    if (w->kind == LS_W_EXPERTS && ls_dtype_flavour(t->dtype))
         return check_shape(b, t, 0, 0, 0, false);
+    if (ls_dtype_is_packed(t->dtype)) return bind_packed(b, (ls_matrix *)out, t, from, rows);
     *(ls_matrix *)out = (ls_matrix){
         .data = (const uint8_t *)t->data + from * ls_dtype_row_bytes(t->dtype, n),
         .dtype = t->dtype,
@@ -141,6 +189,7 @@ static ls_status bind_all(binder *b)
 {
     ls_model *m = b->m;
     b->n_floats = 0;
+    b->n_bytes = 0;
     for (const ls_weight *w = m->arch->globals; w->name; w++) LS_TRY(bind_weight(b, w, m, w->name));
     m->config.tied_output = !m->output.data;
     for (int i = 0; i < m->config.n_layers; i++) {
@@ -180,8 +229,12 @@ ls_status ls_model_bind(ls_model *m, ls_error *err)
     if (status == LS_OK) {
         status = ls_alloc_aligned(&m->vectors, b.n_floats, sizeof(float), "the norm weights", err);
     }
+    if (status == LS_OK && b.n_bytes) {
+        status = ls_alloc_aligned(&m->unpacked, b.n_bytes, 1, "the rows of packed matrices", err);
+    }
     if (status == LS_OK) {
         b.vectors = m->vectors;
+        b.unpacked = m->unpacked;
         status = bind_all(&b);
     }
     if (status == LS_OK && m->config.tied_output) m->output = m->token_embd;

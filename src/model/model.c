@@ -29,6 +29,7 @@ void ls_model_close(ls_model *m)
     ls_gguf_close(m->gguf);
     free(m->layers);
     free(m->vectors);
+    free(m->unpacked);
     free(m);
 }
 

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "dtype/dtype.h"
+#include "dtype/packed.h"
 
 static void add_row(ls_tensor_stats *s, double *squares, const float *x, size_t n)
 {
@@ -27,12 +27,11 @@ ls_status ls_tensor_stats_get(ls_tensor_stats *out, const ls_gguf *g, const ls_t
                               ls_error *err)
 {
     size_t cols = (size_t)t->ne[0], rows = (size_t)(t->ne[1] * t->ne[2] * t->ne[3]);
-    size_t row_bytes = ls_dtype_row_bytes(t->dtype, cols);
-    float *x, scale;
+    float *x;
     double squares = 0;
 
     *out = (ls_tensor_stats){.rms = (double)NAN, .min = (double)NAN, .max = (double)NAN};
-    if (!t->data || !row_bytes) {
+    if (!t->data) {
         const char *name = ls_dtype_name(t->dtype);
         ls_fail(err, LS_ERR_UNSUPPORTED,
                 "tensor '%.*s' has type %s, which Lockstep does not decode", LS_FMT(t->name),
@@ -41,9 +40,8 @@ ls_status ls_tensor_stats_get(ls_tensor_stats *out, const ls_gguf *g, const ls_t
         return LS_ERR_UNSUPPORTED;
     }
     LS_TRY(ls_alloc(&x, cols, sizeof(*x), "a row of a tensor", err));
-    scale = ls_dtype_tensor_scale(t->dtype, t->data, cols * rows);
     for (size_t r = 0; r < rows; r++) {
-        ls_dtype_decode(t->dtype, x, (const uint8_t *)t->data + r * row_bytes, cols, scale);
+        ls_tensor_decode(x, t, r, 1);
         add_row(out, &squares, x, cols);
     }
     if (out->n > out->n_bad) out->rms = sqrt(squares / (double)(out->n - out->n_bad));

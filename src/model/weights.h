@@ -14,7 +14,7 @@ typedef struct ls_matrix {
     const void *data;
     int         dtype;
     size_t      n_rows, n, row_bytes;
-    float       scale; /* I2_S: the tensor's scale, else 1 */
+    float       scale; /* I2_S, TERNARY: the tensor's scale, else 1 */
 } ls_matrix;
 
 /* A norm: weights and, for some, biases. */
@@ -51,6 +51,7 @@ struct ls_model {
     const float *rope_factors, *rope_long, *rope_short; /* [rope_dims / 2] divisors, or NULL */
     ls_layer             *layers;             /* [L]                                         */
     float                *vectors;            /* owned: every vector above, decoded          */
+    uint8_t              *unpacked;           /* owned: rows of matrices that the file packs */
 };
 
 /* config.c: read and check the hyper-parameters.

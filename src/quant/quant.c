@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
-/* quant.c - the table of encoders, the checks around them, plain types and I2_S. */
+/* quant.c - the table of encoders, the checks around them, plain types. */
 #include "lockstep/quant.h"
 
 #include <math.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "dtype/packed.h"
 #include "quant/book.h"
 #include "quant/quant_priv.h"
 
@@ -36,7 +37,7 @@ static const struct encoder {
     int                dtype;
     use                importance;
     ls_encode_fn      *row;
-    ls_encode_book_fn *with_book; /* neither: I2_S, which is no matter of one row */
+    ls_encode_book_fn *with_book; /* neither: ternary types, which are no matter of one row */
 } encoders[] = {
     {LS_DTYPE_F32, UNUSED, encode_f32, NULL},
     {LS_DTYPE_F16, UNUSED, encode_f16, NULL},
@@ -69,6 +70,8 @@ static const struct encoder {
     {LS_DTYPE_IQ1_S, NEEDED, NULL, ls_encode_IQ1_S},
     {LS_DTYPE_IQ1_M, USED, NULL, ls_encode_IQ1_M},
     {LS_DTYPE_I2_S, UNUSED, NULL, NULL},
+    {LS_DTYPE_TL1, UNUSED, NULL, NULL},
+    {LS_DTYPE_TL2, UNUSED, NULL, NULL},
 };
 
 static const struct encoder *find(int dtype)
@@ -89,9 +92,10 @@ bool ls_quant_uses_importance(int dtype)
 
 size_t ls_quant_bytes(int dtype, size_t n_rows, size_t n_per_row)
 {
-    size_t row = ls_dtype_row_bytes(dtype, n_per_row), n;
-    if (!find(dtype) || !row || !ls_mul_size(n_rows, n_per_row, &n)) return 0;
-    return ls_dtype_tensor_bytes(dtype, n);
+    ls_tiles tiles;
+    bool     tiled = dtype == LS_DTYPE_TL1 || dtype == LS_DTYPE_TL2;
+    if (!find(dtype) || (tiled && !ls_tiles_for(dtype, n_rows, n_per_row, &tiles))) return 0;
+    return ls_matrix_bytes(dtype, n_rows, n_per_row);
 }
 
 static ls_status refuse(ls_error *err, int dtype, size_t row, size_t column, float x,
@@ -126,24 +130,6 @@ static ls_status check_blocks(int dtype, const void *blocks, const float *x, siz
             }
         }
     }
-    return LS_OK;
-}
-
-/* -s, 0 and s as 0, 1 and 2; the scale in the tail. */
-static ls_status encode_i2_s(uint8_t *out, const float *x, size_t n_rows, size_t n, ls_error *err)
-{
-    size_t all = n_rows * n;
-    float  scale = 0;
-    memset(out, 0, ls_dtype_tensor_bytes(LS_DTYPE_I2_S, all));
-    for (size_t i = 0; i < all && scale == 0; i++) scale = fabsf(x[i]);
-    for (size_t i = 0; i < all; i++) {
-        int code = x[i] == 0 ? 1 : x[i] > 0 ? 2 : 0;
-        if (x[i] != 0 && fabsf(x[i]) != scale) {
-            return refuse(err, LS_DTYPE_I2_S, i / n, i % n, x[i], "weights are not -s, 0 and s");
-        }
-        out[i / 128 * 32 + i % 32] |= (uint8_t)(code << (6 - 2 * (i % 128 / 32)));
-    }
-    memcpy(out + all / 4, &scale, sizeof(scale));
     return LS_OK;
 }
 
@@ -192,7 +178,7 @@ ls_status ls_quantize(int dtype, void *out, const float *x, size_t n_rows, size_
         for (size_t r = 0; r < n_rows; r++) {
             LS_TRY(check_row(dtype, x + r * n_per_row, r, n_per_row, err));
         }
-        return encode_i2_s(out, x, n_rows, n_per_row, err);
+        return ls_encode_ternary(dtype, out, x, n_rows, n_per_row, err);
     }
     if (e->with_book) LS_TRY(ls_book_create(&book, dtype, err));
     status = encode_rows(e, book, out, x, n_rows, n_per_row, importance, err);

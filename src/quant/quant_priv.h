@@ -65,4 +65,9 @@ typedef struct ls_q_steps {
 float ls_q_affine(int n, int nmax, const float *x, const float *w, uint8_t *code, float *min,
                   const ls_q_steps *steps);
 
+/* -s, 0 and s to I2_S, TL1 or TL2, into ls_quant_bytes bytes. Errors: NOMEM; UNSUPPORTED, naming row
+ * and column, where a weight is none of them. */
+ls_status ls_encode_ternary(int dtype, uint8_t *out, const float *x, size_t n_rows, size_t n,
+                            ls_error *err);
+
 #endif

@@ -27,6 +27,8 @@ typedef struct job {
     ls_matmul     m;
 } job;
 
+static bool is_int8(ls_act form) { return form == LS_ACT_I8_ROW || form == LS_ACT_I8_TL; }
+
 /* LS_ROUND_I8 for a weight that is not I2_S: the int8 codes of the row, as I2_S rounds it. */
 static void int8_codes(const job *j, size_t t, const float *x, void *slot)
 {
@@ -178,7 +180,7 @@ void ls_linear(ls_session *s, const ls_product *p, size_t n, const float *x, siz
                          .x = x,
                          .ldx = ldx,
                          .round = ls_kernels_act(&s->k, (int)form),
-                         .codes = s->opt.rounding == LS_ROUND_I8 && layer_weight && form != LS_ACT_I8_ROW,
+                         .codes = s->opt.rounding == LS_ROUND_I8 && layer_weight && !is_int8(form),
                          .vectors = follows_vectors(s, w, T),
                          .dtype = w->dtype,
                          .matmul = ls_kernels_matmul(&s->k, w->dtype),

@@ -107,6 +107,11 @@ uint8_t *fuzz_seed(size_t i, size_t *size)
         {.arch = "llama", .dtype = LS_DTYPE_Q5_1},
         {.arch = "llama", .dtype = LS_DTYPE_IQ4_NL},
         {.arch = "llama", .dtype = LS_DTYPE_MXFP4},
+        {.arch = "bitnet", .dtype = LS_DTYPE_I2_S, .d = 128, .ff = 128},
+        {.arch = "bitnet", .dtype = LS_DTYPE_I2_S32},
+        {.arch = "bitnet", .dtype = LS_DTYPE_I2_S256},
+        {.arch = "bitnet", .dtype = LS_DTYPE_TL1, .d = 64, .vocab = 288},
+        {.arch = "bitnet", .dtype = LS_DTYPE_TL2, .d = 256, .ff = 256, .vocab = 288},
     };
     gguf_build b = {0};
     if (i >= sizeof(seeds) / sizeof(seeds[0])) return NULL;

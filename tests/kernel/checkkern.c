@@ -82,7 +82,7 @@ bool kern_check(const kern_case *c, const ls_kernels *scalar, const ls_kernels *
 /* The block that n must be a multiple of. */
 static size_t block_of(const kern_info *k)
 {
-    static const size_t act_block[LS_N_ACTS] = {1, 1, 1, 32, 32, 256, 128};
+    static const size_t act_block[LS_N_ACTS] = {1, 1, 1, 32, 32, 256, 128, 1};
     if (k->kind == KIND_MATMUL) return ls_dtype_block(k->type);
     if (k->kind == KIND_ACT) return act_block[k->type];
     return k->kind == KIND_ROPE ? 2 : 1;

@@ -54,6 +54,7 @@ static const struct {
     [KERN_act_q8_1] = {KIND_ACT, LS_ACT_Q8_1, false},
     [KERN_act_q8_k] = {KIND_ACT, LS_ACT_Q8_K, false},
     [KERN_act_i8_row] = {KIND_ACT, LS_ACT_I8_ROW, false},
+    [KERN_act_i8_tl] = {KIND_ACT, LS_ACT_I8_TL, false},
     [KERN_dot_f32] = {KIND_DOT, LS_DTYPE_F32, true},
     [KERN_dot_f16] = {KIND_DOT, LS_DTYPE_F16, true},
     [KERN_dot_f16_wide] = {KIND_DOT, LS_DTYPE_F16, true},
@@ -103,7 +104,7 @@ static size_t act_bytes(int act, size_t n)
     case LS_ACT_Q8_K:
         return n / 256 * sizeof(ls_q8_k);
     default:
-        return sizeof(ls_i8_row) + n;
+        return sizeof(ls_i8_row) + (n + 127) / 128 * 128;
     }
 }
 
@@ -248,6 +249,9 @@ void kern_invoke(kern_data *d, const kern_case *c, const ls_kernels *k, int whic
         return;
     case KERN_act_i8_row:
         k->act_i8_row(y, u, n);
+        return;
+    case KERN_act_i8_tl:
+        k->act_i8_tl(y, u, n);
         return;
     case KERN_dot_f32:
         *y = k->dot_f32(u, b, n, c->lanes);

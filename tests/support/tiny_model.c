@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "lockstep/types.h"
+#include "dtype/packed.h"
 #include "support/rng.h"
 
 /* ---- vocabulary ---- */
@@ -62,13 +62,9 @@ typedef struct plan { /* one pass counts, the next writes the directory, the las
     rng      r;
 } plan;
 
-static size_t matrix_bytes(uint32_t dtype, size_t n)
+static void put_weights(plan *p, uint32_t dtype, size_t rows, size_t n_per_row, bool norm)
 {
-    return n / ls_dtype_block((int)dtype) * ls_dtype_block_bytes((int)dtype);
-}
-
-static void put_weights(plan *p, uint32_t dtype, size_t n, bool norm)
-{
+    size_t n = rows * n_per_row;
     if (dtype == 8) {
         for (size_t i = 0; i < n / 32; i++) {
             uint8_t block[34] = {0x00, 0x14}; /* scale 2^-10 */
@@ -77,7 +73,8 @@ static void put_weights(plan *p, uint32_t dtype, size_t n, bool norm)
         }
         return;
     }
-    for (size_t i = 0; i < matrix_bytes(dtype, n) && dtype > 1; i++) { /* scales below 2 */
+    for (size_t i = ls_matrix_bytes((int)dtype, rows, n_per_row); i && dtype > 1; i--) {
+        /* scales below 2 */
         gguf_build_fill(p->b, (uint8_t)rng_below(&p->r, 64), 1);
     }
     for (size_t i = 0; i < n && dtype <= 1; i++) {
@@ -94,14 +91,15 @@ static void tensor(plan *p, const char *name, uint64_t n, uint64_t rows)
 {
     uint64_t ne[2] = {n, rows};
     uint32_t dtype = rows ? p->dtype : 0;
-    size_t   total = (size_t)(n * (rows ? rows : 1));
+    size_t   high = (size_t)(rows ? rows : 1);
     if (p->pass == COUNT) p->n++;
     if (p->pass == DIRECTORY) {
-        gguf_build_tensor(p->b, name, rows ? 2 : 1, ne, dtype, p->offset);
-        p->offset += (matrix_bytes(dtype, total) + 31) / 32 * 32;
+        gguf_build_tensor(p->b, name, rows ? 2 : 1, ne, (uint32_t)ls_dtype_file_id((int)dtype),
+                          p->offset);
+        p->offset += (ls_matrix_bytes((int)dtype, high, (size_t)n) + 31) / 32 * 32;
     }
     if (p->pass == DATA) {
-        put_weights(p, dtype, total, !rows);
+        put_weights(p, dtype, high, (size_t)n, !rows);
         gguf_build_pad(p->b, 32);
     }
 }
@@ -164,10 +162,29 @@ static void put_config(gguf_build *b, const tiny_model *t)
     gguf_build_kv_f32(b, key, 1e-5f);
 }
 
+/* How TL1 and TL2 matrices of these shapes are cut. */
+static void put_tiles(gguf_build *b, const tiny_model *t)
+{
+    uint32_t       kv = t->d / TINY_HEADS * TINY_KV_HEADS;
+    const uint32_t shapes[][2] = {
+        {t->vocab, t->d}, {t->d, t->d}, {kv, t->d}, {t->ff, t->d}, {t->d, t->ff}};
+    gguf_build_kv_array(b, LS_KEY_TILES, 4, 5 * 5);
+    for (size_t i = 0; i < 5; i++) {
+        ls_tiles s = {0};
+        ls_tiles_for((int)t->dtype, shapes[i][0], shapes[i][1], &s);
+        gguf_build_u32(b, shapes[i][0]);
+        gguf_build_u32(b, shapes[i][1]);
+        gguf_build_u32(b, s.bm);
+        gguf_build_u32(b, s.bk);
+        gguf_build_u32(b, s.bmm);
+    }
+}
+
 void tiny_model_build(gguf_build *b, const tiny_model *model)
 {
     tiny_model t = *model;
     plan       p = {.b = b};
+    bool       is_tiled = t.dtype == LS_DTYPE_TL1 || t.dtype == LS_DTYPE_TL2;
     if (!t.arch) t.arch = "llama";
     if (!t.d) t.d = 32;
     if (!t.ff) t.ff = 64;
@@ -177,8 +194,9 @@ void tiny_model_build(gguf_build *b, const tiny_model *model)
     p.dtype = t.dtype;
     p.r.state = t.seed;
     all_tensors(&p, &t);
-    gguf_build_header(b, 3, p.n, 10 + TINY_VOCABULARY_KEYS);
+    gguf_build_header(b, 3, p.n, 10 + TINY_VOCABULARY_KEYS + (is_tiled ? 1 : 0));
     put_config(b, &t);
+    if (is_tiled) put_tiles(b, &t);
     tiny_model_put_vocabulary(b, t.vocab);
     p.pass = DIRECTORY;
     all_tensors(&p, &t);

@@ -8,7 +8,7 @@
 
 typedef struct tiny_model {      /* zero means: default */
     const char *arch;            /* "llama", "bitnet" or "bitnet-b1.58"; default llama */
-    uint32_t    dtype;           /* GGUF id of the matrices: 0 (F32), 1 (F16), or a block format */
+    uint32_t    dtype;           /* of the matrices: 0 (F32), 1 (F16), or another type          */
     uint32_t    d;               /* width: 32, a multiple of 8 heads                  */
     uint32_t    ff, layers, ctx; /* 64, 1, 64                                         */
     uint32_t    vocab;           /* 300; at least 286                                 */

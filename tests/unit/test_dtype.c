@@ -138,8 +138,9 @@ static void decodes_plain_numbers_by_one_rounding(void **state)
 /* One row for each type of the table: none is left without expected values. */
 static void the_table_and_these_tests_speak_of_the_same_types(void **state)
 {
-    static const int here[] = {LS_DTYPE_F32, LS_DTYPE_F64, LS_DTYPE_I8,   LS_DTYPE_I16,
-                               LS_DTYPE_I32, LS_DTYPE_I64, LS_DTYPE_Q8_1, LS_DTYPE_I2_S};
+    static const int here[] = {LS_DTYPE_F32,  LS_DTYPE_F64,  LS_DTYPE_I8,
+                               LS_DTYPE_I16,  LS_DTYPE_I32,  LS_DTYPE_I64,
+                               LS_DTYPE_Q8_1, LS_DTYPE_I2_S, LS_DTYPE_TL1 /* test_packed.c */};
     (void)state;
     for (int id = 0; id < 64; id++) {
         bool known = false;

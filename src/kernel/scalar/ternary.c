@@ -35,12 +35,12 @@ static void matmul_tq2_0(const ls_matmul *m)
     }
 }
 
-/* One integer sum over the whole row. */
+/* One integer sum over the whole row; behind its end the activations are zeros. */
 static int32_t dot_i2_s(const ls_i2_s *b, const int8_t *q, size_t n)
 {
     static const int value[4] = {-1, 0, 1, 0};
     int32_t          isum = 0;
-    for (; n; n -= 128, b++, q += 128) {
+    for (size_t i = 0; i < n; i += 128, b++, q += 128) {
         for (int j = 0; j < 128; j++) isum += value[b->qs[j % 32] >> (6 - 2 * (j / 32)) & 3] * q[j];
     }
     return isum;

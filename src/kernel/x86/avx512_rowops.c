@@ -12,6 +12,7 @@ void ls_kernels_avx512_rowops(ls_kernels *k)
     k->act_q8_0 = row_act_q8_0;
     k->act_q8_k = row_act_q8_k;
     k->act_i8_row = row_act_i8_row;
+    k->act_i8_tl = row_act_i8_tl;
     k->dot_f32 = row_dot_f32;
     k->dot_bf16_wide = row_dot_bf16_wide;
     k->dot_bf16_pairs = row_dot_bf16_pairs;

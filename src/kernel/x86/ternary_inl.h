@@ -56,7 +56,7 @@ LS_INLINE void tile_i2_s(const ls_tile *t, int nc)
     for (int r = 0; r < 8; r++) {
         __m256i sum[LS_TILE_COLS], two = _mm256_set1_epi8(3), u[4];
         for (int c = 0; c < nc; c++) sum[c] = _mm256_setzero_si256();
-        for (size_t b = 0; b < t->n / 128; b++) {
+        for (size_t b = 0; b < (t->n + 127) / 128; b++) {
             __m256i raw = ls_load256(t->w[r] + 32 * b);
             /* Code 3 counts as 0, which is code 1: where both bits are set, clear the upper. */
             __m256i both = _mm256_and_si256(_mm256_and_si256(raw, _mm256_srli_epi16(raw, 1)),
