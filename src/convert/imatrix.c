@@ -243,6 +243,7 @@ static ls_status bad_byte(const ls_imatrix *m, const old_file *f, ls_error *err,
     vsnprintf(what, sizeof(what), fmt, ap);
     va_end(ap);
     ls_fail(err, LS_ERR_FORMAT, "%s", what);
+    ls_fail_hint(err, "expected is a file that llama-imatrix wrote");
     return ls_fail_at(err, "%s: byte %zu", m->path, f->at), LS_ERR_FORMAT;
 }
 
@@ -254,9 +255,9 @@ static ls_status old_count(const ls_imatrix *m, old_file *f, const char *what, i
     f->at = f->c.off;
     if (!ls_cursor_u32(&f->c, &v)) return bad_byte(m, f, err, "the file ends before %s", what);
     *out = (int32_t)v;
-    if (*out < least) return bad_byte(m, f, err, "%s: %d", what, (int)*out);
+    if (*out < least) return bad_byte(m, f, err, "%s is %d", what, (int)*out);
     if ((uint64_t)v * size > f->c.size - f->c.off) {
-        return bad_byte(m, f, err, "%s: %d, but only %zu bytes are left", what, (int)*out,
+        return bad_byte(m, f, err, "%s is %d, but only %zu bytes are left", what, (int)*out,
                         f->c.size - f->c.off);
     }
     return LS_OK;
@@ -269,11 +270,11 @@ static ls_status old_entry(ls_imatrix *m, old_file *f, ls_error *err)
     const void *values;
     float      *w;
     size_t      bad;
-    LS_TRY(old_count(m, f, "length of a name", 1, 1, &len, err));
+    LS_TRY(old_count(m, f, "the length of a name", 1, 1, &len, err));
     name = (const char *)ls_cursor_take(&f->c, (uint64_t)len);
     if (memchr(name, 0, (size_t)len)) return bad_byte(m, f, err, "a name holds a zero byte");
-    LS_TRY(old_count(m, f, "number of calls", INT32_MIN, 0, &calls, err));
-    LS_TRY(old_count(m, f, "number of values", 1, 4, &n, err));
+    LS_TRY(old_count(m, f, "the number of calls", INT32_MIN, 0, &calls, err));
+    LS_TRY(old_count(m, f, "the number of values", 1, 4, &n, err));
     f->at = f->c.off;
     values = ls_cursor_take(&f->c, 4 * (uint64_t)n);
     LS_TRY(add(m, (ls_str){name, (size_t)len}, (size_t)n, &w, err));
@@ -292,13 +293,13 @@ static ls_status read_old(ls_imatrix *m, const ls_map *map, ls_error *err)
     enum { SMALLEST = 17 }; /* bytes of an entry: one letter, one value */
     old_file f = {.c = {.data = map->data, .size = map->size}};
     int32_t  n = 0, n_chunks = 0, len = 0;
-    LS_TRY(old_count(m, &f, "number of entries", 1, SMALLEST, &n, err));
+    LS_TRY(old_count(m, &f, "the number of entries", 1, SMALLEST, &n, err));
     for (int32_t i = 0; i < n; i++) LS_TRY(old_entry(m, &f, err));
     if (f.c.off == f.c.size) return LS_OK;
-    LS_TRY(old_count(m, &f, "number of chunks", 0, 0, &n_chunks, err));
+    LS_TRY(old_count(m, &f, "the number of chunks", 0, 0, &n_chunks, err));
     m->n_chunks = n_chunks;
     if (f.c.off == f.c.size) return LS_OK;
-    LS_TRY(old_count(m, &f, "length of the text's name", 0, 1, &len, err));
+    LS_TRY(old_count(m, &f, "the length of the text's name", 0, 1, &len, err));
     if (len > 0) {
         const char *name = (const char *)ls_cursor_take(&f.c, (uint64_t)len);
         LS_TRY(copy_text(&m->dataset, name, strnlen(name, (size_t)len), err));
