@@ -15,6 +15,8 @@
 LS_API bool ls_quant_supported(int dtype);
 LS_API bool ls_quant_uses_importance(int dtype);
 LS_API bool ls_quant_needs_importance(int dtype);
+/* True if each row is quantised on its own; of I2_S a whole tensor is. */
+LS_API bool ls_quant_by_rows(int dtype);
 
 /* Bytes of n_rows rows of n_per_row elements, with I2_S's tail (32 bytes, once for a tensor).
  * 0 if there is no quantiser for the type, n_per_row is no multiple of its block, or the size

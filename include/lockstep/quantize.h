@@ -36,6 +36,8 @@ LS_API const char *ls_imatrix_path(const ls_imatrix *m);
 
 /* ---- mixtures ---- */
 
+/* Types that hold ternary matrices as a whole (I2_S) are no matter of mixtures: ls_convert_to_gguf
+ * writes them, and nothing is lost. */
 /* Name of mixture i ("Q4_K_M"), NULL behind the last. They are compared without regard to case. */
 LS_API const char *ls_mixture_name(size_t i);
 LS_API bool        ls_mixture_known(const char *name);

@@ -28,12 +28,33 @@ typedef struct report {
 
 /* ---- types ---- */
 
-static const char *type_at(size_t i)
+/* Name of the i-th type with a quantiser of rows, or, `whole`, of ternary matrices as a whole. */
+static const char *type_of_kind(size_t i, bool whole)
 {
     for (int dtype = 0; dtype < 256; dtype++) {
-        if (ls_quant_supported(dtype) && i-- == 0) return ls_dtype_name(dtype);
+        bool rows = ls_quant_by_rows(dtype);
+        if (ls_quant_supported(dtype) && rows != whole && i-- == 0) return ls_dtype_name(dtype);
     }
     return NULL;
+}
+
+static const char *type_at(size_t i) { return type_of_kind(i, false); }
+
+/* What --type takes: mixtures, then ternary types. */
+static const char *choice_at(size_t i)
+{
+    size_t n = 0;
+    if (ls_mixture_name(i)) return ls_mixture_name(i);
+    while (ls_mixture_name(n)) n++;
+    return type_of_kind(i - n, true);
+}
+
+static bool is_ternary(const char *type)
+{
+    for (size_t i = 0; type_of_kind(i, true); i++) {
+        if (strcasecmp(type_of_kind(i, true), type) == 0) return true;
+    }
+    return false;
 }
 
 /* `name` NULL: as the mixture has it. */
@@ -164,6 +185,32 @@ static ls_status print_report(const cli_context *ctx, report *r, const quantize_
 
 /* ---- the command ---- */
 
+static void keep_converted(void *ctx, const ls_convert_tensor *t)
+{
+    ls_quantize_tensor q = {.name = t->name,
+                            .from = t->from,
+                            .to = t->to,
+                            .bytes_in = t->bytes_in,
+                            .bytes_out = t->bytes_out,
+                            .error = t->error};
+    keep(ctx, &q);
+}
+
+/* Ternary matrices in another packing, which loses nothing. */
+static ls_status pack(const quantize_opts *o, const ls_gguf *g, report *r, ls_error *err)
+{
+    ls_convert_options opt = {.progress = cli_progress_update,
+                              .progress_ctx = &r->progress,
+                              .tensor = keep_converted,
+                              .tensor_ctx = r};
+    LS_TRY(parse_type(NULL, "type", o->type, &opt.dtype, err));
+    for (size_t i = 0; i < ls_gguf_n_tensors(g); i++) {
+        const ls_tensor *t = ls_gguf_tensor_at(g, i);
+        r->n_elements += (uint64_t)(t->ne[0] * t->ne[1] * t->ne[2] * t->ne[3]);
+    }
+    return ls_convert_to_gguf(o->output, g, &opt, err);
+}
+
 static ls_status quantize(cli_context *ctx, const quantize_opts *o, const ls_gguf *g,
                           ls_quantize_options *opt, ls_error *err)
 {
@@ -175,7 +222,7 @@ static ls_status quantize(cli_context *ctx, const quantize_opts *o, const ls_ggu
     opt->progress = cli_progress_update;
     opt->progress_ctx = &r.progress;
     cli_progress_begin(&r.progress, ctx, "quantising");
-    status = ls_quantize_model(o->output, g, opt, err);
+    status = is_ternary(o->type) ? pack(o, g, &r, err) : ls_quantize_model(o->output, g, opt, err);
     cli_progress_end(&r.progress);
     if (status == LS_OK) status = print_report(ctx, &r, o, err);
     free(r.at);
@@ -201,8 +248,13 @@ static ls_status check(const cli_context *ctx, const quantize_opts *o, ls_error 
     struct stat st, in;
     LS_TRY(cli_model_check(ctx, &o->model, err));
     if (!o->type) return cli_usage(ctx, err, "option '--type' is missing");
-    if (!ls_mixture_known(o->type)) {
+    if (!ls_mixture_known(o->type) && !is_ternary(o->type)) {
         return cli_usage(ctx, err, "there is no type or mixture '%s'", o->type);
+    }
+    if (is_ternary(o->type) && (o->dry_run || o->pure || o->keep_output || o->imatrix ||
+                                o->output_type || o->embedding_type || o->tensor_types.n)) {
+        return cli_usage(ctx, err, "'%s' is for all matrices of the layers: it takes no options",
+                         o->type);
     }
     if (o->dry_run) return LS_OK;
     if (!o->output || !*o->output) return cli_usage(ctx, err, "option '--output' is missing");
@@ -248,7 +300,7 @@ static const cli_option result_table[] = {
      .kind = CLI_STRING,
      .off = offsetof(quantize_opts, type),
      .metavar = "NAME",
-     .suggest = ls_mixture_name,
+     .suggest = choice_at,
      .help = "Mixture of types, as llama-quantize names them: Q4_K_M, Q6_K, Q8_0, IQ4_XS, F16 and "
              "so on. Required."},
     {.name = "output",
@@ -327,7 +379,7 @@ const cli_command cli_cmd_model_quantize = {
     .summary = "Write a model in fewer bits, and say what that costs",
     .details = "Types of tensors, bytes and metadata are those that llama-quantize of llama.cpp "
                "writes. Beside its names there are NVFP4, and I2_S for the layers of ternary "
-               "models.\n",
+               "models, which loses nothing.\n",
     .examples = "$ lockstep model quantize -m model-f16.gguf -o model-Q4_K_M.gguf --type Q4_K_M\n"
                 "$ lockstep model quantize -m model-f16.gguf --type IQ3_XS --dry-run\n",
     .groups = groups,

@@ -13,18 +13,19 @@
 /* ---- the mixtures ---- */
 
 typedef enum index_of {
-#define LS_MIXTURE(sym, file_type, dtype, flags) INDEX_##sym,
+#define LS_MIXTURE(sym, file_type, dtype)      INDEX_##sym,
+#define LS_MIXTURE_PURE(sym, file_type, dtype) INDEX_##sym,
 #define LS_MIXTURE_ALIAS(sym, of)
 #include "convert/mixtures.def"
     N_MIXTURES,
 } index_of;
 _Static_assert(N_MIXTURES <= 64, "sets of mixtures are 64 bits wide");
 
-enum { PURE = LS_MIXTURE_PURE, LAYERS = LS_MIXTURE_LAYERS };
-
 static const ls_mixture mixtures[] = {
-#define LS_MIXTURE(sym, file_type, dtype, flags)                                                   \
-    {#sym, file_type, LS_DTYPE_##dtype, flags, (uint64_t)1 << INDEX_##sym},
+#define ROW(sym, file_type, dtype, pure)                                                           \
+    {#sym, file_type, LS_DTYPE_##dtype, pure, (uint64_t)1 << INDEX_##sym},
+#define LS_MIXTURE(sym, file_type, dtype)      ROW(sym, file_type, dtype, false)
+#define LS_MIXTURE_PURE(sym, file_type, dtype) ROW(sym, file_type, dtype, true)
 #define LS_MIXTURE_ALIAS(sym, of)
 #include "convert/mixtures.def"
 };
@@ -33,8 +34,9 @@ static const struct name {
     const char *name;
     index_of    index;
 } names[] = {
-#define LS_MIXTURE(sym, file_type, dtype, flags) {#sym, INDEX_##sym},
-#define LS_MIXTURE_ALIAS(sym, of)                {#sym, INDEX_##of},
+#define LS_MIXTURE(sym, file_type, dtype)      {#sym, INDEX_##sym},
+#define LS_MIXTURE_PURE(sym, file_type, dtype) {#sym, INDEX_##sym},
+#define LS_MIXTURE_ALIAS(sym, of)              {#sym, INDEX_##of},
 #include "convert/mixtures.def"
 };
 

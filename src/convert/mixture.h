@@ -10,11 +10,9 @@
 typedef struct ls_mixture {
     const char *name;
     int         file_type, dtype; /* general.file_type, -1: none; its own type */
-    unsigned    flags;
-    uint64_t    bit;              /* in the sets of the rules */
+    bool        pure;             /* no rules                                  */
+    uint64_t    bit;              /* in the sets of the rules                  */
 } ls_mixture;
-
-enum { LS_MIXTURE_PURE = 1, LS_MIXTURE_LAYERS = 2 };
 
 /* By name, whatever its case; NULL: none. */
 const ls_mixture *ls_mixture_find(const char *name);

@@ -161,10 +161,7 @@ static ls_status choose(planner *p, const ls_tensor *t, ls_plan *out, ls_error *
 static bool is_kept(const planner *p, const ls_tensor *t)
 {
     if (stays_float(t)) return true;
-    if (p->opt->keep_output && ls_str_is(t->name, "output.weight")) return true;
-    /* Ternary models have ternary layers, not ternary embeddings. */
-    return (p->m->flags & LS_MIXTURE_LAYERS) &&
-           (t->name.len < 4 || memcmp(t->name.p, "blk.", 4) != 0);
+    return p->opt->keep_output && ls_str_is(t->name, "output.weight");
 }
 
 /* ---- importance ---- */
@@ -209,7 +206,7 @@ static ls_status check_conversion(const planner *p, const ls_plan *out, ls_error
 {
     const ls_tensor *t = out->tensor;
     const char      *from = ls_dtype_name(t->dtype), *to = ls_dtype_name(out->dtype);
-    if (!ls_quant_supported(out->dtype) || is_integer(t->dtype)) {
+    if (!ls_quant_by_rows(out->dtype) || is_integer(t->dtype)) {
         return ls_fail(err, LS_ERR_UNSUPPORTED, "%s cannot be made of %s", to ? to : "?", from);
     }
     if (!fits(t, out->dtype)) {
@@ -284,8 +281,8 @@ static ls_status check_options(const ls_quantize_options *opt, ls_error *err)
                     : i == opt->n_overrides ? opt->output_type
                                             : opt->embedding_type;
         if (dtype == LS_DTYPE_NONE && i >= opt->n_overrides) continue;
-        if (ls_quant_supported(dtype)) continue;
-        return ls_fail(err, LS_ERR_USAGE, "there is no quantiser for %s",
+        if (ls_quant_by_rows(dtype)) continue;
+        return ls_fail(err, LS_ERR_USAGE, "there is no quantiser of rows for %s",
                        ls_dtype_name(dtype) ? ls_dtype_name(dtype) : "a type that does not exist");
     }
     return LS_OK;
@@ -295,7 +292,7 @@ static ls_status plan_all(planner *p, ls_plan *plan, ls_error *err)
 {
     size_t n = ls_gguf_n_tensors(p->g);
     LS_TRY(compile(p, err));
-    p->mixed = !p->opt->pure && !(p->m->flags & LS_MIXTURE_PURE) && !ls_mini_is_plain(p->m->dtype);
+    p->mixed = !p->opt->pure && !p->m->pure && !ls_mini_is_plain(p->m->dtype);
     if (p->mixed) LS_TRY(ls_mixer_init(&p->mixer, p->m, p->g, p->opt->imatrix != NULL, err));
     for (size_t i = 0; i < n; i++) plan[i] = (ls_plan){.tensor = ls_gguf_tensor_at(p->g, i)};
     qsort(plan, n, sizeof(*plan), in_file_order);

@@ -49,7 +49,7 @@ typedef struct stretch {
     const ls_plan      *p;
     const ls_quantizer *q;
     size_t              n, row_in, row_out; /* weights of a row, its bytes */
-    float               scale;              /* of an I2_S tensor           */
+    float               scale;              /* of a source that is I2_S    */
     size_t              first, rows, chunk; /* rows; those of a chunk      */
 } stretch;
 
@@ -82,18 +82,16 @@ static ls_status convert_rows(const stretch *s, worker *w, size_t first, size_t 
 {
     const ls_tensor *t = s->p->tensor;
     uint8_t         *out = s->z->out + (first - s->first) * s->row_out;
-    size_t           all = rows * s->n;
-    float            scale;
-    ls_dtype_decode(t->dtype, w->x, (const uint8_t *)t->data + first * s->row_in, all, s->scale);
+    ls_dtype_decode(t->dtype, w->x, (const uint8_t *)t->data + first * s->row_in, rows * s->n,
+                    s->scale);
     for (size_t r = 0, k; r < rows; r += k) { /* stretches of one expert */
         k = (size_t)t->ne[1] - (first + r) % (size_t)t->ne[1];
         if (k > rows - r || !s->p->importance) k = rows - r;
         LS_TRY(ls_quantizer_rows(s->q, out + r * s->row_out, w->x + r * s->n, first + r, k, s->n,
                                  importance_of(s, first + r), err));
     }
-    scale = ls_dtype_tensor_scale(s->p->dtype, out, all);
     for (size_t r = 0; r < rows; r++) {
-        ls_dtype_decode(s->p->dtype, w->y, out + r * s->row_out, s->n, scale);
+        ls_dtype_decode(s->p->dtype, w->y, out + r * s->row_out, s->n, 1);
         add_loss(l, w->x + r * s->n, w->y, s->n);
     }
     return LS_OK;
@@ -157,7 +155,7 @@ static ls_status make_room(quantizing *z, size_t out, size_t x, size_t y, ls_err
 
 static ls_status quantizer_of(quantizing *z, int dtype, const ls_quantizer **out, ls_error *err)
 {
-    ls_quantizer **q = &z->quantizers[dtype];
+    ls_quantizer **q = &z->quantizers[dtype % N_DTYPES]; /* those of rows have small numbers */
     if (!*q) LS_TRY(ls_quantizer_create(q, dtype, err));
     *out = *q;
     return LS_OK;
@@ -197,10 +195,10 @@ static ls_status convert(quantizing *z, const ls_plan *p, loss *l, ls_error *err
     s.row_out = ls_dtype_row_bytes(p->dtype, n);
     s.scale = ls_dtype_tensor_scale(t->dtype, t->data, all);
     s.chunk = n < CHUNK ? CHUNK / n : 1;
-    if (p->dtype == LS_DTYPE_I2_S || s.chunk > rows) s.chunk = rows;
+    if (s.chunk > rows) s.chunk = rows;
     at_once = s.chunk * CHUNKS < rows ? s.chunk * CHUNKS : rows;
     LS_TRY(quantizer_of(z, p->dtype, &s.q, err));
-    LS_TRY(make_room(z, ls_dtype_tensor_bytes(p->dtype, at_once * n), s.chunk * n, n, err));
+    LS_TRY(make_room(z, at_once * s.row_out, s.chunk * n, n, err));
     for (s.first = 0; s.first < rows; s.first += s.rows) {
         size_t n_chunks;
         s.rows = rows - s.first < at_once ? rows - s.first : at_once;
@@ -212,7 +210,7 @@ static ls_status convert(quantizing *z, const ls_plan *p, loss *l, ls_error *err
             l->squares += z->chunk_loss[c].squares;
             l->differences += z->chunk_loss[c].differences;
         }
-        LS_TRY(ls_gguf_write_data(z->w, z->out, ls_dtype_tensor_bytes(p->dtype, s.rows * n), err));
+        LS_TRY(ls_gguf_write_data(z->w, z->out, s.rows * s.row_out, err));
         advance(z, s.rows * s.row_in);
     }
     return LS_OK;

@@ -93,6 +93,12 @@ bool ls_quant_needs_importance(int dtype)
     return e && e->importance == NEEDED;
 }
 
+bool ls_quant_by_rows(int dtype)
+{
+    const struct encoder *e = find(dtype);
+    return e && (e->row || e->with_book);
+}
+
 size_t ls_quant_bytes(int dtype, size_t n_rows, size_t n_per_row)
 {
     size_t row = ls_dtype_row_bytes(dtype, n_per_row), n;

@@ -102,4 +102,11 @@ for type in $low Q2_K_S $free; do
     expect $want "$type without importance" "$LS" model quantize -m "$T/gqa" -o "$T/x" --type "$type" -q
     ((want == 0)) || says "--imatrix"
 done
+# Importance of another model, of some tensors only, and what an entry of zeros says of an expert.
+expect 5 "importance of another model" "$LS" model quantize -m "$T/gqa" -o "$T/x" --force --type Q4_K_M \
+    --imatrix "$T/odd.im"
+says "another model"
+expect 64 "importance of fewer layers" "$LS" model quantize -m "$T/llama" -o "$T/x" --force --type IQ2_XS \
+    --imatrix "$T/gqa.im"
+says "blk.16."
 finish
