@@ -90,6 +90,18 @@ bool ls_quant_uses_importance(int dtype)
     return e && e->importance != UNUSED;
 }
 
+bool ls_quant_needs_importance(int dtype)
+{
+    const struct encoder *e = find(dtype);
+    return e && e->importance == NEEDED;
+}
+
+bool ls_quant_by_rows(int dtype)
+{
+    const struct encoder *e = find(dtype);
+    return e && (e->row || e->with_book);
+}
+
 size_t ls_quant_bytes(int dtype, size_t n_rows, size_t n_per_row)
 {
     ls_tiles tiles;
@@ -134,11 +146,11 @@ static ls_status check_blocks(int dtype, const void *blocks, const float *x, siz
 }
 
 static ls_status encode_rows(const struct encoder *e, const ls_book *book, uint8_t *out,
-                             const float *x, size_t n_rows, size_t n, const float *importance,
-                             ls_error *err)
+                             const float *x, size_t first, size_t n_rows, size_t n,
+                             const float *importance, ls_error *err)
 {
     size_t bytes = ls_dtype_row_bytes(e->dtype, n);
-    for (size_t r = 0; r < n_rows; r++, out += bytes, x += n) {
+    for (size_t r = first; r < first + n_rows; r++, out += bytes, x += n) {
         LS_TRY(check_row(e->dtype, x, r, n, err));
         if (e->with_book)
             e->with_book(book, out, x, n, importance);
@@ -149,39 +161,84 @@ static ls_status encode_rows(const struct encoder *e, const ls_book *book, uint8
     return LS_OK;
 }
 
-static ls_status check_arguments(const struct encoder *e, int dtype, size_t n_rows, size_t n,
+static ls_status check_arguments(const struct encoder *e, size_t n_rows, size_t n,
                                  const float *importance, ls_error *err)
 {
-    const char *name = ls_dtype_name(dtype);
-    if (!e || !ls_quant_bytes(dtype, n_rows, n)) {
+    const char *name = ls_dtype_name(e->dtype);
+    if (!ls_quant_bytes(e->dtype, n_rows, n)) {
         return ls_fail(err, LS_ERR_USAGE, "cannot quantise %zu rows of %zu elements to %s", n_rows,
-                       n, name ? name : "a type that does not exist");
+                       n, name);
     }
     if (e->importance == NEEDED && !importance) {
         return ls_fail(err, LS_ERR_USAGE, "%s needs weights of importance", name);
     }
     for (size_t i = 0; importance && i < n; i++) {
         if (importance[i] >= 0 && isfinite(importance[i])) continue;
-        return refuse(err, dtype, 0, i, importance[i], "no weight of importance");
+        return refuse(err, e->dtype, 0, i, importance[i], "no weight of importance");
     }
     return LS_OK;
+}
+
+struct ls_quantizer {
+    const struct encoder *e;
+    ls_book              *book;
+};
+
+static ls_status init(ls_quantizer *q, int dtype, ls_error *err)
+{
+    const char *name = ls_dtype_name(dtype);
+    *q = (ls_quantizer){.e = find(dtype)};
+    if (!q->e) {
+        return ls_fail(err, LS_ERR_USAGE, "there is no quantiser for %s",
+                       name ? name : "a type that does not exist");
+    }
+    return q->e->with_book ? ls_book_create(&q->book, dtype, err) : LS_OK;
+}
+
+ls_status ls_quantizer_create(ls_quantizer **out, int dtype, ls_error *err)
+{
+    ls_quantizer *q;
+    ls_status     status;
+    *out = NULL;
+    LS_TRY(ls_alloc(&q, 1, sizeof(*q), "a quantiser", err));
+    status = init(q, dtype, err);
+    if (status == LS_OK) {
+        *out = q;
+    } else {
+        ls_quantizer_destroy(q);
+    }
+    return status;
+}
+
+void ls_quantizer_destroy(ls_quantizer *q)
+{
+    if (!q) return;
+    ls_book_destroy(q->book);
+    free(q);
+}
+
+ls_status ls_quantizer_rows(const ls_quantizer *q, void *out, const float *x, size_t first_row,
+                            size_t n_rows, size_t n_per_row, const float *importance, ls_error *err)
+{
+    int dtype = q->e->dtype;
+    LS_TRY(check_arguments(q->e, n_rows, n_per_row, importance, err));
+    if (q->e->row || q->e->with_book) {
+        return encode_rows(q->e, q->book, out, x, first_row, n_rows, n_per_row, importance, err);
+    }
+    for (size_t r = 0; r < n_rows; r++) {
+        LS_TRY(check_row(dtype, x + r * n_per_row, first_row + r, n_per_row, err));
+    }
+    return ls_encode_ternary(dtype, out, x, n_rows, n_per_row, err); /* a matrix as a whole */
 }
 
 ls_status ls_quantize(int dtype, void *out, const float *x, size_t n_rows, size_t n_per_row,
                       const float *importance, ls_error *err)
 {
-    const struct encoder *e = find(dtype);
-    ls_book              *book = NULL;
-    ls_status             status;
-    LS_TRY(check_arguments(e, dtype, n_rows, n_per_row, importance, err));
-    if (!e->row && !e->with_book) {
-        for (size_t r = 0; r < n_rows; r++) {
-            LS_TRY(check_row(dtype, x + r * n_per_row, r, n_per_row, err));
-        }
-        return ls_encode_ternary(dtype, out, x, n_rows, n_per_row, err);
+    ls_quantizer q;
+    ls_status    status = init(&q, dtype, err);
+    if (status == LS_OK) {
+        status = ls_quantizer_rows(&q, out, x, 0, n_rows, n_per_row, importance, err);
     }
-    if (e->with_book) LS_TRY(ls_book_create(&book, dtype, err));
-    status = encode_rows(e, book, out, x, n_rows, n_per_row, importance, err);
-    ls_book_destroy(book);
+    ls_book_destroy(q.book);
     return status;
 }

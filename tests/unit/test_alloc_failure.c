@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "lockstep/lockstep.h"
+#include "support/files.h"
 #include "support/shared.h"
 
 #define MODELS LS_SOURCE_DIR "/models/"
@@ -157,6 +158,55 @@ static ls_status op_verify(const char *model, ls_error *err)
     return status;
 }
 
+/* Importance of one tensor in the older form of such files. */
+static const char *importance_file(void)
+{
+    static char   path[256];
+    const int32_t head[] = {1, 17}, calls[] = {1, 64};
+    const float   ones[64] = {1};
+    FILE         *f;
+    if (path[0]) return path;
+    file_temporary(path, sizeof(path), "lockstep-alloc");
+    f = fopen(path, "wb");
+    assert_true(f && fwrite(head, 4, 2, f) == 2 && fwrite("token_embd.weight", 17, 1, f) == 1 &&
+                fwrite(calls, 4, 2, f) == 2 && fwrite(ones, 4, 64, f) == 64 && fclose(f) == 0);
+    return path;
+}
+
+static ls_status op_quantize(const char *model, ls_error *err)
+{
+    const ls_quantize_override own = {"attn_q", LS_DTYPE_Q8_0};
+    ls_quantize_options        o = {.mixture = "Q8_0",
+                                    .output_type = LS_DTYPE_NONE,
+                                    .embedding_type = LS_DTYPE_Q4_0,
+                                    .overrides = &own,
+                                    .n_overrides = 1,
+                                    .n_threads = 2};
+    char                       out[300];
+    ls_gguf                   *g;
+    ls_imatrix                *im;
+    ls_status                  status;
+    snprintf(out, sizeof(out), "%s.gguf", importance_file());
+    LS_TRY(ls_gguf_open(&g, model, err));
+    status = ls_imatrix_open(&im, importance_file(), err);
+    if (status == LS_OK) {
+        o.imatrix = im;
+        status = ls_quantize_model(out, g, &o, err);
+        ls_imatrix_close(im);
+    }
+    ls_gguf_close(g);
+    unlink(out);
+    return status;
+}
+
+static ls_status op_book(const char *model, ls_error *err)
+{
+    const float x[256] = {0.25f, -1};
+    uint8_t     out[256];
+    (void)model;
+    return ls_quantize(LS_DTYPE_IQ3_S, out, x, 1, 256, NULL, err);
+}
+
 /* ---- the tests ---- */
 
 static void fail_each_call(operation *op, const char *name, const char *model)
@@ -197,11 +247,14 @@ static void says_that_memory_is_out_wherever_it_is(void **state)
         {op_model, "model", MODELS "stories260K.gguf"},
         {op_model, "model", MODELS "fables-bitnet-5m-TQ2_0.gguf"},
         {op_verify, "verify", MODELS "stories260K.gguf"},
+        {op_quantize, "quantize", MODELS "stories260K.gguf"},
+        {op_book, "code book", MODELS "none"},
     };
     (void)state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         fail_each_call(cases[i].op, cases[i].name, cases[i].model);
     }
+    unlink(importance_file());
     if (!shared_missing("models/fables-llama-5m/config.json")) {
         fail_each_call(op_gguf, "folder", shared_path("models/fables-llama-5m"));
     }
