@@ -42,6 +42,8 @@ enum {
     LS_PRETOK_ESCAPE = 32,       /* U+2581 stands for a space                                     */
     LS_PRETOK_LINES = 64,        /* a word of line feeds that is a token is that token            */
     LS_PRETOK_NO_MERGES = 128,   /* the list of merges may be missing                             */
+    LS_PRETOK_KEEP_SPACES = 256, /* decoded text keeps its spaces before punctuation              */
+    LS_PRETOK_DROP_SPACES = 512, /* white space is no part of any token: tokenizer.ggml.model says */
 };
 
 typedef struct ls_pretok_family {
