@@ -22,12 +22,18 @@ extern const ls_pretok_sets ls_pretok_deepseek_letters, ls_pretok_deepseek_signs
     ls_pretok_deepseek_east, ls_pretok_kana_and_han, ls_pretok_youtu, ls_pretok_afmoe_scripts,
     ls_pretok_sentence_marks, ls_pretok_han;
 
-/* One way of cutting: by matches of a pattern over the outline; by_threes: before the digits of a
- * number in groups of three from its end (such a group has what stands before it as its part). */
+/* Cutting numbers in groups of three from their end. */
+typedef enum ls_pretok_threes {
+    LS_PRETOK_NO_THREES,
+    LS_PRETOK_BEHIND_THREES, /* behind each group: the first one has what stands before it as its part */
+    LS_PRETOK_BEFORE_THREES, /* before each group of three digits of ASCII                             */
+} ls_pretok_threes;
+
+/* One way of cutting: by matches of a pattern over the outline, or by threes. */
 typedef struct ls_pretok_stage {
     const char           *pattern;
     const ls_pretok_sets *sets;
-    bool                  by_threes;
+    ls_pretok_threes      threes;
 } ls_pretok_stage;
 
 #define LS_PRETOK_MAX_STAGES 6
@@ -54,6 +60,8 @@ typedef struct ls_pretok_family {
 
 /* pretok_families.c: the family of a name, or NULL. */
 const ls_pretok_family *ls_pretok_find(ls_str name);
+/* All families in order; NULL behind the last. */
+const ls_pretok_family *ls_pretok_family_at(size_t i);
 
 /* Pre-tokenizer of this name ("" means "default").
  * *traits gets LS_PRETOK_* flags.

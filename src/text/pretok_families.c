@@ -74,9 +74,9 @@
     {                                                                                              \
         .pattern = (p), .sets = &(with)                                                            \
     }
-#define BY_THREES                                                                                  \
+#define THREES(where)                                                                              \
     {                                                                                              \
-        .by_threes = true                                                                          \
+        .threes = LS_PRETOK_##where##_THREES                                                       \
     }
 
 enum { KEEP = LS_PRETOK_KEEP_SPACES };
@@ -137,8 +137,8 @@ static const ls_pretok_family families[] = {
     {{"spark2_5"},
      KEEP,
      {BY("[" N "]{1,3}"), IN("\\x90+", ls_pretok_kana_and_han), BY(SPARK), BY("[" N "]")}},
-    {{"afmoe"}, KEEP, {BY_THREES, IN("\\x90+", ls_pretok_afmoe_scripts), BY(DEEPSEEK3)}},
-    {{"tiny_aya", "cohere2moe"}, KEEP, {BY_THREES, BY(TINY_AYA)}},
+    {{"afmoe"}, KEEP, {THREES(BEHIND), IN("\\x90+", ls_pretok_afmoe_scripts), BY(DEEPSEEK3)}},
+    {{"tiny_aya", "cohere2moe"}, KEEP, {THREES(BEHIND), BY(TINY_AYA)}},
     {{"youtu"},
      KEEP | LS_PRETOK_IGNORE_MERGES,
      {IN("\\x90+|\\x91+|\\x92+|\\x93+", ls_pretok_youtu), BY(YOUTU)}},
@@ -146,7 +146,7 @@ static const ls_pretok_family families[] = {
     {{"gpt-4o", "llama4", "kanana2", "talkie", "minimax-m2"}, KEEP, {BY(GPT4O)}},
     {{"granite-embed-multi-97m"}, KEEP | LS_PRETOK_IGNORE_MERGES, {BY(GRANITE_EMBED)}},
     {{"kimi-k2"}, KEEP | LS_PRETOK_NO_MERGES, {IN(KIMI, ls_pretok_han)}},
-    {{"superbpe"}, KEEP, {BY("[" N "]+"), BY("(?=(?:[0-9]{3})++(?![0-9]))")}},
+    {{"superbpe"}, KEEP, {BY("[" N "]+"), THREES(BEFORE)}},
     {{"gemma4", "granite-embed-multi-311m"},
      LS_PRETOK_RAW | LS_PRETOK_ESCAPE | LS_PRETOK_LINES | LS_PRETOK_MUST_BOS,
      {BY("[^\\n]+|\\n+")}},
@@ -164,4 +164,9 @@ const ls_pretok_family *ls_pretok_find(ls_str name)
         }
     }
     return NULL;
+}
+
+const ls_pretok_family *ls_pretok_family_at(size_t i)
+{
+    return i < sizeof(families) / sizeof(families[0]) ? &families[i] : NULL;
 }
