@@ -22,18 +22,20 @@ extern const ls_pretok_sets ls_pretok_deepseek_letters, ls_pretok_deepseek_signs
     ls_pretok_deepseek_east, ls_pretok_kana_and_han, ls_pretok_youtu, ls_pretok_afmoe_scripts,
     ls_pretok_sentence_marks, ls_pretok_han;
 
-/* Cutting numbers in groups of three from their end. */
-typedef enum ls_pretok_threes {
-    LS_PRETOK_NO_THREES,
-    LS_PRETOK_BEHIND_THREES, /* behind each group: the first one has what stands before it as its part */
-    LS_PRETOK_BEFORE_THREES, /* before each group of three digits of ASCII                             */
-} ls_pretok_threes;
+/* What a pattern would do in quadratic time. */
+typedef enum ls_pretok_rule {
+    LS_PRETOK_NO_RULE,
+    LS_PRETOK_BEHIND_THREES, /* behind groups of three in a number, counted from its end; the first
+                              * one has what stands before it as its part                      */
+    LS_PRETOK_BEFORE_THREES, /* before such groups of three digits of ASCII                    */
+    LS_PRETOK_HALVES,        /* a run of spaces in 512, and the rest in powers of two          */
+} ls_pretok_rule;
 
-/* One way of cutting: by matches of a pattern over the outline, or by threes. */
+/* One way of cutting: by matches of a pattern over the outline, or by a rule. */
 typedef struct ls_pretok_stage {
     const char           *pattern;
     const ls_pretok_sets *sets;
-    ls_pretok_threes      threes;
+    ls_pretok_rule        rule;
 } ls_pretok_stage;
 
 #define LS_PRETOK_MAX_STAGES 6

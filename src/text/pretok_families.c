@@ -34,10 +34,6 @@
 #define QWEN2    CONTRACTIONS "|" NO_APOS
 #define LLAMA3   CONTRACTIONS "|" WORDS "|[" N "]{1,3}|" SIGNS_AND_SPACES
 #define MINICPM5 CONTRACTIONS "|" WORDS "|[" N "]+|" SIGNS_AND_SPACES
-#define JAIS2                                                                                      \
-    CONTRACTIONS "|" WORDS "|[" N "]{1,3}|" SIGNS "[\\r\\n]*|" LINES "|(?:[" S "]{512}|[" S        \
-                 "]{256}|[" S "]{128}|[" S "]{64}|[" S "]{32}|[" S "]{16}|[" S "]{8}|[" S          \
-                 "]{4}|[" S "]{1,2})(?![^" S "])|[" S "]"
 #define QWEN35 CONTRACTIONS "|" MARKED_WORDS "|[" N "]| ?[^" S L M N "]+[\\r\\n]*|" LINES "|" SPACES
 #define GPT4O                                                                                      \
     CASED(UPPER, LOWER, "(?:" CONTRACTIONS ")?")                                                   \
@@ -74,9 +70,9 @@
     {                                                                                              \
         .pattern = (p), .sets = &(with)                                                            \
     }
-#define THREES(where)                                                                              \
+#define RULE(name)                                                                                 \
     {                                                                                              \
-        .threes = LS_PRETOK_##where##_THREES                                                       \
+        .rule = LS_PRETOK_##name                                                                   \
     }
 
 enum { KEEP = LS_PRETOK_KEEP_SPACES };
@@ -88,7 +84,7 @@ static const ls_pretok_family families[] = {
      {BY(LLAMA3)}},
     {{"dbrx", "smaug-bpe"}, 0, {BY(LLAMA3)}},
     {{"glm4", "chatglm-bpe"}, LS_PRETOK_NO_BOS_ID, {BY(LLAMA3)}},
-    {{"jais-2"}, 0, {BY(JAIS2)}},
+    {{"jais-2"}, 0, {BY(LLAMA3), RULE(HALVES)}},
     {{"minicpm5"}, LS_PRETOK_IGNORE_MERGES, {BY("[" N "]{1,3}"), BY(MINICPM5)}},
     {{"qwen2", "deepseek-r1-qwen", "kormo", "f2llmv2", "hunyuan", "solar-open", "grok-2"},
      KEEP,
@@ -137,8 +133,8 @@ static const ls_pretok_family families[] = {
     {{"spark2_5"},
      KEEP,
      {BY("[" N "]{1,3}"), IN("\\x90+", ls_pretok_kana_and_han), BY(SPARK), BY("[" N "]")}},
-    {{"afmoe"}, KEEP, {THREES(BEHIND), IN("\\x90+", ls_pretok_afmoe_scripts), BY(DEEPSEEK3)}},
-    {{"tiny_aya", "cohere2moe"}, KEEP, {THREES(BEHIND), BY(TINY_AYA)}},
+    {{"afmoe"}, KEEP, {RULE(BEHIND_THREES), IN("\\x90+", ls_pretok_afmoe_scripts), BY(DEEPSEEK3)}},
+    {{"tiny_aya", "cohere2moe"}, KEEP, {RULE(BEHIND_THREES), BY(TINY_AYA)}},
     {{"youtu"},
      KEEP | LS_PRETOK_IGNORE_MERGES,
      {IN("\\x90+|\\x91+|\\x92+|\\x93+", ls_pretok_youtu), BY(YOUTU)}},
@@ -146,7 +142,7 @@ static const ls_pretok_family families[] = {
     {{"gpt-4o", "llama4", "kanana2", "talkie", "minimax-m2"}, KEEP, {BY(GPT4O)}},
     {{"granite-embed-multi-97m"}, KEEP | LS_PRETOK_IGNORE_MERGES, {BY(GRANITE_EMBED)}},
     {{"kimi-k2"}, KEEP | LS_PRETOK_NO_MERGES, {IN(KIMI, ls_pretok_han)}},
-    {{"superbpe"}, KEEP, {BY("[" N "]+"), THREES(BEFORE)}},
+    {{"superbpe"}, KEEP, {BY("[" N "]+"), RULE(BEFORE_THREES)}},
     {{"gemma4", "granite-embed-multi-311m"},
      LS_PRETOK_RAW | LS_PRETOK_ESCAPE | LS_PRETOK_LINES | LS_PRETOK_MUST_BOS,
      {BY("[^\\n]+|\\n+")}},
