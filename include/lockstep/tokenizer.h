@@ -39,6 +39,9 @@ LS_API ls_status ls_tokenizer_create(ls_tokenizer **out, const ls_gguf *g, ls_er
  * A tokenizer.json encodes as Hugging Face's tokenizers do it, a tokenizer.model as SentencePiece
  * does. Errors: IO, FORMAT (with the line, the member or the byte), UNSUPPORTED, NOMEM. */
 LS_API ls_status ls_tokenizer_open(ls_tokenizer **out, const char *path, ls_error *err);
+/* Build from tokenizer.huggingface.json of g alone, copying what it needs.
+ * Errors: FORMAT (it is not there, or wrong), UNSUPPORTED, NOMEM. */
+LS_API ls_status ls_tokenizer_create_json(ls_tokenizer **out, const ls_gguf *g, ls_error *err);
 LS_API void      ls_tokenizer_destroy(ls_tokenizer *t); /* NULL is allowed */
 
 /* Encode len bytes of text (any bytes; where UTF-8 is invalid, SentencePiece vocabularies of GGUF
@@ -77,5 +80,32 @@ LS_API bool ls_tokenizer_is_end(const ls_tokenizer *t, int32_t id);
  * tokenizer.json; "bpe", "unigram", ... in a tokenizer.model), and the pre-tokenizer's ("" if none). */
 LS_API const char *ls_tokenizer_model(const ls_tokenizer *t);
 LS_API const char *ls_tokenizer_pre(const ls_tokenizer *t);
+
+/* ---- two descriptions of one vocabulary ---- */
+
+typedef enum ls_vocab_difference {
+    LS_VOCABS_AGREE = 0,
+    LS_VOCABS_TOKEN,   /* a token is another text, or there on one side only   */
+    LS_VOCABS_SPECIAL, /* a special id, where both name one; or whether BOS is added */
+    LS_VOCABS_TEXT,    /* a text becomes other ids                             */
+} ls_vocab_difference;
+
+typedef struct ls_vocab_comparison {
+    ls_vocab_difference difference; /* the first one */
+    int32_t     id[2];      /* TOKEN, SPECIAL, TEXT: what it is on either side, -1 for none */
+    const char *role;       /* SPECIAL: "BOS", "EOS", "a BOS token before every text"      */
+    ls_str      text;       /* TEXT: which of the built-in texts                           */
+    size_t      place;      /* TEXT: which of its ids                                      */
+    size_t      n_texts;    /* how many built-in texts there are                           */
+    ls_str      normalized; /* the first text on which they differ although they agree: one that
+                             * only a normalizer changes (spaces, composed letters), which one of
+                             * the descriptions may have no way to say; len 0 if there is none */
+} ls_vocab_comparison;
+
+/* Compare two descriptions of what should be one vocabulary: every token by its id (without rows of
+ * padding), special ids, and the ids of built-in texts in many scripts. Errors: NOMEM, LIMIT, FORMAT
+ * (a text cannot be encoded). */
+LS_API ls_status ls_tokenizer_compare(const ls_tokenizer *a, const ls_tokenizer *b,
+                                      ls_vocab_comparison *out, ls_error *err);
 
 #endif

@@ -110,20 +110,34 @@ static ls_status build_from_json(ls_tokenizer *t, const ls_gguf *g, ls_str json,
     return LS_OK;
 }
 
-ls_status ls_tokenizer_create(ls_tokenizer **out, const ls_gguf *g, ls_error *err)
+/* json.p NULL: from tokenizer.ggml.*. */
+static ls_status create(ls_tokenizer **out, const ls_gguf *g, ls_str json, ls_error *err)
 {
     ls_tokenizer *t;
     ls_status     status;
-    ls_str        json;
     *out = NULL;
     LS_TRY(ls_alloc(&t, 1, sizeof(*t), "a tokenizer", err));
-    status = has_only_json(g, &json) ? build_from_json(t, g, json, err) : build(t, g, err);
+    status = json.p ? build_from_json(t, g, json, err) : build(t, g, err);
     if (status != LS_OK) {
         ls_tokenizer_destroy(t);
         return status;
     }
     *out = t;
     return LS_OK;
+}
+
+ls_status ls_tokenizer_create(ls_tokenizer **out, const ls_gguf *g, ls_error *err)
+{
+    ls_str json;
+    return create(out, g, has_only_json(g, &json) ? json : (ls_str){NULL, 0}, err);
+}
+
+ls_status ls_tokenizer_create_json(ls_tokenizer **out, const ls_gguf *g, ls_error *err)
+{
+    ls_str json;
+    *out = NULL;
+    if (!ls_gguf_str(g, json_key, &json)) return ls_vocab_bad_key(g, json_key, "is no string", err);
+    return create(out, g, json, err);
 }
 
 void ls_tokenizer_destroy(ls_tokenizer *t)
