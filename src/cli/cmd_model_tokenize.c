@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* cmd_model_tokenize.c - `lockstep model tokenize`: the token ids of a text, and the text of ids. */
+/* cmd_model_tokenize.c - `lockstep model tokenize`: the token ids of a text, and the text of ids.
+ */
 #include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -123,8 +124,8 @@ static ls_status encode(cli_context *ctx, const tokenize_opts *o, const ls_token
 /* ---- back to text ---- */
 
 /* The number that the text goes on with, after white space and commas; *done at the end of it. */
-static ls_status next_id(const cli_context *ctx, const ls_tokenizer *t, const char **at, int32_t *id,
-                         bool *done, ls_error *err)
+static ls_status next_id(const cli_context *ctx, const ls_tokenizer *t, const char **at,
+                         int32_t *id, bool *done, ls_error *err)
 {
     char *end;
     long  v;
@@ -137,8 +138,8 @@ static ls_status next_id(const cli_context *ctx, const ls_tokenizer *t, const ch
         return cli_usage(ctx, err, "'%.16s' does not start with a token id", *at);
     }
     if (errno || v < 0 || v >= ls_tokenizer_n_vocab(t)) {
-        return cli_usage(ctx, err, "%.*s is no token id: they go from 0 to %d", (int)(end - *at), *at,
-                         (int)ls_tokenizer_n_vocab(t) - 1);
+        return cli_usage(ctx, err, "%.*s is no token id: they go from 0 to %d", (int)(end - *at),
+                         *at, (int)ls_tokenizer_n_vocab(t) - 1);
     }
     *id = (int32_t)v;
     *at = end;
@@ -171,11 +172,11 @@ static ls_status decode(cli_context *ctx, const tokenize_opts *o, const ls_token
     if (status == LS_OK) status = ls_tokenizer_decode(t, ids, n, o->special, &out, &out_len, err);
     free(ids);
     if (status == LS_OK && ctx->json) {
-        status = cli_json_print(json_pack("{s:s, s:s, s:s, s:s, s:I, s:o}", "schema",
-                                          "lockstep.text/1", "model", o->model.path, "tokenizer",
-                                          ls_tokenizer_model(t), "pre", ls_tokenizer_pre(t), "count",
-                                          (json_int_t)n, "text", cli_json_text(out, out_len)),
-                                NULL, err);
+        status = cli_json_print(
+            json_pack("{s:s, s:s, s:s, s:s, s:I, s:o}", "schema", "lockstep.text/1", "model",
+                      o->model.path, "tokenizer", ls_tokenizer_model(t), "pre", ls_tokenizer_pre(t),
+                      "count", (json_int_t)n, "text", cli_json_text(out, out_len)),
+            NULL, err);
     } else if (status == LS_OK) {
         fwrite(out, 1, out_len, stdout);
         putchar('\n');
@@ -236,9 +237,10 @@ const cli_command cli_cmd_model_tokenize = {
     .noun = "model",
     .verb = "tokenize",
     .summary = "Show the token ids of a text, or the text of ids",
-    .details = "One line per token: its id and its text. Needs a vocabulary alone, no weights: MODEL "
-               "may be a GGUF file, a tokenizer.json, a SentencePiece tokenizer.model, or a folder "
-               "that holds one of these.\n",
+    .details =
+        "One line per token: its id and its text. Needs a vocabulary alone, no weights: MODEL "
+        "may be a GGUF file, a tokenizer.json, a SentencePiece tokenizer.model, or a folder "
+        "that holds one of these.\n",
     .examples = "$ lockstep model tokenize -m model.gguf -p \"Once upon a time\"\n"
                 "$ lockstep model tokenize -m model.gguf -f story.txt --ids --no-bos\n"
                 "$ lockstep model tokenize -m tokenizer.json -p \"403 407 261 378\" --decode\n",

@@ -119,8 +119,8 @@ static const char *token_of(char *buf, size_t cap, const ls_tokenizer *t, int32_
     return buf;
 }
 
-static void add_comparison(report *r, const ls_tokenizer *a, const ls_tokenizer *b, const char *name,
-                           const ls_vocab_comparison *c)
+static void add_comparison(report *r, const ls_tokenizer *a, const ls_tokenizer *b,
+                           const char *name, const ls_vocab_comparison *c)
 {
     char        x[128], y[128];
     quoted      q;
@@ -303,10 +303,11 @@ const cli_command cli_cmd_model_verify = {
     .noun = "model",
     .verb = "verify",
     .summary = "Check that everything in a model file fits together",
-    .details = "Weights against metadata, vocabulary against embeddings, every element of every "
-               "tensor a number; and the file's SHA-256. Where the model has a tokenizer.json beside "
-               "the vocabulary of its metadata, both must have the same tokens and give the same ids "
-               "for some texts. Exit 5 if something does not fit.\n",
+    .details =
+        "Weights against metadata, vocabulary against embeddings, every element of every "
+        "tensor a number; and the file's SHA-256. Where the model has a tokenizer.json beside "
+        "the vocabulary of its metadata, both must have the same tokens and give the same ids "
+        "for some texts. Exit 5 if something does not fit.\n",
     .examples = "$ lockstep model verify -m model.gguf\n"
                 "$ lockstep model verify -m model.gguf --tokenizer original/tokenizer.json\n",
     .groups = groups,

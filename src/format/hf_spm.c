@@ -145,8 +145,8 @@ static ls_status read_all(spm *s)
     if (json_is_boolean(prefix)) s->prefix = json_is_true(prefix);
     LS_TRY(ls_meta_bool(&hf->meta, "tokenizer.ggml.add_space_prefix", s->prefix, hf->err));
     if (s->kind == UNIGRAM) {
-        LS_TRY(ls_meta_bool(&hf->meta, "tokenizer.ggml.remove_extra_whitespaces", s->merge,
-                            hf->err));
+        LS_TRY(
+            ls_meta_bool(&hf->meta, "tokenizer.ggml.remove_extra_whitespaces", s->merge, hf->err));
     }
     if (s->kind == UNIGRAM && s->table.size) {
         LS_TRY(ls_meta_array(&hf->meta, "tokenizer.ggml.precompiled_charsmap", LS_GGUF_U8,

@@ -3,8 +3,14 @@
  * wrong, each in a line of its own so that a difference names something short. */
 #include "text/battery.h"
 
-#define PLAIN(s)   {{(s), sizeof(s) - 1}, true}
-#define STRANGE(s) {{(s), sizeof(s) - 1}, false}
+#define PLAIN(s)                                                                                   \
+    {                                                                                              \
+        {(s), sizeof(s) - 1}, true                                                                 \
+    }
+#define STRANGE(s)                                                                                 \
+    {                                                                                              \
+        {(s), sizeof(s) - 1}, false                                                                \
+    }
 
 const ls_battery_text ls_battery[] = {
     PLAIN("Hello world"),
@@ -26,10 +32,12 @@ const ls_battery_text ls_battery[] = {
     PLAIN("...!!!??? --- === *** ___ ~~~ ((())) [[]] {{}}"),
     PLAIN("\"quoted\" 'quoted' \u201cquoted\u201d \u2018quoted\u2019 \u00abquoted\u00bb"),
     PLAIN("a - b \u2013 c \u2014 d"),
-    PLAIN("Stra\u00dfe \u00fcber \u00c4rger \u00d6l na\u00efve caf\u00e9 \u00e7a \u0153uvre \u0142\u00f3d\u017a"),
+    PLAIN("Stra\u00dfe \u00fcber \u00c4rger \u00d6l na\u00efve caf\u00e9 \u00e7a \u0153uvre "
+          "\u0142\u00f3d\u017a"),
     PLAIN("\u041f\u0440\u0438\u0432\u0435\u0442, \u043a\u0430\u043a \u0434\u0435\u043b\u0430?"),
     PLAIN("\u039a\u03b1\u03bb\u03b7\u03bc\u03ad\u03c1\u03b1 \u03ba\u03cc\u03c3\u03bc\u03b5"),
-    PLAIN("\u0645\u0631\u062d\u0628\u0627 \u0628\u0627\u0644\u0639\u0627\u0644\u0645 \u0661\u0662\u0663"),
+    PLAIN("\u0645\u0631\u062d\u0628\u0627 \u0628\u0627\u0644\u0639\u0627\u0644\u0645 "
+          "\u0661\u0662\u0663"),
     PLAIN("\u05e9\u05dc\u05d5\u05dd \u05e2\u05d5\u05dc\u05dd"),
     PLAIN("\u0928\u092e\u0938\u094d\u0924\u0947 \u0926\u0941\u0928\u093f\u092f\u093e"),
     PLAIN("\u0e2a\u0e27\u0e31\u0e2a\u0e14\u0e35\u0e0a\u0e32\u0e27\u0e42\u0e25\u0e01"),
@@ -37,7 +45,8 @@ const ls_battery_text ls_battery[] = {
     PLAIN("\u3053\u3093\u306b\u3061\u306f\u4e16\u754c\u3001\u30ab\u30bf\u30ab\u30ca"),
     PLAIN("\uc548\ub155\ud558\uc138\uc694 \uc138\uacc4"),
     PLAIN("\u2211 \u222b \u2202 \u2264 \u2260 \u221e \u2192 \u2208 \u211d \u00b1 \u00d7 \u00f7"),
-    PLAIN("\U0001f600 \U0001f44d\U0001f3fd \U0001f468\u200d\U0001f469\u200d\U0001f467 \U0001f1e9\U0001f1ea"),
+    PLAIN("\U0001f600 \U0001f44d\U0001f3fd \U0001f468\u200d\U0001f469\u200d\U0001f467 "
+          "\U0001f1e9\U0001f1ea"),
     PLAIN("\U00010330\U00010331 \U0001d54f \U00020000"),
     PLAIN("a\u200bb\u00adc\ufeffd"),
     PLAIN("Zz\u01c5\u02b0\u00aa\u00b2\u00bd"),

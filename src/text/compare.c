@@ -76,16 +76,15 @@ static bool compare_special(const ls_tokenizer *a, const ls_tokenizer *b, ls_voc
     } roles[] = {{"BOS", a->bos, b->bos}, {"EOS", a->eos, b->eos}};
     for (size_t i = 0; i < sizeof(roles) / sizeof(roles[0]); i++) {
         if (roles[i].a < 0 || roles[i].b < 0 || roles[i].a == roles[i].b) continue;
-        *out = (ls_vocab_comparison){.difference = LS_VOCABS_SPECIAL,
-                                     .role = roles[i].name,
-                                     .id = {roles[i].a, roles[i].b}};
+        *out = (ls_vocab_comparison){
+            .difference = LS_VOCABS_SPECIAL, .role = roles[i].name, .id = {roles[i].a, roles[i].b}};
         return false;
     }
     if (a->sp || b->sp || ls_tokenizer_adds_bos(a) == ls_tokenizer_adds_bos(b)) return true;
-    *out = (ls_vocab_comparison){.difference = LS_VOCABS_SPECIAL,
-                                 .role = "a BOS token before every text",
-                                 .id = {ls_tokenizer_adds_bos(a) ? a->bos : -1,
-                                        ls_tokenizer_adds_bos(b) ? b->bos : -1}};
+    *out = (ls_vocab_comparison){
+        .difference = LS_VOCABS_SPECIAL,
+        .role = "a BOS token before every text",
+        .id = {ls_tokenizer_adds_bos(a) ? a->bos : -1, ls_tokenizer_adds_bos(b) ? b->bos : -1}};
     return false;
 }
 

@@ -34,7 +34,7 @@
 #define QWEN2    CONTRACTIONS "|" NO_APOS
 #define LLAMA3   CONTRACTIONS "|" WORDS "|[" N "]{1,3}|" SIGNS_AND_SPACES
 #define MINICPM5 CONTRACTIONS "|" WORDS "|[" N "]+|" SIGNS_AND_SPACES
-#define QWEN35 CONTRACTIONS "|" MARKED_WORDS "|[" N "]| ?[^" S L M N "]+[\\r\\n]*|" LINES "|" SPACES
+#define QWEN35   CONTRACTIONS "|" MARKED_WORDS "|[" N "]| ?[^" S L M N "]+[\\r\\n]*|" LINES "|" SPACES
 #define GPT4O                                                                                      \
     CASED(UPPER, LOWER, "(?:" CONTRACTIONS ")?")                                                   \
     "|[" N "]{1,3}|" SIGNS "[\\r\\n/]*|" LINES "|" SPACES

@@ -9,18 +9,19 @@
 
 #include "base/mem.h"
 
-/* A file's pattern may be slow by malice: steps per match, and memory in KiB. */
-enum { MAX_STEPS = 50 * 1000 * 1000, MAX_HEAP_KIB = 512 * 1024 };
+/* A file's pattern may be slow by malice: steps per match, a number and so many for each byte of
+ * the text, and memory in KiB. */
+enum { STEPS = 1000 * 1000, STEPS_PER_BYTE = 64, MAX_HEAP_KIB = 512 * 1024 };
 
 struct ls_regex {
-    pcre2_code          *code;
-    pcre2_match_context *limits;
-    bool                 jit;
-    ls_str               literal; /* found by memmem; owned */
+    pcre2_code *code;
+    bool        jit;
+    ls_str      literal; /* found by memmem; owned */
 };
 
 struct ls_regex_match {
-    pcre2_match_data *data; /* NULL for literals */
+    pcre2_match_data    *data; /* NULL for literals */
+    pcre2_match_context *limits;
 };
 
 static ls_status no_memory(ls_error *err)
@@ -127,10 +128,6 @@ static ls_status compile(ls_regex *r, ls_str pattern, ls_error *err)
     free(w.p);
     if (status != LS_OK) return status;
     r->jit = pcre2_jit_compile(r->code, PCRE2_JIT_COMPLETE) == 0;
-    r->limits = pcre2_match_context_create(NULL);
-    if (!r->limits) return no_memory(err);
-    pcre2_set_match_limit(r->limits, MAX_STEPS);
-    pcre2_set_heap_limit(r->limits, MAX_HEAP_KIB);
     return LS_OK;
 }
 
@@ -162,28 +159,37 @@ void ls_regex_destroy(ls_regex *r)
 {
     if (!r) return;
     pcre2_code_free(r->code);
-    pcre2_match_context_free(r->limits);
     free((void *)(uintptr_t)r->literal.p);
     free(r);
 }
 
 /* ---- matching ---- */
 
-ls_status ls_regex_match_create(ls_regex_match **out, const ls_regex *r, ls_error *err)
+ls_status ls_regex_match_create(ls_regex_match **out, const ls_regex *r, size_t len, ls_error *err)
 {
-    LS_TRY(ls_alloc(out, 1, sizeof(**out), "a pattern", err));
-    if (!r->code) return LS_OK;
-    (*out)->data = pcre2_match_data_create_from_pattern(r->code, NULL);
-    if ((*out)->data) return LS_OK;
-    free(*out);
+    size_t          limit = STEPS + len * STEPS_PER_BYTE;
+    ls_regex_match *m;
     *out = NULL;
-    return no_memory(err);
+    LS_TRY(ls_alloc(&m, 1, sizeof(*m), "a pattern", err));
+    if (r->code) {
+        m->data = pcre2_match_data_create_from_pattern(r->code, NULL);
+        m->limits = pcre2_match_context_create(NULL);
+        if (!m->data || !m->limits) {
+            ls_regex_match_destroy(m);
+            return no_memory(err);
+        }
+        pcre2_set_match_limit(m->limits, limit < UINT32_MAX ? (uint32_t)limit : UINT32_MAX);
+        pcre2_set_heap_limit(m->limits, MAX_HEAP_KIB);
+    }
+    *out = m;
+    return LS_OK;
 }
 
 void ls_regex_match_destroy(ls_regex_match *m)
 {
     if (!m) return;
     pcre2_match_data_free(m->data);
+    pcre2_match_context_free(m->limits);
     free(m);
 }
 
@@ -204,10 +210,10 @@ ls_status ls_regex_find(const ls_regex *r, ls_regex_match *m, ls_str text, size_
         *end = *start + r->literal.len;
         return LS_OK;
     }
-    if (r->jit) rc = pcre2_jit_match(r->code, s, text.len, at, 0, m->data, r->limits);
+    if (r->jit) rc = pcre2_jit_match(r->code, s, text.len, at, 0, m->data, m->limits);
     if (rc == PCRE2_ERROR_JIT_STACKLIMIT) {
         rc = pcre2_match(r->code, s, text.len, at, PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT, m->data,
-                         r->limits);
+                         m->limits);
     }
     if (rc == PCRE2_ERROR_NOMATCH) return LS_OK;
     if (rc == PCRE2_ERROR_NOMEMORY) return no_memory(err);

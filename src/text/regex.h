@@ -18,10 +18,10 @@ typedef struct ls_regex ls_regex;
 ls_status ls_regex_create(ls_regex **out, ls_str pattern, bool literal, ls_error *err);
 void      ls_regex_destroy(ls_regex *r); /* NULL is allowed */
 
-/* Scratch of one thread. */
+/* Scratch of one thread, for texts of up to len bytes: longer ones are given up earlier. */
 typedef struct ls_regex_match ls_regex_match;
-ls_status ls_regex_match_create(ls_regex_match **out, const ls_regex *r, ls_error *err);
-void      ls_regex_match_destroy(ls_regex_match *m);
+ls_status ls_regex_match_create(ls_regex_match **out, const ls_regex *r, size_t len, ls_error *err);
+void      ls_regex_match_destroy(ls_regex_match *m); /* NULL is allowed */
 
 /* First match in the well-formed text from byte `at` on; *found tells whether there is one. An empty
  * match is one, too. Errors: LIMIT (the pattern takes too many steps), NOMEM. */

@@ -167,7 +167,7 @@ static ls_status replace_all(const ls_step *s, ls_str text, buffer *out, ls_erro
     ls_status       status;
     size_t          at = 0, from = 0, start = 0, end = 0;
     bool            found;
-    LS_TRY(ls_regex_match_create(&m, s->pattern, err));
+    LS_TRY(ls_regex_match_create(&m, s->pattern, text.len, err));
     status = LS_OK;
     while (at <= text.len) {
         status = ls_regex_find(s->pattern, m, text, at, &found, &start, &end, err);

@@ -108,7 +108,7 @@ static ls_status cut_by_pattern(const ls_step *s, const ls_pieces *in, ls_pieces
 {
     ls_regex_match *m;
     ls_status       status;
-    LS_TRY(ls_regex_match_create(&m, s->pattern, err));
+    LS_TRY(ls_regex_match_create(&m, s->pattern, in->len, err));
     status = LS_OK;
     for (size_t i = 0; i < in->n && status == LS_OK; i++) {
         cutter c = {.behavior = s->behavior, .invert = s->invert, .out = out};
