@@ -337,7 +337,7 @@ ls_status ls_vocab_load(ls_tokenizer *t, const ls_gguf *g, ls_error *err)
     LS_TRY(read_flag(g, KEY "add_eos_token", &t->add_eos, err));
     LS_TRY(read_flag(g, KEY "add_space_prefix", &t->add_space_prefix, err));
     LS_TRY(read_flag(g, KEY "remove_extra_whitespaces", &t->merge_spaces, err));
-    t->lower_case = true;
+    t->lower_case = strcmp(t->pre, "whitespace") != 0;
     LS_TRY(read_flag(g, KEY "normalizer.lowercase", &t->lower_case, err));
     t->strip_accents = t->lower_case;
     return read_flag(g, KEY "normalizer.strip_accents", &t->strip_accents, err);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* tj.h - what a tokenizer.json declares: normalizer, pre-tokenizer, model, post-processor, decoder
- * and added tokens, as lists of steps. Private to tj*.c, tokenizer.c and decode.c.
+ * and added tokens, as lists of steps. Private to tj*.c, tokenizer.c and detokenize.c.
  *
  * Nested sequences are flattened when the file is read; a step is a kind with its parameters.
  */

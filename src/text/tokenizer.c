@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* tokenizer.c - the public tokenizer: special tokens are cut out of the text, what lies between
- * goes to the model's file (spm.c, bpe.c, ...), BOS and EOS are put on. decode.c is the way back,
- * open.c reads other files than GGUF. */
+ * goes to the model's file (spm.c, bpe.c, ...), BOS and EOS are put on. detokenize.c is the way
+ * back, open.c reads other files than GGUF. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -59,7 +59,7 @@ struct ls_tokenizer {
     size_t         max_len; /* of a text */
     int32_t        bos, eos, eot, unk, sep;
     bool           add_bos, add_eos, add_space_prefix;
-    bool           clean_spaces;      /* of decoded text: before punctuation (decode.c)  */
+    bool           clean_spaces;      /* of decoded text: before punctuation (detokenize.c)  */
     bool           drop_first_spaces; /* of decoded text: every space of the first token */
     bool           space_suffix;      /* of decoded text: the one behind the last word   */
     /* special.c: tokens that are cut out of text */

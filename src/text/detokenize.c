@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-/* decode.c - token ids back to text: the bytes of one token, and those of many with what belongs to
- * the text as a whole: the space before the first word, and spaces before punctuation. */
+/* detokenize.c - token ids back to text: the bytes of one token, and those of many with what
+ * belongs to the text as a whole: the space before the first word, and spaces before punctuation.
+ */
 #include <stdlib.h>
 #include <string.h>
 
