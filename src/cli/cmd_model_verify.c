@@ -10,9 +10,10 @@
 
 typedef struct verify_opts {
     cli_model_opts model;
+    const char    *tokenizer;
 } verify_opts;
 
-enum { MAX_CHECKS = 8, DETAIL = 320 };
+enum { MAX_CHECKS = 12, DETAIL = 640 };
 
 typedef struct check {
     const char *name;
@@ -63,7 +64,9 @@ static void check_vocabulary(report *r, const ls_gguf *g, const ls_tokenizer *t)
     const ls_tensor         *embd = ls_gguf_tensor(g, "token_embd.weight");
     int64_t                  n = ls_tokenizer_n_vocab(t);
     bool                     ok = true;
-    if (embd && embd->ne[1] != n) {
+    /* a list of the metadata has its rows of padding, a tokenizer.json has none */
+    if (embd &&
+        (embd->ne[1] < n || (embd->ne[1] > n && ls_gguf_find(g, "tokenizer.ggml.tokens")))) {
         add(r, "vocabulary", false, "%lld tokens, but embeddings for %lld", (long long)n,
             (long long)embd->ne[1]);
         return;
@@ -79,20 +82,118 @@ static void check_vocabulary(report *r, const ls_gguf *g, const ls_tokenizer *t)
     }
     if (ok) {
         add(r, "vocabulary", true, "%lld tokens%s", (long long)n,
-            embd ? ", as many embeddings" : ", no embeddings in the file");
+            !embd              ? ", no embeddings in the file"
+            : embd->ne[1] == n ? ", as many embeddings"
+                               : ", more embeddings");
     }
 }
 
-static void check_tokenizer(report *r, const ls_gguf *g)
+/* ---- two descriptions of the vocabulary ---- */
+
+typedef struct quoted {
+    char s[96];
+} quoted;
+
+/* Cut short and readable: what is no ASCII stays, controls become escapes. */
+static const char *quote(quoted *q, ls_str text)
 {
-    ls_tokenizer *t = NULL;
-    ls_error      err = {0};
-    if (ls_tokenizer_create(&t, g, &err) == LS_OK) {
-        check_vocabulary(r, g, t);
-    } else {
-        add(r, "vocabulary", false, "%s", err.what);
+    size_t n = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        unsigned char c = (unsigned char)text.p[i];
+        if (n + 8 > sizeof(q->s) || (n + 12 > sizeof(q->s) && (c & 0xc0) != 0x80)) {
+            n += (size_t)snprintf(q->s + n, sizeof(q->s) - n, "...");
+            break;
+        }
+        if (c < 0x20 || c == 0x7f) {
+            n += (size_t)snprintf(q->s + n, sizeof(q->s) - n, "\\x%02x", c);
+        } else {
+            q->s[n++] = (char)c;
+        }
     }
+    q->s[n] = '\0';
+    return q->s;
+}
+
+/* "17 'the'", or "none". */
+static const char *token_of(char *buf, size_t cap, const ls_tokenizer *t, int32_t id)
+{
+    quoted q;
+    if (id < 0) return "none";
+    snprintf(buf, cap, "%d '%s'", (int)id, quote(&q, ls_tokenizer_text(t, id)));
+    return buf;
+}
+
+static void add_comparison(report *r, const ls_tokenizer *a, const ls_tokenizer *b,
+                           const char *name, const ls_vocab_comparison *c)
+{
+    char        x[128], y[128];
+    quoted      q;
+    const char *here = token_of(x, sizeof(x), a, c->id[0]),
+               *there = token_of(y, sizeof(y), b, c->id[1]);
+    switch (c->difference) {
+    case LS_VOCABS_TOKEN:
+        add(r, "tokenizer", false, "token %d: %s here, %s in %s (%d and %d tokens)",
+            (int)(c->id[0] >= 0 ? c->id[0] : c->id[1]), c->id[0] < 0 ? here : strchr(here, ' ') + 1,
+            c->id[1] < 0 ? there : strchr(there, ' ') + 1, name, (int)ls_tokenizer_n_vocab(a),
+            (int)ls_tokenizer_n_vocab(b));
+        return;
+    case LS_VOCABS_SPECIAL:
+        add(r, "tokenizer", false, "%s: %s here, %s in %s", c->role, here, there, name);
+        return;
+    case LS_VOCABS_TEXT:
+        add(r, "tokenizer", false, "id %zu of '%s': %s here, %s in %s", c->place,
+            quote(&q, c->text), here, there, name);
+        return;
+    case LS_VOCABS_AGREE:
+        break;
+    }
+    add(r, "tokenizer", true, "%s has the same tokens and gives the same ids for %zu texts%s%s%s",
+        name, c->n_texts, c->normalized.len ? ", but for those that one of them normalizes: '" : "",
+        c->normalized.len ? quote(&q, c->normalized) : "", c->normalized.len ? "'" : "");
+}
+
+static void compare(report *r, const ls_tokenizer *t, const ls_tokenizer *other, const char *name)
+{
+    ls_vocab_comparison c;
+    ls_error            err = {0};
+    if (ls_tokenizer_compare(t, other, &c, &err) == LS_OK) {
+        add_comparison(r, t, other, name, &c);
+    } else {
+        add(r, "tokenizer", false, "%s: %s", name, err.what);
+    }
+}
+
+/* Against the tokenizer.json that a folder, or the file itself, holds beside its vocabulary. */
+static void compare_own(report *r, const ls_gguf *g, const ls_tokenizer *t)
+{
+    ls_tokenizer *other = NULL;
+    ls_error      err = {0};
+    if (!ls_gguf_find(g, "tokenizer.huggingface.json")) return;
+    if (!ls_gguf_find(g, "tokenizer.ggml.model")) return; /* it is the only one */
+    if (ls_tokenizer_create_json(&other, g, &err) == LS_OK) {
+        compare(r, t, other, "its tokenizer.json");
+    } else {
+        add(r, "tokenizer", false, "its tokenizer.json: %s", err.what);
+    }
+    ls_tokenizer_destroy(other);
+}
+
+static ls_status check_tokenizer(report *r, const ls_gguf *g, const verify_opts *o, ls_error *err)
+{
+    ls_tokenizer *t = NULL, *other = NULL;
+    ls_error      why = {0};
+    ls_status     status = LS_OK;
+    if (ls_tokenizer_create(&t, g, &why) != LS_OK) {
+        add(r, "vocabulary", false, "%s", why.what);
+        return LS_OK;
+    }
+    check_vocabulary(r, g, t);
+    compare_own(r, g, t);
+    if (o->tokenizer) status = ls_tokenizer_open(&other, o->tokenizer, err);
+    if (status == LS_OK && o->tokenizer) compare(r, t, other, o->tokenizer);
+    ls_tokenizer_destroy(other);
     ls_tokenizer_destroy(t);
+    return status;
 }
 
 /* Every element of every tensor is a number. */
@@ -175,8 +276,8 @@ static ls_status run(cli_context *ctx, void *opts, ls_error *err)
     status = ls_gguf_sha256(r.sha256, g, err);
     if (status == LS_OK) {
         if (ls_gguf_n_tensors(g)) check_weights(&r, o->model.path);
-        check_tokenizer(&r, g);
-        if (ls_gguf_n_tensors(g)) status = check_numbers(&r, ctx, g, err);
+        status = check_tokenizer(&r, g, o, err);
+        if (status == LS_OK && ls_gguf_n_tensors(g)) status = check_numbers(&r, ctx, g, err);
     }
     ls_gguf_close(g);
     LS_TRY(status);
@@ -186,15 +287,33 @@ static ls_status run(cli_context *ctx, void *opts, ls_error *err)
     return LS_OK;
 }
 
-static const cli_group groups[] = {{"Model", cli_model_table, offsetof(verify_opts, model)}, {0}};
+static const cli_option table[] = {
+    {.name = "tokenizer",
+     .kind = CLI_STRING,
+     .off = offsetof(verify_opts, tokenizer),
+     .metavar = "FILE",
+     .help = "Compare the vocabulary with this one: another GGUF file, a tokenizer.json, a "
+             "tokenizer.model, or a folder with one of these."},
+    {0},
+};
+
+static const cli_group groups[] = {
+    {"Model", cli_model_table, offsetof(verify_opts, model)},
+    {"Vocabulary", table, 0},
+    {0},
+};
 
 const cli_command cli_cmd_model_verify = {
     .noun = "model",
     .verb = "verify",
     .summary = "Check that everything in a model file fits together",
-    .details = "Weights against metadata, vocabulary against embeddings, every element of every "
-               "tensor a number; and the file's SHA-256. Exit 5 if something does not fit.\n",
-    .examples = "$ lockstep model verify -m model.gguf\n",
+    .details =
+        "Weights against metadata, vocabulary against embeddings, every element of every "
+        "tensor a number; and the file's SHA-256. Where the model has a tokenizer.json beside "
+        "the vocabulary of its metadata, both must have the same tokens and give the same ids "
+        "for some texts. Exit 5 if something does not fit.\n",
+    .examples = "$ lockstep model verify -m model.gguf\n"
+                "$ lockstep model verify -m model.gguf --tokenizer original/tokenizer.json\n",
     .groups = groups,
     .opts_bytes = sizeof(verify_opts),
     .reports = true,

@@ -2,7 +2,7 @@
 /* hf_spm.c - tokenizer.model, SentencePiece's protobuf, to tokenizer.ggml.*.
  *
  * Read are the pieces (field 1: text, score, type), of the trainer's fields the kind of model, and
- * of the normalizer's its table and whether a space is put in front.
+ * of the normalizer's its table, whether a space is put in front and whether several become one.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,6 +31,7 @@ typedef struct spm {
     size_t      n;      /* pieces seen */
     uint64_t    kind;   /* 1 unigram, 2 BPE */
     bool        prefix; /* a space in front of every text */
+    bool        merge;  /* several spaces are one */
     ls_cursor   table;  /* of the normalizer */
 } spm;
 
@@ -110,6 +111,7 @@ static ls_status read_spec(spm *s, ls_cursor c, bool normalizer)
         if (!normalizer && f.number == 3 && f.wire == VARINT) s->kind = f.varint;
         if (normalizer && f.number == 2 && f.wire == BYTES) s->table = f.bytes;
         if (normalizer && f.number == 3 && f.wire == VARINT) s->prefix = f.varint != 0;
+        if (normalizer && f.number == 4 && f.wire == VARINT) s->merge = f.varint != 0;
     } while (f.number);
     return LS_OK;
 }
@@ -134,7 +136,7 @@ static ls_status read_all(spm *s)
     ls_hf        *hf = s->hf;
     const json_t *prefix = json_object_get(hf->tokenizer_config.root, "add_prefix_space");
     s->kind = UNIGRAM;
-    s->prefix = true;
+    s->prefix = s->merge = true;
     LS_TRY(read_pass(s));
     if (s->n == 0) return broken(s, s->map.data, "the vocabulary has no pieces");
     LS_TRY(ls_hf_vocab_init(hf, &s->v, hf->n_vocab ? (size_t)hf->n_vocab : s->n, true));
@@ -142,6 +144,10 @@ static ls_status read_all(spm *s)
     LS_TRY(ls_hf_add_tokens(hf, &s->v));
     if (json_is_boolean(prefix)) s->prefix = json_is_true(prefix);
     LS_TRY(ls_meta_bool(&hf->meta, "tokenizer.ggml.add_space_prefix", s->prefix, hf->err));
+    if (s->kind == UNIGRAM) {
+        LS_TRY(
+            ls_meta_bool(&hf->meta, "tokenizer.ggml.remove_extra_whitespaces", s->merge, hf->err));
+    }
     if (s->kind == UNIGRAM && s->table.size) {
         LS_TRY(ls_meta_array(&hf->meta, "tokenizer.ggml.precompiled_charsmap", LS_GGUF_U8,
                              s->table.data, s->table.size, hf->err));

@@ -188,11 +188,19 @@ static int hex(char c)
     return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
-/* The byte that a token like <0x0A> is, or -1. */
-static int byte_of(ls_str s)
+int ls_vocab_byte_of(ls_str s)
 {
     if (s.len != 6 || memcmp(s.p, "<0x", 3) || s.p[5] != '>') return -1;
     return hex(s.p[3]) < 0 || hex(s.p[4]) < 0 ? -1 : hex(s.p[3]) << 4 | hex(s.p[4]);
+}
+
+void ls_vocab_find_bytes(ls_tokenizer *t)
+{
+    for (int b = 0; b < 256; b++) {
+        char name[8];
+        snprintf(name, sizeof(name), "<0x%02X>", (unsigned)b);
+        t->byte_id[b] = ls_tokenizer_find(t, name);
+    }
 }
 
 static ls_status read_types(ls_tokenizer *t, const ls_gguf *g, ls_error *err)
@@ -203,7 +211,7 @@ static ls_status read_types(ls_tokenizer *t, const ls_gguf *g, ls_error *err)
     for (int32_t i = 0; i < t->n_vocab; i++) {
         double v = kv ? ls_gguf_num_at(kv, (size_t)i) : LS_TOKEN_NORMAL;
         t->type[i] = v >= 0 && v <= LS_TOKEN_BYTE ? (uint8_t)v : LS_TOKEN_UNDEFINED;
-        if (t->type[i] == LS_TOKEN_BYTE && byte_of(t->text[i]) < 0) {
+        if (t->type[i] == LS_TOKEN_BYTE && ls_vocab_byte_of(t->text[i]) < 0) {
             return ls_vocab_bad_key(g, key, "has a byte token whose text is not like <0x0A>", err);
         }
     }
@@ -277,6 +285,26 @@ static void mark_known_texts(ls_tokenizer *t)
     }
 }
 
+void ls_vocab_mark_ends(ls_tokenizer *t)
+{
+    t->eot = -1;
+    for (size_t i = 0; i < N_OF(roles[ROLE_EOT].texts) && t->eot < 0; i++) {
+        if (roles[ROLE_EOT].texts[i]) t->eot = ls_tokenizer_find(t, roles[ROLE_EOT].texts[i]);
+    }
+    for (size_t i = 0; i < N_OF(end_texts); i++) {
+        int32_t id = ls_tokenizer_find(t, end_texts[i]);
+        if (id >= 0) t->is_end[id] = 1;
+    }
+    if (t->eos >= 0) t->is_end[t->eos] = 1;
+    if (t->eot >= 0) t->is_end[t->eot] = 1;
+}
+
+ls_status ls_vocab_named_ids(ls_tokenizer *t, const ls_gguf *g, ls_error *err)
+{
+    LS_TRY(read_id(t, g, KEY "bos_token_id", &t->bos, err));
+    return read_id(t, g, KEY "eos_token_id", &t->eos, err);
+}
+
 static ls_status read_special_ids(ls_tokenizer *t, const ls_gguf *g, ls_error *err)
 {
     t->bos = t->traits & LS_PRETOK_NO_BOS_ID ? -1 : t->model->bos;
@@ -287,8 +315,7 @@ static ls_status read_special_ids(ls_tokenizer *t, const ls_gguf *g, ls_error *e
     if (t->eos >= t->n_vocab) t->eos = -1;
     if (t->unk >= t->n_vocab) t->unk = -1;
     if (t->sep >= t->n_vocab) t->sep = -1;
-    LS_TRY(read_id(t, g, KEY "bos_token_id", &t->bos, err));
-    LS_TRY(read_id(t, g, KEY "eos_token_id", &t->eos, err));
+    LS_TRY(ls_vocab_named_ids(t, g, err));
     LS_TRY(read_id(t, g, KEY "unknown_token_id", &t->unk, err));
     LS_TRY(read_id(t, g, KEY "seperator_token_id", &t->sep, err)); /* spelled so */
     for (size_t i = 0; i < N_OF(roles); i++) {
@@ -310,7 +337,7 @@ ls_status ls_vocab_load(ls_tokenizer *t, const ls_gguf *g, ls_error *err)
     LS_TRY(read_flag(g, KEY "add_eos_token", &t->add_eos, err));
     LS_TRY(read_flag(g, KEY "add_space_prefix", &t->add_space_prefix, err));
     LS_TRY(read_flag(g, KEY "remove_extra_whitespaces", &t->merge_spaces, err));
-    t->lower_case = true;
+    t->lower_case = strcmp(t->pre, "whitespace") != 0;
     LS_TRY(read_flag(g, KEY "normalizer.lowercase", &t->lower_case, err));
     t->strip_accents = t->lower_case;
     return read_flag(g, KEY "normalizer.strip_accents", &t->strip_accents, err);

@@ -40,12 +40,12 @@ static ls_candidate pop(ls_merger *m)
     return top;
 }
 
-ls_status ls_merger_add(ls_merger *m, ls_str s, ls_error *err)
+ls_status ls_merger_add(ls_merger *m, ls_str s, int32_t sym, ls_error *err)
 {
     int32_t i = (int32_t)m->n_symbols;
     LS_TRY(ls_grow(&m->symbols, &m->symbols_cap, m->n_symbols + 1, sizeof(*m->symbols),
                    "a tokenizer", err));
-    m->symbols[i] = (ls_symbol){s, i - 1, -1};
+    m->symbols[i] = (ls_symbol){s, sym, i - 1, -1};
     if (i > 0) m->symbols[i - 1].next = i;
     m->n_symbols++;
     return LS_OK;
@@ -54,10 +54,13 @@ ls_status ls_merger_add(ls_merger *m, ls_str s, ls_error *err)
 static ls_status consider(ls_merger *m, const ls_tokenizer *t, ls_pair_fn *pair, int32_t left,
                           int32_t right, ls_error *err)
 {
-    ls_candidate c = {0, left, right, 0};
+    ls_candidate     c = {.left = left, .right = right, .sym = -1};
+    const ls_symbol *l, *r;
     if (left < 0 || right < 0) return LS_OK;
-    if (!pair(t, m->symbols[left].s, m->symbols[right].s, &c.priority)) return LS_OK;
-    c.len = m->symbols[left].s.len + m->symbols[right].s.len;
+    l = &m->symbols[left];
+    r = &m->symbols[right];
+    if (!pair(t, l, r, &c.priority, &c.sym)) return LS_OK;
+    c.len = (uint32_t)(l->s.len + r->s.len);
     return push(m, c, err);
 }
 
@@ -72,6 +75,7 @@ ls_status ls_merger_run(ls_merger *m, const ls_tokenizer *t, ls_pair_fn *pair, l
         ls_symbol   *l = &m->symbols[c.left], *r = &m->symbols[c.right];
         if (!l->s.len || !r->s.len || l->s.len + r->s.len != c.len || l->next != c.right) continue;
         l->s.len += r->s.len;
+        l->sym = c.sym;
         r->s.len = 0;
         l->next = r->next;
         if (r->next >= 0) m->symbols[r->next].prev = c.left;

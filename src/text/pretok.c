@@ -20,7 +20,7 @@
 
 struct ls_pretok {
     const ls_pretok_family *family;
-    pcre2_code             *patterns[MAX_STAGES]; /* NULL: by threes */
+    pcre2_code             *patterns[MAX_STAGES]; /* NULL: by rule */
     size_t                  n_stages;
     pcre2_match_context    *limits;
 };
@@ -41,7 +41,7 @@ static ls_status compile(ls_pretok *p, ls_error *err)
         int                    code;
         PCRE2_SIZE             at;
         pcre2_code            *c;
-        if (s->by_threes) continue;
+        if (s->rule) continue;
         if (!s->pattern) break;
         c = pcre2_compile((PCRE2_SPTR)s->pattern, PCRE2_ZERO_TERMINATED, 0, &code, &at, NULL);
         if (!c && code == PCRE2_ERROR_HEAP_FAILED) return no_memory(err);
@@ -149,39 +149,72 @@ static ls_status cut(const ls_pretok *p, const pcre2_code *c, const uint8_t *s, 
     return done < n ? add(out, n - done, err) : LS_OK;
 }
 
-static bool is_number(uint8_t kind)
+static bool is_number(uint8_t kind, ls_pretok_rule where)
 {
-    return kind == LS_KIND_NUMBER || (kind >= '0' && kind <= '9');
+    bool digit = kind >= '0' && kind <= '9';
+    return digit || (kind == LS_KIND_NUMBER && where == LS_PRETOK_BEHIND_THREES);
 }
 
-/* As cut; groups of three digits counted from a number's end. What stands before a number goes with
- * its first group: the pattern that comes next parts them. */
-static ls_status cut_by_threes(const uint8_t *s, size_t n, ls_words *out, ls_error *err)
+/* As cut. What stands before a number goes with its first group: the pattern that comes next, or
+ * came before, parts them. */
+static ls_status cut_by_threes(ls_pretok_rule where, const uint8_t *s, size_t n, ls_words *out,
+                               ls_error *err)
 {
     size_t done = 0;
-    for (size_t i = 0; i < n; i++) {
-        size_t end = i;
-        while (end < n && is_number(s[end])) end++;
+    for (size_t i = 0, end; i < n; i = end + 1) {
+        size_t at, last;
+        for (end = i; end < n && is_number(s[end], where);) end++;
         if (end == i) continue;
-        for (i += (end - i + 2) % 3 + 1; i <= end; i += 3) {
-            LS_TRY(add(out, i - done, err));
-            done = i;
+        at = i + (end - i) % 3;
+        last = end - 1;
+        if (where == LS_PRETOK_BEHIND_THREES) {
+            last = end;
+            if (at == i) at += 3;
         }
-        i = end - 1;
+        for (; at <= last; at += 3) {
+            if (at > done) LS_TRY(add(out, at - done, err));
+            done = at;
+        }
     }
     return done < n ? add(out, n - done, err) : LS_OK;
 }
 
-/* Cut every piece of *w (lengths in characters) by one pattern, or by threes if c is NULL. */
-static ls_status cut_all(const ls_pretok *p, const pcre2_code *c, const uint8_t *outline,
-                         ls_words *w, ls_error *err)
+static bool is_blank(uint8_t kind)
 {
+    return kind == LS_KIND_SPACE || kind == ' ' || kind == '\t' || kind == '\v' || kind == '\f';
+}
+
+static ls_status cut_in_halves(const uint8_t *s, size_t n, ls_words *out, ls_error *err)
+{
+    size_t blanks = 0;
+    while (blanks < n && is_blank(s[blanks])) blanks++;
+    if (blanks < n) return add(out, n, err);
+    for (size_t part = 512; n; part /= 2) {
+        for (; n >= part; n -= part) LS_TRY(add(out, part, err));
+        if (part == 2 && n) return add(out, n, err);
+    }
+    return LS_OK;
+}
+
+static ls_status cut_by_rule(ls_pretok_rule rule, const uint8_t *s, size_t n, ls_words *out,
+                             ls_error *err)
+{
+    return rule == LS_PRETOK_HALVES ? cut_in_halves(s, n, out, err)
+                                    : cut_by_threes(rule, s, n, out, err);
+}
+
+/* Cut every piece of *w (lengths in characters) by one stage. */
+static ls_status cut_all(const ls_pretok *p, size_t stage, const uint8_t *outline, ls_words *w,
+                         ls_error *err)
+{
+    const pcre2_code *c = p->patterns[stage];
+    ls_pretok_rule    rule = p->family->stages[stage].rule;
     ls_words          next = {0};
     pcre2_match_data *m = c ? pcre2_match_data_create_from_pattern(c, NULL) : NULL;
     ls_status         status = m || !c ? LS_OK : no_memory(err);
     for (size_t i = 0; i < w->n && status == LS_OK; outline += w->len[i++]) {
         status = c ? cut(p, c, outline, w->len[i], m, &next, err)
-                   : cut_by_threes(outline, w->len[i], &next, err);
+                   : cut_by_rule(rule, outline, w->len[i], &next, err);
     }
     pcre2_match_data_free(m);
     free(w->len);
@@ -217,7 +250,7 @@ ls_status ls_pretok_split(const ls_pretok *p, const char *text, size_t len, ls_w
         if (i == 0 || stages[i].sets != stages[i - 1].sets) {
             draw_outline(out, stages[i].sets, outline);
         }
-        status = cut_all(p, p->patterns[i], outline, out, err);
+        status = cut_all(p, i, outline, out, err);
     }
     if (status == LS_OK) to_bytes(out);
     free(outline);

@@ -22,12 +22,20 @@ extern const ls_pretok_sets ls_pretok_deepseek_letters, ls_pretok_deepseek_signs
     ls_pretok_deepseek_east, ls_pretok_kana_and_han, ls_pretok_youtu, ls_pretok_afmoe_scripts,
     ls_pretok_sentence_marks, ls_pretok_han;
 
-/* One way of cutting: by matches of a pattern over the outline; by_threes: before the digits of a
- * number in groups of three from its end (such a group has what stands before it as its part). */
+/* What a pattern would do in quadratic time. */
+typedef enum ls_pretok_rule {
+    LS_PRETOK_NO_RULE,
+    LS_PRETOK_BEHIND_THREES, /* behind groups of three in a number, counted from its end; the first
+                              * one has what stands before it as its part                      */
+    LS_PRETOK_BEFORE_THREES, /* before such groups of three digits of ASCII                    */
+    LS_PRETOK_HALVES,        /* a run of spaces in 512, and the rest in powers of two          */
+} ls_pretok_rule;
+
+/* One way of cutting: by matches of a pattern over the outline, or by a rule. */
 typedef struct ls_pretok_stage {
     const char           *pattern;
     const ls_pretok_sets *sets;
-    bool                  by_threes;
+    ls_pretok_rule        rule;
 } ls_pretok_stage;
 
 #define LS_PRETOK_MAX_STAGES 6
@@ -42,6 +50,8 @@ enum {
     LS_PRETOK_ESCAPE = 32,       /* U+2581 stands for a space                                     */
     LS_PRETOK_LINES = 64,        /* a word of line feeds that is a token is that token            */
     LS_PRETOK_NO_MERGES = 128,   /* the list of merges may be missing                             */
+    LS_PRETOK_KEEP_SPACES = 256, /* decoded text keeps its spaces before punctuation              */
+    LS_PRETOK_DROP_SPACES = 512, /* white space is no part of any token: tokenizer.ggml.model says */
 };
 
 typedef struct ls_pretok_family {
@@ -52,6 +62,8 @@ typedef struct ls_pretok_family {
 
 /* pretok_families.c: the family of a name, or NULL. */
 const ls_pretok_family *ls_pretok_find(ls_str name);
+/* All families in order; NULL behind the last. */
+const ls_pretok_family *ls_pretok_family_at(size_t i);
 
 /* Pre-tokenizer of this name ("" means "default").
  * *traits gets LS_PRETOK_* flags.

@@ -34,11 +34,7 @@
 #define QWEN2    CONTRACTIONS "|" NO_APOS
 #define LLAMA3   CONTRACTIONS "|" WORDS "|[" N "]{1,3}|" SIGNS_AND_SPACES
 #define MINICPM5 CONTRACTIONS "|" WORDS "|[" N "]+|" SIGNS_AND_SPACES
-#define JAIS2                                                                                      \
-    CONTRACTIONS "|" WORDS "|[" N "]{1,3}|" SIGNS "[\\r\\n]*|" LINES "|(?:[" S "]{512}|[" S        \
-                 "]{256}|[" S "]{128}|[" S "]{64}|[" S "]{32}|[" S "]{16}|[" S "]{8}|[" S          \
-                 "]{4}|[" S "]{1,2})(?![^" S "])|[" S "]"
-#define QWEN35 CONTRACTIONS "|" MARKED_WORDS "|[" N "]| ?[^" S L M N "]+[\\r\\n]*|" LINES "|" SPACES
+#define QWEN35   CONTRACTIONS "|" MARKED_WORDS "|[" N "]| ?[^" S L M N "]+[\\r\\n]*|" LINES "|" SPACES
 #define GPT4O                                                                                      \
     CASED(UPPER, LOWER, "(?:" CONTRACTIONS ")?")                                                   \
     "|[" N "]{1,3}|" SIGNS "[\\r\\n/]*|" LINES "|" SPACES
@@ -74,10 +70,12 @@
     {                                                                                              \
         .pattern = (p), .sets = &(with)                                                            \
     }
-#define BY_THREES                                                                                  \
+#define RULE(name)                                                                                 \
     {                                                                                              \
-        .by_threes = true                                                                          \
+        .rule = LS_PRETOK_##name                                                                   \
     }
+
+enum { KEEP = LS_PRETOK_KEEP_SPACES };
 
 static const ls_pretok_family families[] = {
     {{"llama-bpe", "llama3", "llama-v3", "falcon3", "falcon-h1", "pixtral", "midm-2.0", "lfm2",
@@ -86,66 +84,69 @@ static const ls_pretok_family families[] = {
      {BY(LLAMA3)}},
     {{"dbrx", "smaug-bpe"}, 0, {BY(LLAMA3)}},
     {{"glm4", "chatglm-bpe"}, LS_PRETOK_NO_BOS_ID, {BY(LLAMA3)}},
-    {{"jais-2"}, 0, {BY(JAIS2)}},
+    {{"jais-2"}, 0, {BY(LLAMA3), RULE(HALVES)}},
     {{"minicpm5"}, LS_PRETOK_IGNORE_MERGES, {BY("[" N "]{1,3}"), BY(MINICPM5)}},
-    {{"qwen2", "deepseek-r1-qwen", "kormo", "f2llmv2", "megrez", "stablelm2", "hunyuan",
-      "solar-open", "grok-2"},
-     0,
+    {{"qwen2", "deepseek-r1-qwen", "kormo", "f2llmv2", "hunyuan", "solar-open", "grok-2"},
+     KEEP,
      {BY(QWEN2)}},
-    {{"qwen35"}, 0, {BY(QWEN35)}},
-    {{"ufakzeka"}, 0, {BY(NO_APOS)}},
-    {{"laguna"}, 0, {BY("[^\\n]+|\\n+"), BY(QWEN2)}},
-    {{"bailingmoe", "bailingmoe2", "llada-moe"}, 0, {BY(BAILING)}},
-    {{"seed-coder"}, 0, {BY(SEED)}},
+    {{"megrez", "stablelm2"}, 0, {BY(QWEN2)}},
+    {{"qwen35"}, KEEP, {BY(QWEN35)}},
+    {{"ufakzeka"}, KEEP, {BY(NO_APOS)}},
+    {{"laguna"}, KEEP, {BY("[^\\n]+|\\n+"), BY(QWEN2)}},
+    {{"bailingmoe", "bailingmoe2", "llada-moe"}, KEEP, {BY(BAILING)}},
+    {{"seed-coder"}, KEEP, {BY(SEED)}},
     {{"exaone-moe"}, 0, {BY(EXAONE_MOE)}},
     {{"gpt-2", "phi-2", "gigachat", "a.x-4.0", "mellum", "exaone4", "mpt", "olmo", "jais",
-      "trillion", "granite-docling", "modern-bert"},
+      "modern-bert"},
      0,
      {BY(GPT2)}},
+    {{"trillion", "granite-docling"}, KEEP, {BY(GPT2)}},
     {{"jina-es", "jina-de", "jina-v2-es", "jina-v2-de", "jina-v1-en", "jina-v2-code",
       "roberta-bpe"},
      0,
      {BY(GPT2)}},
-    {{"starcoder", "refact", "command-r", "smollm", "codeshell", "exaone", "minerva-7b", "mellum2"},
+    {{"starcoder", "refact", "codeshell", "exaone", "minerva-7b", "mellum2"},
      0,
      {BY("[" N "]"), BY(GPT2)}},
+    {{"command-r", "smollm"}, KEEP, {BY("[" N "]"), BY(GPT2)}},
     {{"falcon"}, 0, {BY("[" P "$+<=>^~|`]+"), BY(GPT2), BY("[0-9]{3}")}},
     {{"default", ""}, 0, {BY("[" P "$+<=>^~|]+"), BY(GPT2), BY("[" N "]+"), BY("[0-9]{3}")}},
     {{"chameleon"},
-     LS_PRETOK_ADD_BOS,
+     KEEP | LS_PRETOK_ADD_BOS,
      {BY("<sentinel:[0-9]+>"), BY("IMGIMG[A-I]{1,4}Z"), BY("[\\t\\n]|    |  "), BY("[" N "]"),
       BY("[" P ASCII "]"), BY(GPT2)}},
-    {{"poro-chat", "bloom", "gpt3-finnish"}, 0, {IN(SENTENCES, ls_pretok_sentence_marks)}},
-    {{"viking"}, 0, {IN(SENTENCES, ls_pretok_sentence_marks), BY("[" N "]")}},
+    {{"bloom", "gpt3-finnish"}, 0, {IN(SENTENCES, ls_pretok_sentence_marks)}},
+    {{"poro-chat"}, KEEP, {IN(SENTENCES, ls_pretok_sentence_marks)}},
+    {{"viking"}, KEEP, {IN(SENTENCES, ls_pretok_sentence_marks), BY("[" N "]")}},
     {{"deepseek-llm"},
-     0,
+     KEEP,
      {BY("[\\r\\n]"), IN("[" S "]?[A-Za-z\\x90]+", ls_pretok_deepseek_letters),
       IN("[" S "]?[!-/:-~\\x90]+", ls_pretok_deepseek_signs), BY("[" S "]+\\z"),
       IN("\\x90+", ls_pretok_deepseek_east), BY("[" N "]+")}},
     {{"deepseek-coder"},
-     0,
+     KEEP,
      {BY("[\\r\\n]"), BY("[" S "]?[" L "]+"), BY("[" S "]?[" P "]+"),
       IN("\\x90+", ls_pretok_deepseek_east), BY("[" N "]")}},
     {{"deepseek-v3", "hunyuan-dense", "joyai-llm", "hy_v4"},
-     0,
+     KEEP,
      {BY("[" N "]{1,3}"), IN("\\x90+", ls_pretok_kana_and_han), BY(DEEPSEEK3)}},
     {{"spark2_5"},
-     0,
+     KEEP,
      {BY("[" N "]{1,3}"), IN("\\x90+", ls_pretok_kana_and_han), BY(SPARK), BY("[" N "]")}},
-    {{"afmoe"}, 0, {BY_THREES, IN("\\x90+", ls_pretok_afmoe_scripts), BY(DEEPSEEK3)}},
-    {{"tiny_aya", "cohere2moe"}, 0, {BY_THREES, BY(TINY_AYA)}},
+    {{"afmoe"}, KEEP, {RULE(BEHIND_THREES), IN("\\x90+", ls_pretok_afmoe_scripts), BY(DEEPSEEK3)}},
+    {{"tiny_aya", "cohere2moe"}, KEEP, {RULE(BEHIND_THREES), BY(TINY_AYA)}},
     {{"youtu"},
-     LS_PRETOK_IGNORE_MERGES,
+     KEEP | LS_PRETOK_IGNORE_MERGES,
      {IN("\\x90+|\\x91+|\\x92+|\\x93+", ls_pretok_youtu), BY(YOUTU)}},
-    {{"tekken"}, LS_PRETOK_IGNORE_MERGES | LS_PRETOK_ADD_BOS, {BY(TEKKEN)}},
-    {{"gpt-4o", "llama4", "kanana2", "talkie", "minimax-m2"}, 0, {BY(GPT4O)}},
-    {{"granite-embed-multi-97m"}, LS_PRETOK_IGNORE_MERGES, {BY(GRANITE_EMBED)}},
-    {{"kimi-k2"}, LS_PRETOK_NO_MERGES, {IN(KIMI, ls_pretok_han)}},
-    {{"superbpe"}, 0, {BY("[" N "]+"), BY("(?=(?:[0-9]{3})++(?![0-9]))")}},
+    {{"tekken"}, KEEP | LS_PRETOK_IGNORE_MERGES | LS_PRETOK_ADD_BOS, {BY(TEKKEN)}},
+    {{"gpt-4o", "llama4", "kanana2", "talkie", "minimax-m2"}, KEEP, {BY(GPT4O)}},
+    {{"granite-embed-multi-97m"}, KEEP | LS_PRETOK_IGNORE_MERGES, {BY(GRANITE_EMBED)}},
+    {{"kimi-k2"}, KEEP | LS_PRETOK_NO_MERGES, {IN(KIMI, ls_pretok_han)}},
+    {{"superbpe"}, KEEP, {BY("[" N "]+"), RULE(BEFORE_THREES)}},
     {{"gemma4", "granite-embed-multi-311m"},
      LS_PRETOK_RAW | LS_PRETOK_ESCAPE | LS_PRETOK_LINES | LS_PRETOK_MUST_BOS,
      {BY("[^\\n]+|\\n+")}},
-    {{"sarvam-moe"}, LS_PRETOK_RAW | LS_PRETOK_ESCAPE, {BY("[^\\n]+|\\n+")}},
+    {{"sarvam-moe"}, KEEP | LS_PRETOK_RAW | LS_PRETOK_ESCAPE, {BY("[^\\n]+|\\n+")}},
     {{"whitespace"}, LS_PRETOK_RAW, {BY("[^" S "]+")}},
 };
 
@@ -159,4 +160,9 @@ const ls_pretok_family *ls_pretok_find(ls_str name)
         }
     }
     return NULL;
+}
+
+const ls_pretok_family *ls_pretok_family_at(size_t i)
+{
+    return i < sizeof(families) / sizeof(families[0]) ? &families[i] : NULL;
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-/* ugm.c - SentencePiece unigrams (Kudo 2018, arXiv:1804.10959): of all ways to spell the text in
- * tokens the one whose scores have the greatest sum. Before that the text is normalized by the map
- * of characters that the vocabulary brings along (an XOR-compressed double array: Kanda 2018,
- * "Space- and Time-Efficient String Dictionaries"). */
+/* ugm.c - unigram vocabularies: the pieces whose probabilities multiply to the most (Kudo 2018,
+ * arXiv:1804.10959), found from left to right. The text is normalized before, by the map that the
+ * vocabulary brings along.
+ */
 #include <float.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,310 +11,196 @@
 #include "text/unicode.h"
 #include "text/vocab.h"
 
-/* Texts in the order of their bytes: those with a common beginning stand side by side. */
-typedef struct entry {
-    ls_str  text;
-    int32_t id;
-} entry;
+static const char space[] = "\xe2\x96\x81";
 
-typedef struct texts {
-    entry *at;
-    size_t n;
-    size_t first[257]; /* where those that begin with a byte start */
-} texts;
+#define UNKNOWN_PENALTY 10.0f /* an unknown character is that much below the worst token */
 
-/* Texts that begin alike; how far is the caller's to know. */
-typedef struct span {
-    size_t low, high;
-} span;
-
-struct ls_ugm {
-    texts          tokens, user_defined;
-    const uint8_t *nodes; /* [n_nodes] of four bytes, little-endian */
-    size_t         n_nodes;
-    ls_str         replacements; /* each ends with a NUL */
-    float          unknown_score;
-};
-
-static const char key_map[] = "tokenizer.ggml.precompiled_charsmap";
-
-/* ---- texts ---- */
-
-static int by_text(const void *a, const void *b)
+static ls_status read_charsmap(ls_tokenizer *t, const ls_gguf *g, ls_error *err)
 {
-    ls_str x = ((const entry *)a)->text, y = ((const entry *)b)->text;
-    int    order = memcmp(x.p, y.p, x.len < y.len ? x.len : y.len);
-    return order ? order : (x.len > y.len) - (x.len < y.len);
-}
-
-static ls_status list_texts(texts *l, const ls_tokenizer *t, unsigned types, ls_error *err)
-{
-    LS_TRY(ls_alloc(&l->at, (size_t)t->n_vocab, sizeof(*l->at), "the vocabulary", err));
-    for (int32_t i = 0; i < t->n_vocab; i++) {
-        if (types >> t->type[i] & 1) l->at[l->n++] = (entry){t->text[i], i};
-    }
-    qsort(l->at, l->n, sizeof(*l->at), by_text);
-    for (size_t i = 0; i < l->n; i++) l->first[(uint8_t)l->at[i].text.p[0] + 1]++;
-    for (size_t b = 0; b < 256; b++) l->first[b + 1] += l->first[b];
-    return LS_OK;
-}
-
-/* First of a span whose byte at `depth` is `byte` or more; a text that ends there comes before. */
-static size_t bound(const texts *l, span s, size_t depth, unsigned byte)
-{
-    while (s.low < s.high) {
-        size_t mid = s.low + (s.high - s.low) / 2;
-        ls_str text = l->at[mid].text;
-        if (text.len <= depth || (uint8_t)text.p[depth] < byte)
-            s.low = mid + 1;
-        else
-            s.high = mid;
-    }
-    return s.low;
-}
-
-/* Those texts of a span that go on with this byte. */
-static span narrow(const texts *l, span s, size_t depth, uint8_t byte)
-{
-    if (depth == 0) return (span){l->first[byte], l->first[byte + 1]};
-    s.low = bound(l, s, depth, byte);
-    s.high = bound(l, s, depth, byte + 1u);
-    return s;
-}
-
-/* ---- vocabulary ---- */
-
-static uint32_t load_u32(const uint8_t *p)
-{
-    return p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
-}
-
-static ls_status read_map(ls_ugm *u, const ls_gguf *g, ls_error *err)
-{
-    const ls_gguf_kv *kv = ls_gguf_array(g, key_map, LS_GGUF_U8);
-    const uint8_t    *data;
-    uint32_t          n;
-    if (!kv) kv = ls_gguf_array(g, key_map, LS_GGUF_I8);
-    if (!kv && !ls_gguf_find(g, key_map)) return LS_OK;
-    if (!kv || kv->n < 4) return ls_vocab_bad_key(g, key_map, "is no list of bytes", err);
-    data = kv->data;
-    n = load_u32(data);
-    if (n >= kv->n - 4) return ls_vocab_bad_key(g, key_map, "is cut off", err);
-    u->nodes = data + 4;
-    u->n_nodes = n / 4;
-    u->replacements = (ls_str){(const char *)data + 4 + n, (size_t)(kv->n - 4 - n)};
-    if (u->replacements.p[u->replacements.len - 1]) {
-        return ls_vocab_bad_key(g, key_map, "does not end with a NUL", err);
-    }
-    return LS_OK;
+    static const char key[] = "tokenizer.ggml.precompiled_charsmap";
+    const ls_gguf_kv *kv = ls_gguf_array(g, key, LS_GGUF_I8);
+    const char       *why;
+    if (!kv) kv = ls_gguf_array(g, key, LS_GGUF_U8);
+    if (!kv && !ls_gguf_find(g, key)) return LS_OK;
+    why = kv ? ls_charsmap_init(&t->charsmap, (ls_str){kv->data, (size_t)kv->n})
+             : "is no list of bytes";
+    return why ? ls_vocab_bad_key(g, key, why, err) : LS_OK;
 }
 
 ls_status ls_ugm_init(ls_tokenizer *t, const ls_gguf *g, ls_error *err)
 {
-    const unsigned user = 1u << LS_TOKEN_USER_DEFINED;
-    const unsigned all = user | 1u << LS_TOKEN_NORMAL | 1u << LS_TOKEN_UNUSED;
-    float          least = FLT_MAX;
-    LS_TRY(ls_alloc(&t->ugm, 1, sizeof(*t->ugm), "the vocabulary", err));
-    LS_TRY(read_map(t->ugm, g, err));
-    LS_TRY(list_texts(&t->ugm->tokens, t, all, err));
-    LS_TRY(list_texts(&t->ugm->user_defined, t, user, err));
+    float least = FLT_MAX;
+    LS_TRY(read_charsmap(t, g, err));
+    LS_TRY(ls_trie_init(&t->trie, err));
+    LS_TRY(ls_trie_init(&t->user_trie, err));
     for (int32_t i = 0; i < t->n_vocab; i++) {
-        if (t->type[i] == LS_TOKEN_NORMAL && t->score[i] < least) least = t->score[i];
+        bool user = t->type[i] == LS_TOKEN_USER_DEFINED, normal = t->type[i] == LS_TOKEN_NORMAL;
+        if (normal && t->score[i] < least) least = t->score[i];
+        if (normal || user || t->type[i] == LS_TOKEN_UNUSED) {
+            LS_TRY(ls_trie_put(&t->trie, t->text[i], i, err));
+        }
+        if (user) LS_TRY(ls_trie_put(&t->user_trie, t->text[i], i, err));
     }
-    t->ugm->unknown_score = least - 10.0f;
+    t->unk_score = least - UNKNOWN_PENALTY;
     return LS_OK;
-}
-
-void ls_ugm_destroy(ls_ugm *u)
-{
-    if (!u) return;
-    free(u->tokens.at);
-    free(u->user_defined.at);
-    free(u);
 }
 
 /* ---- normalizing ---- */
 
-/* How much of the text's beginning some user-defined token begins with: the reference leaves that
- * alone, even if the token does not follow in full. */
-static size_t begun_token(const texts *l, ls_str s)
-{
-    span   all = {0, l->n};
-    size_t n = 0;
-    for (; n < s.len; n++) {
-        all = narrow(l, all, n, (uint8_t)s.p[n]);
-        if (all.low >= all.high) break;
-    }
-    return n;
-}
-
-static ls_status bad_map(size_t node, ls_error *err)
-{
-    ls_fail(err, LS_ERR_FORMAT, "metadata key '%s' points past its end", key_map);
-    ls_fail_at(err, "node %zu", node);
-    return LS_ERR_FORMAT;
-}
-
-/* A node's offset to its children. */
-static uint32_t offset_of(uint32_t node) { return node >> 10 << ((node & 1u << 9) >> 6); }
-
-/* The longest beginning that the map replaces; *used is 0 if there is none. */
-static ls_status replace(const ls_ugm *u, ls_str s, size_t *used, ls_str *by, ls_error *err)
-{
-    size_t at = u->n_nodes ? offset_of(load_u32(u->nodes)) : 0, value = 0;
-    *used = 0;
-    for (size_t i = 0; u->n_nodes && i < s.len && s.p[i]; i++) {
-        uint8_t  byte = (uint8_t)s.p[i];
-        uint32_t node;
-        at ^= byte;
-        if (at >= u->n_nodes) return bad_map(at, err);
-        node = load_u32(u->nodes + 4 * at);
-        if ((node & 0x800000ffu) != byte) break;
-        at ^= offset_of(node);
-        if (!(node >> 8 & 1)) continue;
-        if (at >= u->n_nodes) return bad_map(at, err);
-        value = load_u32(u->nodes + 4 * at) & 0x7fffffffu;
-        *used = i + 1;
-    }
-    if (*used == 0) return LS_OK;
-    if (value >= u->replacements.len) return bad_map(at, err);
-    *by = (ls_str){u->replacements.p + value, strlen(u->replacements.p + value)};
-    return LS_OK;
-}
-
-/* What the text's beginning becomes, and how much of it. */
-static ls_status normal_form(const ls_ugm *u, ls_str s, size_t *used, ls_str *by, ls_error *err)
-{
-    uint32_t c;
-    *used = begun_token(&u->user_defined, s);
-    *by = (ls_str){s.p, *used};
-    if (*used) return LS_OK;
-    LS_TRY(replace(u, s, used, by, err));
-    if (*used) return LS_OK;
-    *used = ls_utf8_decode(s.p, s.len, &c);
-    *by = *used ? (ls_str){s.p, *used} : LS_STR("\xef\xbf\xbd");
-    if (*used == 0) *used = 1;
-    return LS_OK;
-}
-
-typedef struct buffer {
+typedef struct text {
     char  *p;
     size_t n, cap;
-    bool   in_word, spaced; /* spaced: the space before the text has been put */
-} buffer;
+} text;
 
-static ls_status put(buffer *b, ls_str s, ls_error *err)
+static ls_status append(text *out, const char *p, size_t n, ls_error *err)
 {
-    LS_TRY(ls_grow(&b->p, &b->cap, b->n + s.len, 1, "a tokenizer", err));
-    memcpy(b->p + b->n, s.p, s.len);
-    b->n += s.len;
+    LS_TRY(ls_grow(&out->p, &out->cap, out->n + n, 1, "a tokenizer", err));
+    memcpy(out->p + out->n, p, n);
+    out->n += n;
     return LS_OK;
 }
 
-static ls_status put_char(const ls_tokenizer *t, buffer *b, const char *c, ls_error *err)
+/* What is written for the start of s, and how much of it that stands for. */
+static ls_status replace(const ls_tokenizer *t, ls_str s, size_t *used, ls_str *by, ls_error *err)
 {
-    const ls_str space = LS_STR("\xe2\x96\x81");
-    if (*c == ' ') {
-        b->in_word = false;
-        return t->merge_spaces ? LS_OK : put(b, space, err);
-    }
-    if (!b->in_word && (t->merge_spaces || (t->add_space_prefix && !b->spaced))) {
-        LS_TRY(put(b, space, err));
-        b->spaced = true;
-    }
-    b->in_word = true;
-    return put(b, (ls_str){c, 1}, err);
-}
-
-static ls_status normalize(const ls_tokenizer *t, ls_str text, buffer *b, ls_error *err)
-{
-    for (size_t i = 0, used; i < text.len; i += used) {
-        ls_str by;
-        LS_TRY(normal_form(t->ugm, (ls_str){text.p + i, text.len - i}, &used, &by, err));
-        for (size_t k = 0; k < by.len; k++) LS_TRY(put_char(t, b, by.p + k, err));
-    }
+    int32_t  node = 0, value;
+    uint32_t c;
+    size_t   n = 0;
+    while (n < s.len && ls_trie_step(&t->user_trie, &node, s.p[n], &value)) n++;
+    *used = n; /* as the reference: even the start of a user-defined token stays */
+    *by = (ls_str){s.p, n};
+    if (n) return LS_OK;
+    LS_TRY(ls_charsmap_find(&t->charsmap, s, false, used, by, err));
+    if (*used) return LS_OK;
+    n = ls_utf8_decode(s.p, s.len, &c);
+    *used = n ? n : 1;
+    *by = n ? (ls_str){s.p, n} : LS_STR("\xef\xbf\xbd");
     return LS_OK;
 }
 
-/* ---- the best path ---- */
-
-typedef struct step {
-    double  sum; /* of the scores up to here */
-    size_t  from;
-    int32_t id;
-} step;
-
-static void offer(step *to, double sum, size_t from, int32_t id)
+static ls_status normalize(const ls_tokenizer *t, ls_str s, text *out, ls_error *err)
 {
-    if (sum > to->sum) *to = (step){sum, from, id};
-}
-
-/* Every token that starts at `from`; where none is just the character of `len` bytes, the unknown
- * token is, at a price. */
-static void go_on(const ls_tokenizer *t, ls_str s, size_t from, size_t len, step *steps)
-{
-    const texts *l = &t->ugm->tokens;
-    span         all = {0, l->n};
-    bool         whole = false;
-    for (size_t n = 0; from + n < s.len; n++) {
-        const entry *e;
-        double       score;
-        all = narrow(l, all, n, (uint8_t)s.p[from + n]);
-        if (all.low >= all.high) break;
-        e = &l->at[all.low];
-        if (e->text.len != n + 1) continue;
-        if (n + 1 == len) whole = true;
-        score = t->type[e->id] == LS_TOKEN_USER_DEFINED ? 0.0 : (double)t->score[e->id];
-        offer(&steps[from + n + 1], steps[from].sum + score, from, e->id);
-    }
-    if (whole) return;
-    offer(&steps[from + len], steps[from].sum + (double)t->ugm->unknown_score, from, t->unk);
-}
-
-/* Ids of the path that ends at the end; neighbouring unknown tokens become one. */
-static ls_status follow(const ls_tokenizer *t, const step *steps, size_t n, ls_ids *out,
-                        ls_error *err)
-{
-    size_t low = out->n, high;
-    bool   after_unknown = false;
-    for (size_t at = n; at > 0; at = steps[at].from) {
-        bool unknown = steps[at].id == t->unk;
-        if (steps[at].id >= 0 && !(unknown && after_unknown)) {
-            LS_TRY(ls_ids_push(out, steps[at].id, err));
+    ls_str mark = LS_STR(space), by;
+    bool   prepended = false, in_word = false;
+    for (size_t i = 0, used; i < s.len; i += used) {
+        LS_TRY(replace(t, (ls_str){s.p + i, s.len - i}, &used, &by, err));
+        for (size_t k = 0; k < by.len; k++) {
+            bool is_space = by.p[k] == ' ';
+            bool begins = !is_space && !in_word;
+            if (begins && ((t->add_space_prefix && !prepended) || t->merge_spaces)) {
+                LS_TRY(append(out, mark.p, mark.len, err));
+                prepended = true;
+            }
+            in_word = !is_space;
+            if (!is_space) LS_TRY(append(out, by.p + k, 1, err));
+            if (is_space && !t->merge_spaces) LS_TRY(append(out, mark.p, mark.len, err));
         }
-        after_unknown = unknown;
-    }
-    for (high = out->n; low + 1 < high; low++) {
-        int32_t id = out->at[low];
-        out->at[low] = out->at[--high];
-        out->at[high] = id;
     }
     return LS_OK;
 }
 
-static ls_status spell(const ls_tokenizer *t, ls_str s, ls_ids *out, ls_error *err)
+/* ---- the best way ---- */
+
+typedef struct arrival { /* the best way to a place in the text */
+    double  score;
+    int32_t id;
+    int32_t from;
+} arrival;
+
+/* The score of a token of `len` bytes: user-defined ones are always to be taken. */
+static double score_of(const ls_tokenizer *t, int32_t id, size_t len)
 {
-    step     *steps;
-    ls_status status;
-    if (s.len == 0) return LS_OK;
-    LS_TRY(ls_alloc(&steps, s.len + 1, sizeof(*steps), "a tokenizer", err));
-    for (size_t i = 0; i <= s.len; i++) steps[i] = (step){i ? -DBL_MAX : 0, 0, t->unk};
-    for (size_t i = 0; i < s.len;) {
-        size_t len = ls_utf8_len(s.p[i]);
-        if (len > s.len - i) len = s.len - i;
-        go_on(t, s, i, len, steps);
-        i += len;
+    bool user = t->type[id] == LS_TOKEN_USER_DEFINED;
+    if (user && t->sp) return (double)len * (double)t->max_score - 0.1;
+    return user && !t->tj ? 0.0 : (double)t->score[id];
+}
+
+/* SentencePiece adds up in floats, everybody else in doubles. */
+static double add(const ls_tokenizer *t, double a, double b)
+{
+    return t->sp ? (double)((float)a + (float)b) : a + b;
+}
+
+static void improve(arrival *a, double score, int32_t id, size_t from)
+{
+    if (score > a->score) *a = (arrival){score, id, (int32_t)from};
+}
+
+/* From place `at`: every token that the text goes on with, and the unknown one where no token is
+ * just the next character. */
+static void go_on(const ls_tokenizer *t, ls_str s, size_t at, size_t char_len, arrival *ways)
+{
+    double  base = ways[at].score;
+    bool    known = false;
+    int32_t node = 0, id;
+    for (size_t i = at; i < s.len && ls_trie_step(&t->trie, &node, s.p[i], &id); i++) {
+        if (id < 0) continue;
+        if (i + 1 - at == char_len) known = true;
+        improve(&ways[i + 1], add(t, base, score_of(t, id, i + 1 - at)), id, at);
     }
-    status = follow(t, steps, s.len, out, err);
-    free(steps);
+    if (!known) {
+        improve(&ways[at + char_len], add(t, base, (double)t->unk_score), t->unk, at);
+    }
+}
+
+/* The unknown text from `from` to `to`: bytes, if a tokenizer.json says so, or the unknown token.
+ */
+static ls_status push_unknown(const ls_tokenizer *t, ls_str s, size_t from, size_t to, ls_ids *out,
+                              ls_error *err)
+{
+    bool bytes = t->byte_fallback;
+    for (size_t i = from; i < to && bytes; i++) bytes = t->byte_id[(uint8_t)s.p[i]] >= 0;
+    for (size_t i = from; i < to && bytes; i++) {
+        LS_TRY(ls_ids_push(out, t->byte_id[(uint8_t)s.p[i]], err));
+    }
+    return bytes || t->unk < 0 ? LS_OK : ls_ids_push(out, t->unk, err);
+}
+
+/* Ids along the best way; unknown ones in a row are one. The links are turned around first. */
+static ls_status collect(const ls_tokenizer *t, ls_str s, arrival *ways, ls_ids *out, ls_error *err)
+{
+    size_t next = 0, unknown_from = 0;
+    bool   unknown = false;
+    for (size_t at = s.len; at > 0;) {
+        size_t from = (size_t)ways[at].from;
+        ways[at].from = (int32_t)next;
+        next = at;
+        at = from;
+    }
+    for (size_t start = 0, at = next; at; start = at, at = (size_t)ways[at].from) {
+        if (ways[at].id == t->unk) {
+            if (!unknown) unknown_from = start;
+            unknown = true;
+            continue;
+        }
+        if (unknown) LS_TRY(push_unknown(t, s, unknown_from, start, out, err));
+        unknown = false;
+        LS_TRY(ls_ids_push(out, ways[at].id, err));
+    }
+    return unknown ? push_unknown(t, s, unknown_from, s.len, out, err) : LS_OK;
+}
+
+ls_status ls_ugm_best(const ls_tokenizer *t, ls_str s, ls_ids *out, ls_error *err)
+{
+    arrival  *ways;
+    ls_status status;
+    LS_TRY(ls_alloc(&ways, s.len + 1, sizeof(*ways), "a tokenizer", err));
+    for (size_t i = 1; i <= s.len; i++) ways[i] = (arrival){-DBL_MAX, t->unk, 0};
+    for (size_t at = 0, len; at < s.len; at += len) {
+        len = ls_utf8_len(s.p[at]);
+        if (len > s.len - at) len = s.len - at;
+        go_on(t, s, at, len, ways);
+    }
+    status = collect(t, s, ways, out, err);
+    free(ways);
     return status;
 }
 
-ls_status ls_ugm_encode(const ls_tokenizer *t, ls_str text, ls_ids *out, ls_error *err)
+ls_status ls_ugm_encode(const ls_tokenizer *t, ls_str s, ls_ids *out, ls_error *err)
 {
-    buffer    b = {0};
-    ls_status status = normalize(t, text, &b, err);
-    if (status == LS_OK) status = spell(t, (ls_str){b.p, b.n}, out, err);
-    free(b.p);
+    text      normal = {0};
+    ls_status status = normalize(t, s, &normal, err);
+    if (status == LS_OK) status = ls_ugm_best(t, (ls_str){normal.p, normal.n}, out, err);
+    free(normal.p);
     return status;
 }

@@ -2,8 +2,6 @@
 /* unicode.c - UTF-8 (RFC 3629's bit layout) kinds, lower case and bases of code points. */
 #include "text/unicode.h"
 
-#include <stdbool.h>
-
 static bool is_space(uint32_t c)
 {
     return c == 0x85 || c == 0xa0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200a) || c == 0x2028 ||
@@ -34,6 +32,26 @@ uint8_t ls_unicode_kind(uint32_t c)
     return kind ? kind : LS_KIND_OTHER;
 }
 
+uint8_t ls_unicode_category(uint32_t c)
+{
+    static const char kinds[] = /* U+0021 to U+007E: punctuation, symbol, number or letter */
+        "PPPSPPPPPPSPPPPNNNNNNNNNNPPSSSPPLLLLLLLLLLLLLLLLLLLLLLLLLLPPPSPSLLLLLLLLLLLLLLLLLLLLLLLLLL"
+        "PSPS";
+    if (c >= 0x80) return ls_unicode_kind(c);
+    if (c == ' ' || (c >= '\t' && c <= '\r')) return LS_KIND_SPACE;
+    if (c < ' ' || c == 0x7f) return LS_KIND_CONTROL;
+    switch (kinds[c - '!']) {
+    case 'P':
+        return LS_KIND_PUNCT;
+    case 'S':
+        return LS_KIND_SYMBOL;
+    case 'N':
+        return LS_KIND_NUMBER;
+    default:
+        return LS_KIND_LETTER;
+    }
+}
+
 uint32_t ls_unicode_lower(uint32_t c)
 {
     size_t low = 0, high = ls_n_case_pairs;
@@ -62,6 +80,13 @@ uint32_t ls_unicode_base(uint32_t c)
             return ls_base_ranges[mid].base;
     }
     return c;
+}
+
+uint32_t ls_byte_char(uint8_t byte)
+{
+    if (byte < 33) return 256u + byte;
+    if (byte >= 127 && byte <= 160) return 256u + 33 + (byte - 127u);
+    return byte == 173 ? 256 + 67 : byte;
 }
 
 size_t ls_utf8_len(char first)
@@ -97,4 +122,15 @@ size_t ls_utf8_encode(uint32_t c, char *out)
     for (size_t i = n - 1; i > 0; i--, c >>= 6) out[i] = (char)(0x80 | (c & 0x3f));
     out[0] = (char)((0xf00u >> n & 0xf0) | c);
     return n;
+}
+
+bool ls_utf8_is_valid(const char *p, size_t n)
+{
+    for (size_t i = 0, k; i < n; i += k) {
+        uint32_t c = 0;
+        k = ls_utf8_decode(p + i, n - i, &c);
+        if (k == 0 || (c >= 0xd800 && c < 0xe000)) return false;
+        if (k != (c < 0x80 ? 1u : c < 0x800 ? 2u : c < 0x10000 ? 3u : 4u)) return false;
+    }
+    return true;
 }

@@ -8,6 +8,7 @@
 #ifndef LS_TEXT_UNICODE_H
 #define LS_TEXT_UNICODE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -32,6 +33,10 @@ extern const ls_kind_range ls_kind_ranges[]; /* ascending, disjoint */
 extern const size_t        ls_n_kind_ranges;
 
 uint8_t ls_unicode_kind(uint32_t c);
+/* As kind, with a kind for ASCII, too. */
+uint8_t ls_unicode_category(uint32_t c);
+/* The printable character that stands for a byte in byte-level BPE. */
+uint32_t ls_byte_char(uint8_t byte);
 /* Kind of the range that holds c, or 0. The ranges are ascending and disjoint. */
 uint8_t ls_kind_among(const ls_kind_range *ranges, size_t n, uint32_t c);
 
@@ -58,6 +63,8 @@ size_t ls_utf8_len(char first);
  * is: overlong forms and surrogates are decoded. Returns 0 where no sequence of the right shape
  * starts or it is past U+10FFFF. */
 size_t ls_utf8_decode(const char *p, size_t left, uint32_t *c);
+/* Whether all of it is UTF-8 as RFC 3629 has it. */
+bool ls_utf8_is_valid(const char *p, size_t n);
 /* Write c <= 0x10ffff to out [4]; returns the length. */
 size_t ls_utf8_encode(uint32_t c, char *out);
 

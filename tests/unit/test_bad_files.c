@@ -18,17 +18,7 @@
 
 #include "lockstep/checkpoint.h"
 #include "lockstep/gguf.h"
-#include "support/expectation.h"
-#include "support/files.h"
-
-static void write_text(const char *name, const char *text)
-{
-    if (text) {
-        file_write(in_folder(name), text, strlen(text));
-    } else {
-        unlink(in_folder(name));
-    }
-}
+#include "support/refusals.h"
 
 /* ---- safetensors ---- */
 

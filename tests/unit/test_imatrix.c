@@ -13,7 +13,7 @@
 #include <string.h>
 
 #include "lockstep/quantize.h"
-#include "support/expectation.h"
+#include "support/refusals.h"
 #include "support/gguf_build.h"
 
 /* ---- building ---- */

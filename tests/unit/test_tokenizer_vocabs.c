@@ -13,7 +13,7 @@
 
 #include "lockstep/tokenizer.h"
 #include "support/text_vocab.h"
-#include "text/vocab.h"
+#include "text/bpe.h"
 
 #define GOLDEN LS_SOURCE_DIR "/tests/golden/tokenizer/"
 
@@ -140,7 +140,7 @@ static void rename_pretok(ls_tokenizer *t, const char *name)
     assert_int_equal(ls_pretok_create(&t->pretok, (ls_str){name, strlen(name)}, &t->traits, NULL),
                      LS_OK);
     t->add_bos = (t->traits & (LS_PRETOK_ADD_BOS | LS_PRETOK_MUST_BOS)) != 0;
-    ls_bpe_init_bytes(t);
+    ls_bpe_find_bytes(t);
 }
 
 /* Whether a line "name, number of ids, hash" is true of a text. */

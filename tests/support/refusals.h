@@ -1,32 +1,44 @@
 // SPDX-License-Identifier: MIT
-/* expectation.h - what files that are wrong in one way each are refused with: status, sentence and
- * place, as they stand in tests/golden/errors/NAME.expect; and the folder that they are built in.
- * Included by one file of a cmocka program. */
-#ifndef TESTS_EXPECTATION_H
-#define TESTS_EXPECTATION_H
+/* refusals.h - files that are wrong in one way each, written into the folder of a test, and what is
+ * said about them: a line "name, status, sentence, place" of tests/golden/errors/NAME.expect. */
+#ifndef TESTS_REFUSALS_H
+#define TESTS_REFUSALS_H
 
+#include <cmocka.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "lockstep/error.h"
 #include "support/files.h"
 
 static char folder[200];
 
-static const char *in_folder(const char *name)
+static inline const char *in_folder(const char *name)
 {
     static char path[300];
     snprintf(path, sizeof(path), "%s/%s", folder, name);
     return path;
 }
 
+static inline void write_text(const char *name, const char *text)
+{
+    if (text) {
+        file_write(in_folder(name), text, strlen(text));
+    } else {
+        unlink(in_folder(name));
+    }
+}
+
+/* ---- comparing with what stands in the .expect file ---- */
+
 typedef struct expectation {
     char  *text;
     size_t n, n_cases, n_wrong;
 } expectation;
 
-static void read_expectation(expectation *e, const char *name)
+static inline void read_expectation(expectation *e, const char *name)
 {
     char path[512];
     *e = (expectation){0};
@@ -36,7 +48,7 @@ static void read_expectation(expectation *e, const char *name)
 }
 
 /* The line of a case: "name<tab>status<tab>sentence<tab>place", the folder written as @. */
-static void check_line(expectation *e, const char *name, ls_status status, const ls_error *err)
+static inline void check_line(expectation *e, const char *name, ls_status status, const ls_error *err)
 {
     char        line[1400];
     const char *where = err->where, *at = strstr(where, folder);
@@ -60,7 +72,7 @@ static void check_line(expectation *e, const char *name, ls_status status, const
     }
 }
 
-static void end_expectation(expectation *e)
+static inline void end_expectation(expectation *e)
 {
     size_t n_lines = 0;
     for (size_t i = 0; i < e->n; i++) n_lines += e->text[i] == '\n';
@@ -69,14 +81,14 @@ static void end_expectation(expectation *e)
     assert_int_equal(n_lines, e->n_cases);
 }
 
-static int make_folder(void **state)
+static inline int make_folder(void **state)
 {
     (void)state;
     snprintf(folder, sizeof(folder), "/tmp/lockstep-bad-XXXXXX");
     return mkdtemp(folder) ? 0 : -1;
 }
 
-static int remove_folder(void **state)
+static inline int remove_folder(void **state)
 {
     char command[300];
     (void)state;
