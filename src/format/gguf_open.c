@@ -81,7 +81,7 @@ static bool is_config(const char *path)
     return strcmp(slash ? slash + 1 : path, "config.json") == 0;
 }
 
-ls_status ls_gguf_open(ls_gguf **out, const char *path, ls_error *err)
+static ls_status open_model(ls_gguf **out, const char *path, bool dry, ls_error *err)
 {
     ls_gguf  *g;
     ls_error  local = {0};
@@ -94,7 +94,7 @@ ls_status ls_gguf_open(ls_gguf **out, const char *path, ls_error *err)
     if (!g->path) {
         status = ls_fail(err, LS_ERR_NOMEM, "not enough memory for a file name");
     } else if (is_folder(path) || is_config(path)) {
-        status = ls_hf_read(g, err);
+        status = ls_hf_read(g, dry, err);
     } else {
         status = read_gguf(g, err);
     }
@@ -104,6 +104,16 @@ ls_status ls_gguf_open(ls_gguf **out, const char *path, ls_error *err)
     }
     *out = g;
     return LS_OK;
+}
+
+ls_status ls_gguf_open(ls_gguf **out, const char *path, ls_error *err)
+{
+    return open_model(out, path, false, err);
+}
+
+ls_status ls_hf_open_dry(ls_gguf **out, const char *path, ls_error *err)
+{
+    return open_model(out, path, true, err);
 }
 
 void ls_gguf_close(ls_gguf *g)
