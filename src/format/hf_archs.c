@@ -158,6 +158,7 @@ static const ls_hf_name post_norms[] = {
 
 static const ls_hf_name phi3[] = {
     {L "self_attn.qkv_proj.weight", B "attn_qkv.weight", NULL},
+    {L "self_attn.qkv_proj.bias", B "attn_qkv.bias", NULL},
     {L "mlp.gate_up_proj.weight", B "ffn_up.weight", NULL},
     {0},
 };
@@ -311,7 +312,7 @@ static const ls_hf_key gpt_oss_keys[] = {
     {0},
 };
 static const ls_hf_key falcon_keys[] = {
-    {"context_length", LS_GGUF_U32, {NULL}, 2048}, /* not in config.json */
+    {"context_length", LS_GGUF_U32, {"max_position_embeddings"}, 2048}, /* older ones have none */
     {"attention.head_count_kv", LS_GGUF_U32, {NULL}, NONE},
     {"feed_forward_length", LS_GGUF_U32, {NULL}, NONE},
     {0},

@@ -13,6 +13,15 @@ static bool starts(ls_str s, const char *with)
     return s.len >= n && memcmp(s.p, with, n) == 0;
 }
 
+static double number_of(const ls_gguf_kv *kv)
+{
+    ls_gguf_kv one = *kv;
+    if (kv->type == LS_GGUF_ARRAY || kv->type == LS_GGUF_STR) return -1;
+    one.elem_type = kv->type; /* as a list of one */
+    one.n = 1;
+    return ls_gguf_num_at(&one, 0);
+}
+
 static bool equal(const ls_gguf_kv *x, const ls_gguf_kv *y)
 {
     if (x->type == LS_GGUF_STR) return y->type == LS_GGUF_STR && ls_str_eq(x->str, y->str);
@@ -22,7 +31,7 @@ static bool equal(const ls_gguf_kv *x, const ls_gguf_kv *y)
                n == ls_gguf_value_bytes(y) && memcmp(x->data, y->data, n) == 0;
     }
     return y->type != LS_GGUF_ARRAY && y->type != LS_GGUF_STR &&
-           ls_gguf_num_at(x, 0) == ls_gguf_num_at(y, 0);
+           number_of(x) == number_of(y);
 }
 
 static const ls_gguf_kv *find(const ls_gguf *g, ls_str key)
@@ -40,7 +49,7 @@ static bool says_nothing(const ls_hf_back *b, const char *suffix, const ls_gguf_
     static const char *const names[] = {"attention.causal", "tensor_data_layout",
                                         "rope.scaling.finetuned", "vocab_size"};
     double embd = 0, dims = 0;
-    double v = kv->type == LS_GGUF_ARRAY || kv->type == LS_GGUF_STR ? -1 : ls_gguf_num_at(kv, 0);
+    double v = number_of(kv);
     ls_hf_back_num(b, "embedding_length", &embd);
     dims = (double)(size_t)(embd / (double)b->heads.n);
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
