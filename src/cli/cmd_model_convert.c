@@ -78,7 +78,8 @@ static ls_status run(cli_context *ctx, void *opts, ls_error *err)
     if (!o->output || !*o->output) return cli_usage(ctx, err, "option '--output' is missing");
     folder = is_folder(o);
     if (o->max_shard_size && !folder) {
-        return cli_usage(ctx, err, "'--max-shard-size' is for folders; a GGUF file is written whole");
+        return cli_usage(ctx, err,
+                         "'--max-shard-size' is for folders; a GGUF file is written whole");
     }
     if (!o->force && stat(o->output, &st) == 0) {
         return cli_usage(ctx, err, "'%s' is there already; --force replaces it", o->output);

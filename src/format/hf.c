@@ -136,7 +136,8 @@ static ls_status read_all(ls_hf *hf)
     LS_TRY(open_optional(&hf->generation, &hf->generation_path, hf, "generation_config.json",
                          MAX_CONFIG));
     if (!hf->dry) LS_TRY(open_weights(hf));
-    if (!hf->dry) LS_TRY(ls_alloc(&hf->used, ls_checkpoint_n_tensors(hf->ckpt), 1, "the tensors", hf->err));
+    if (!hf->dry)
+        LS_TRY(ls_alloc(&hf->used, ls_checkpoint_n_tensors(hf->ckpt), 1, "the tensors", hf->err));
     LS_TRY(ls_hf_read_sizes(hf));
     LS_TRY(ls_hf_read_config(hf));
     LS_TRY(ls_hf_read_generation(hf));

@@ -340,8 +340,8 @@ static const ls_hf_key gpt2_keys[] = {
 #define FALCON                                                                                     \
     "{\"model_type\": \"falcon\", \"alibi\": false, \"bias\": false, \"parallel_attn\": true}"
 
-/* On the way back a row whose `has` is there comes before one without; where both are read, a folder
- * is read by the first row of its class. */
+/* On the way back a row whose `has` is there comes before one without; where both are read, a
+ * folder is read by the first row of its class. */
 static const ls_hf_arch archs[] = {
     {.classes = {"MixtralForCausalLM"},
      .name = "llama",

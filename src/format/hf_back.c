@@ -70,8 +70,8 @@ static ls_ckpt_dtype main_type(const ls_hf_back *b)
     static const struct {
         int           gguf;
         ls_ckpt_dtype dtype;
-    } types[] = {{LS_DTYPE_F16, LS_CKPT_F16}, {LS_DTYPE_BF16, LS_CKPT_BF16},
-                 {LS_DTYPE_F32, LS_CKPT_F32}};
+    } types[] = {
+        {LS_DTYPE_F16, LS_CKPT_F16}, {LS_DTYPE_BF16, LS_CKPT_BF16}, {LS_DTYPE_F32, LS_CKPT_F32}};
     double count[3] = {0};
     size_t best = 0;
     for (size_t k = 0; k < 3; k++) {
@@ -143,9 +143,9 @@ static ls_status plan_tensor(ls_hf_back *b, const ls_tensor *t, bool *done)
             int         which = fits_target(row->to, t->name, &m.layer);
             if (!which || !is_read_by(b, row, m.layer)) continue;
             if (which == 2) { /* goes with the first; without it no row will fit that */
-                char        name[256];
-                size_t      n = (size_t)(strchr(row->to, '|') - row->to);
-                char        first[256];
+                char   name[256];
+                size_t n = (size_t)(strchr(row->to, '|') - row->to);
+                char   first[256];
                 memcpy(first, row->to, n);
                 first[n] = '\0';
                 *done = ls_hf_fill(name, sizeof(name), first, m.layer, 0) &&

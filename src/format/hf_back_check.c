@@ -30,8 +30,7 @@ static bool equal(const ls_gguf_kv *x, const ls_gguf_kv *y)
         return y->type == LS_GGUF_ARRAY && x->elem_type == y->elem_type && x->n == y->n &&
                n == ls_gguf_value_bytes(y) && memcmp(x->data, y->data, n) == 0;
     }
-    return y->type != LS_GGUF_ARRAY && y->type != LS_GGUF_STR &&
-           number_of(x) == number_of(y);
+    return y->type != LS_GGUF_ARRAY && y->type != LS_GGUF_STR && number_of(x) == number_of(y);
 }
 
 static const ls_gguf_kv *find(const ls_gguf *g, ls_str key)
@@ -48,8 +47,8 @@ static bool says_nothing(const ls_hf_back *b, const char *suffix, const ls_gguf_
 {
     static const char *const names[] = {"attention.causal", "tensor_data_layout",
                                         "rope.scaling.finetuned", "vocab_size"};
-    double embd = 0, dims = 0;
-    double v = number_of(kv);
+    double                   embd = 0, dims = 0;
+    double                   v = number_of(kv);
     ls_hf_back_num(b, "embedding_length", &embd);
     dims = (double)(size_t)(embd / (double)b->heads.n);
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
@@ -119,8 +118,8 @@ static ls_status check_tokens(const ls_hf_back *b, const ls_gguf *again)
         ls_str x = ls_gguf_next_str(&p), y = i < is->n ? ls_gguf_next_str(&q) : LS_STR("");
         if (i < is->n && ls_str_eq(x, y)) continue;
         ls_fail(b->err, LS_ERR_UNSUPPORTED,
-                "token %llu is '%.*s' here, and would be '%.*s' in a folder",
-                (unsigned long long)i, LS_FMT(x), LS_FMT(y));
+                "token %llu is '%.*s' here, and would be '%.*s' in a folder", (unsigned long long)i,
+                LS_FMT(x), LS_FMT(y));
         ls_gguf_fail_at(b->g, was->key.p, b->err);
         return LS_ERR_UNSUPPORTED;
     }

@@ -238,8 +238,8 @@ static bool find_llama3(const ls_hf_back *b, const float *want, size_t n, double
         *high = highs[i % 4];
         for (*ctx = 32; *ctx <= 1 << 22 && *high > *low; *ctx *= 2) {
             size_t k = 0;
-            while (k < n && ls_hf_llama3_factor(k, 2 * n, base, *factor, *low, *high, *ctx) ==
-                                want[k])
+            while (k < n &&
+                   ls_hf_llama3_factor(k, 2 * n, base, *factor, *low, *high, *ctx) == want[k])
                 k++;
             if (k == n) return true;
         }
@@ -255,8 +255,9 @@ static ls_status back_llama3_freqs(ls_hf_back *b)
     if (!t) return LS_OK;
     if (t->dtype != LS_DTYPE_F32 || (size_t)t->ne[0] * 2 != b->heads.dim ||
         !find_llama3(b, t->data, (size_t)t->ne[0], &factor, &low, &high, &ctx)) {
-        return ls_hf_back_refuse(b, t, "holds factors that no \"rope_scaling\" of type llama3 "
-                                       "gives");
+        return ls_hf_back_refuse(b, t,
+                                 "holds factors that no \"rope_scaling\" of type llama3 "
+                                 "gives");
     }
     rope = rope_object(b, "llama3");
     if (!rope) return no_memory(b);
@@ -292,8 +293,8 @@ static ls_status back_sliding_window(ls_hf_back *b)
 static ls_status back_sliding_layers(ls_hf_back *b)
 {
     char              key[128];
-    const ls_gguf_kv *kv = ls_gguf_array(
-        b->g, key_of(b, "attention.sliding_window_pattern", key), LS_GGUF_BOOL);
+    const ls_gguf_kv *kv =
+        ls_gguf_array(b->g, key_of(b, "attention.sliding_window_pattern", key), LS_GGUF_BOOL);
     json_t *list = json_array();
     double  window, layers = 0;
     LS_TRY(back_sliding_window(b));
@@ -330,11 +331,16 @@ static const struct {
     ls_hf_fn      *step;
     ls_hf_back_fn *back; /* NULL: the reader needs nothing for it */
 } steps[] = {
-    {ls_hf_rope_dims, back_rope_dims},         {ls_hf_llama3_freqs, back_llama3_freqs},
-    {ls_hf_longrope, back_longrope},           {ls_hf_no_rope_scaling, NULL},
-    {ls_hf_gemma3_rope, back_gemma3_rope},     {ls_hf_bitnet_scaling, NULL},
-    {ls_hf_sliding_window, back_sliding_window}, {ls_hf_sliding_layers, back_sliding_layers},
-    {ls_hf_ff_4, back_ff_4},                   {ls_hf_falcon_heads, back_falcon_heads},
+    {ls_hf_rope_dims, back_rope_dims},
+    {ls_hf_llama3_freqs, back_llama3_freqs},
+    {ls_hf_longrope, back_longrope},
+    {ls_hf_no_rope_scaling, NULL},
+    {ls_hf_gemma3_rope, back_gemma3_rope},
+    {ls_hf_bitnet_scaling, NULL},
+    {ls_hf_sliding_window, back_sliding_window},
+    {ls_hf_sliding_layers, back_sliding_layers},
+    {ls_hf_ff_4, back_ff_4},
+    {ls_hf_falcon_heads, back_falcon_heads},
 };
 
 /* ---- `extra` ---- */

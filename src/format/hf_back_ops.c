@@ -74,7 +74,8 @@ static ls_status numbers(const ls_hf_back *b, const ls_tensor *t, double minus, 
 {
     size_t n = n_elements(t);
     LS_TRY(ls_alloc(out, n, sizeof(**out), "a tensor", b->err));
-    for (size_t i = 0; i < n; i++) (*out)[i] = ls_hf_number(float_type(t->dtype), t->data, i) - minus;
+    for (size_t i = 0; i < n; i++)
+        (*out)[i] = ls_hf_number(float_type(t->dtype), t->data, i) - minus;
     return LS_OK;
 }
 
@@ -237,8 +238,8 @@ static ls_status fill_halves(const ls_hf_back *b, const ls_hf_piece *p, void *ou
 static ls_status fill_pairs_bias(const ls_hf_back *b, const ls_hf_piece *p, void *out)
 {
     const ls_tensor *t = p->src[0];
-    return fill_joined(b, p, out, (size_t)t->ne[1], (size_t)t->ne[0],
-                       ls_ckpt_dtype_bytes(p->dtype), true);
+    return fill_joined(b, p, out, (size_t)t->ne[1], (size_t)t->ne[0], ls_ckpt_dtype_bytes(p->dtype),
+                       true);
 }
 
 static ls_status fill_pairs(const ls_hf_back *b, const ls_hf_piece *p, void *out)
@@ -333,7 +334,7 @@ static ls_status fill_inverse_scale(const ls_hf_back *b, const ls_hf_piece *p, v
 {
     ls_ckpt_dtype dtype;
     double        v = inverse_of(
-        ls_dtype_tensor_scale(LS_DTYPE_I2_S, p->src[0]->data, n_elements(p->src[0])), &dtype);
+               ls_dtype_tensor_scale(LS_DTYPE_I2_S, p->src[0]->data, n_elements(p->src[0])), &dtype);
     float f = (float)v;
     (void)b;
     memcpy(out, dtype == LS_CKPT_F64 ? (const void *)&v : &f, ls_ckpt_dtype_bytes(dtype));
@@ -388,8 +389,10 @@ static bool plan_shuffled(plan *s, ls_status *status)
     size_t n = (size_t)s->p.shape[0];
     s->p.shuffle = ls_hf_shuffle_of(s->row->op);
     if (!s->p.shuffle->fits(&s->b->heads, n)) {
-        *status = ls_hf_back_refuse(s->b, s->p.src[0], "has %zu rows, which are not those of "
-                                    "%zu heads", n, s->b->heads.n);
+        *status = ls_hf_back_refuse(s->b, s->p.src[0],
+                                    "has %zu rows, which are not those of "
+                                    "%zu heads",
+                                    n, s->b->heads.n);
     }
     set_name(s, status, s->row->from, "", -1);
     add(s, status, fill_shuffled);

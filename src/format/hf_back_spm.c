@@ -14,9 +14,19 @@
 #include "format/hf_vocab.h"
 
 enum { VARINT = 0, BYTES = 2, FIXED32 = 5 };
-enum { TRAINER_TYPE = 3, TRAINER_SIZE = 4, TRAINER_BYTE_FALLBACK = 35, TRAINER_UNK = 40,
-       TRAINER_BOS, TRAINER_EOS, TRAINER_PAD, TRAINER_UNK_PIECE = 45, TRAINER_BOS_PIECE,
-       TRAINER_EOS_PIECE, TRAINER_PAD_PIECE };
+enum {
+    TRAINER_TYPE = 3,
+    TRAINER_SIZE = 4,
+    TRAINER_BYTE_FALLBACK = 35,
+    TRAINER_UNK = 40,
+    TRAINER_BOS,
+    TRAINER_EOS,
+    TRAINER_PAD,
+    TRAINER_UNK_PIECE = 45,
+    TRAINER_BOS_PIECE,
+    TRAINER_EOS_PIECE,
+    TRAINER_PAD_PIECE
+};
 
 typedef struct bytes { /* being written */
     uint8_t *p;

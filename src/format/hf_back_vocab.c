@@ -72,9 +72,9 @@ static bool is_added(const ls_hf_back *b, size_t role, bool fallback)
 
 static json_t *added_token(ls_str text, int64_t id, bool special)
 {
-    json_t *o = json_pack("{s:s%, s:b, s:b, s:b, s:b, s:b}", "content", text.p, text.len,
-                          "single_word", 0, "lstrip", 0, "rstrip", 0, "normalized", 0, "special",
-                          (int)special);
+    json_t *o =
+        json_pack("{s:s%, s:b, s:b, s:b, s:b, s:b}", "content", text.p, text.len, "single_word", 0,
+                  "lstrip", 0, "rstrip", 0, "normalized", 0, "special", (int)special);
     if (o && id >= 0) json_object_set_new(o, "id", json_integer(id));
     return o;
 }
@@ -136,9 +136,9 @@ static json_t *post_processor(const ls_hf_back *b, const ls_hf_tokens *v, bool b
             item = json_pack("{s:{s:O, s:i}}", "SpecialToken", "id", s, "type_id", part);
             if (!part) json_array_append(single, item);
             json_array_append_new(pair, item);
-            json_object_setn_new(special, v->text[id].p, v->text[id].len,
-                                 json_pack("{s:O, s:[I], s:[O]}", "id", s, "ids", (json_int_t)id,
-                                           "tokens", s));
+            json_object_setn_new(
+                special, v->text[id].p, v->text[id].len,
+                json_pack("{s:O, s:[I], s:[O]}", "id", s, "ids", (json_int_t)id, "tokens", s));
             json_decref(s);
         }
     }
@@ -171,8 +171,8 @@ static ls_status write_bpe(ls_hf_back *b, const ls_hf_tokens *v, bool *adds_bos)
         "model", "type", "BPE", "dropout", "unk_token", "continuing_subword_prefix",
         "end_of_word_suffix", "fuse_unk", 0, "byte_fallback", 0, "ignore_merges",
         (int)ignore_merges, "vocab", vocab, "merges", merges);
-    status = !cut ? refuse(b, "tokenizer.ggml.pre",
-                           "tokenizer.json has no declaration for this pre-tokenizer", pre)
+    status = !cut   ? refuse(b, "tokenizer.ggml.pre",
+                             "tokenizer.json has no declaration for this pre-tokenizer", pre)
              : root ? put_vocab(b, v, vocab, added)
                     : no_memory(b);
     if (status == LS_OK) status = put_merges(b, merges);
@@ -208,7 +208,8 @@ static ls_status put_decoder(const ls_hf_back *b, const ls_hf_tokens *v, json_t 
     return LS_OK;
 }
 
-static ls_status put_roles(const ls_hf_back *b, const ls_hf_tokens *v, json_t *config, bool adds_bos)
+static ls_status put_roles(const ls_hf_back *b, const ls_hf_tokens *v, json_t *config,
+                           bool adds_bos)
 {
     for (size_t i = 0; ls_hf_roles[i].name; i++) {
         int64_t id = role_id(b, i);
@@ -236,10 +237,12 @@ static ls_status put_chat(const ls_hf_back *b, json_t *config)
     bool              has = ls_gguf_str(b->g, "tokenizer.chat_template", &text);
     one = has ? json_stringn(text.p, text.len) : NULL;
     if (has && !one) {
-        return refuse(b, "tokenizer.chat_template", "the template of chats is no text in UTF-8", text);
+        return refuse(b, "tokenizer.chat_template", "the template of chats is no text in UTF-8",
+                      text);
     }
     list = json_array();
-    if (one) json_array_append_new(list, json_pack("{s:s, s:O}", "name", "default", "template", one));
+    if (one)
+        json_array_append_new(list, json_pack("{s:s, s:O}", "name", "default", "template", one));
     for (size_t i = 0; i < ls_gguf_n_kv(b->g); i++) {
         const ls_gguf_kv *kv = ls_gguf_kv_at(b->g, i);
         size_t            n = sizeof(prefix) - 1;
@@ -300,8 +303,7 @@ static ls_status write_vocab(ls_hf_back *b, const ls_hf_tokens *v, ls_str model)
             LS_TRY(write_bpe(b, v, &adds_bos));
         }
     } else if (!carried) {
-        return refuse(b, "tokenizer.ggml.model", "folders have no vocabulary of this kind",
-                      model);
+        return refuse(b, "tokenizer.ggml.model", "folders have no vocabulary of this kind", model);
     }
     return write_config(b, v, spm || unigram, adds_bos);
 }

@@ -157,7 +157,7 @@ static ls_status read_size(ls_hf *hf, const char *const *names, int64_t fallback
 
 ls_status ls_hf_read_sizes(ls_hf *hf)
 {
-    static const char *const embd[] = {"hidden_size", "n_embd", "dim", NULL},
+    static const char *const        embd[] = {"hidden_size", "n_embd", "dim", NULL},
                              *const heads[] = {"num_attention_heads", "n_head", "n_heads", NULL},
                              *const kv[] = {"num_key_value_heads", "n_kv_heads", "num_kv_heads",
                                             "n_head_kv", NULL},
@@ -191,9 +191,12 @@ static ls_status read_rope_base(ls_hf *hf, const json_t *rope)
 
 /* What each type of RoPE scaling becomes. Those that add tensors are in the architectures' rows. */
 const ls_hf_scaling ls_hf_scalings[] = {
-    {"default", NULL, false, false},        {"llama3", NULL, false, false},
-    {"linear", "linear", true, false},      {"yarn", "yarn", true, true},
-    {"longrope", "longrope", false, false}, {"su", "longrope", false, false},
+    {"default", NULL, false, false},
+    {"llama3", NULL, false, false},
+    {"linear", "linear", true, false},
+    {"yarn", "yarn", true, true},
+    {"longrope", "longrope", false, false},
+    {"su", "longrope", false, false},
     {NULL, NULL, false, false},
 };
 
@@ -228,10 +231,10 @@ static ls_status read_yarn(ls_hf *hf, const json_t *rope)
 
 static ls_status read_rope(ls_hf *hf)
 {
-    const json_t *rope = ls_hf_rope(hf), *type = json_object_get(rope, "rope_type"), *factor;
-    ls_str        name;
-    char          key[128];
-    size_t        i = 0;
+    const json_t        *rope = ls_hf_rope(hf), *type = json_object_get(rope, "rope_type"), *factor;
+    ls_str               name;
+    char                 key[128];
+    size_t               i = 0;
     const ls_hf_scaling *s;
     LS_TRY(read_rope_base(hf, rope));
     if (!json_is_string(type)) type = json_object_get(rope, "type");

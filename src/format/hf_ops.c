@@ -143,14 +143,14 @@ const ls_hf_shuffle *ls_hf_shuffle_of(ls_hf_op *op)
 static ls_status shuffle(ls_hf *hf, const ls_hf_match *m, ls_hf_op *op)
 {
     const ls_hf_shuffle *s = ls_hf_shuffle_of(op);
-    ls_hf_heads h = {(size_t)hf->n_heads, (size_t)hf->n_kv_heads, (size_t)hf->head_dim};
-    rows        r = {0};
-    char       *out;
+    ls_hf_heads          h = {(size_t)hf->n_heads, (size_t)hf->n_kv_heads, (size_t)hf->head_dim};
+    rows                 r = {0};
+    char                *out;
     LS_TRY(as_rows(hf, m->t, &r));
     if (!s || !s->fits(&h, r.n)) {
-        return ls_hf_bad_tensor(
-            hf, m->t, "has %zu rows, which %zu heads of %zu, of keys %zu, do not make up", r.n, h.n,
-            h.dim, h.kv);
+        return ls_hf_bad_tensor(hf, m->t,
+                                "has %zu rows, which %zu heads of %zu, of keys %zu, do not make up",
+                                r.n, h.n, h.dim, h.kv);
     }
     LS_TRY(buffer(hf, m->t->n_bytes, &out));
     for (size_t i = 0; i < r.n; i++) {
@@ -463,7 +463,8 @@ static ls_status unpack_ternary(ls_hf *hf, const ls_hf_match *m)
     return ls_hf_emit_blocks(hf, name, LS_DTYPE_I2_S, 2, shape, out, t);
 }
 
-/* Weights that are what the model computes with: "offline" of a program that keeps them as floats. */
+/* Weights that are what the model computes with: "offline" of a program that keeps them as floats.
+ */
 static bool is_offline(const ls_hf *hf)
 {
     const json_t *q = ls_hf_get(hf, "quantization_config");

@@ -43,44 +43,25 @@ static const struct {
     const char *name, *like;
     bool        ignore_merges, adds_bos;
 } known[] = {
-    {"llama-bpe", "llama-bpe", true, true},
-    {"llama3", "llama-bpe", true, true},
-    {"llama-v3", "llama-bpe", true, true},
-    {"falcon3", "llama-bpe", true, true},
-    {"falcon-h1", "llama-bpe", true, true},
-    {"pixtral", "llama-bpe", true, true},
-    {"midm-2.0", "llama-bpe", true, true},
-    {"lfm2", "llama-bpe", true, true},
-    {"dbrx", "llama-bpe", false, false},
-    {"smaug-bpe", "llama-bpe", false, false},
-    {"qwen2", "qwen2", false, false},
-    {"deepseek-r1-qwen", "qwen2", false, false},
-    {"megrez", "qwen2", false, false},
-    {"stablelm2", "qwen2", false, false},
-    {"hunyuan", "qwen2", false, false},
-    {"solar-open", "qwen2", false, false},
-    {"qwen35", "qwen35", false, false},
-    {"gpt-4o", "gpt-4o", false, false},
-    {"llama4", "gpt-4o", false, false},
-    {"kanana2", "gpt-4o", false, false},
-    {"tekken", "tekken", true, true},
-    {"gpt-2", "gpt-2", false, false},
-    {"phi-2", "gpt-2", false, false},
-    {"mpt", "gpt-2", false, false},
-    {"olmo", "gpt-2", false, false},
-    {"jais", "gpt-2", false, false},
-    {"trillion", "gpt-2", false, false},
-    {"exaone4", "gpt-2", false, false},
-    {"gigachat", "gpt-2", false, false},
-    {"granite-docling", "gpt-2", false, false},
-    {"starcoder", "starcoder", false, false},
-    {"refact", "starcoder", false, false},
-    {"command-r", "starcoder", false, false},
-    {"smollm", "starcoder", false, false},
-    {"codeshell", "starcoder", false, false},
-    {"exaone", "starcoder", false, false},
-    {"minerva-7b", "starcoder", false, false},
-    {"falcon", "falcon", false, false},
+    {"llama-bpe", "llama-bpe", true, true},    {"llama3", "llama-bpe", true, true},
+    {"llama-v3", "llama-bpe", true, true},     {"falcon3", "llama-bpe", true, true},
+    {"falcon-h1", "llama-bpe", true, true},    {"pixtral", "llama-bpe", true, true},
+    {"midm-2.0", "llama-bpe", true, true},     {"lfm2", "llama-bpe", true, true},
+    {"dbrx", "llama-bpe", false, false},       {"smaug-bpe", "llama-bpe", false, false},
+    {"qwen2", "qwen2", false, false},          {"deepseek-r1-qwen", "qwen2", false, false},
+    {"megrez", "qwen2", false, false},         {"stablelm2", "qwen2", false, false},
+    {"hunyuan", "qwen2", false, false},        {"solar-open", "qwen2", false, false},
+    {"qwen35", "qwen35", false, false},        {"gpt-4o", "gpt-4o", false, false},
+    {"llama4", "gpt-4o", false, false},        {"kanana2", "gpt-4o", false, false},
+    {"tekken", "tekken", true, true},          {"gpt-2", "gpt-2", false, false},
+    {"phi-2", "gpt-2", false, false},          {"mpt", "gpt-2", false, false},
+    {"olmo", "gpt-2", false, false},           {"jais", "gpt-2", false, false},
+    {"trillion", "gpt-2", false, false},       {"exaone4", "gpt-2", false, false},
+    {"gigachat", "gpt-2", false, false},       {"granite-docling", "gpt-2", false, false},
+    {"starcoder", "starcoder", false, false},  {"refact", "starcoder", false, false},
+    {"command-r", "starcoder", false, false},  {"smollm", "starcoder", false, false},
+    {"codeshell", "starcoder", false, false},  {"exaone", "starcoder", false, false},
+    {"minerva-7b", "starcoder", false, false}, {"falcon", "falcon", false, false},
 };
 
 /* A line that is too long for any row stays cut and fits none. */
@@ -145,8 +126,8 @@ static json_t *element(const char **p)
     switch (*start) {
     case 'S': /* one split a line: the pattern ends at its last parenthesis */
         *p = end + 1;
-        return json_pack("{s:s, s:{s:s#}, s:s, s:b}", "type", "Split", "pattern", "Regex", start + 2,
-                         (int)(end - start - 2), "behavior", "Isolated", "invert", 0);
+        return json_pack("{s:s, s:{s:s#}, s:s, s:b}", "type", "Split", "pattern", "Regex",
+                         start + 2, (int)(end - start - 2), "behavior", "Isolated", "invert", 0);
     case 'D':
     case 'd':
         ++*p;

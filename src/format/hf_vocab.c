@@ -222,8 +222,7 @@ static ls_status read_roles(ls_hf *hf)
     const json_t *post = json_object_get(hf->tokenizer.root, "post_processor");
     const json_t *list = json_object_get(post, "processors");
     ls_str        text[N_ROLES];
-    for (size_t i = 0; i < N_ROLES; i++)
-        text[i] = role_text(hf, ls_hf_roles[i].name);
+    for (size_t i = 0; i < N_ROLES; i++) text[i] = role_text(hf, ls_hf_roles[i].name);
     LS_TRY(read_template(hf, post, &text[BOS], &text[EOS]));
     for (size_t i = 0; i < json_array_size(list); i++) {
         LS_TRY(read_template(hf, json_array_get(list, i), &text[BOS], &text[EOS]));

@@ -106,8 +106,8 @@ static ls_status write_index(const ls_hf_back *b, const shard *shards, size_t n)
             total += p->n_bytes;
         }
     }
-    root = json_pack("{s:{s:I}, s:o}", "metadata", "total_size", (json_int_t)total, "weight_map",
-                     map);
+    root =
+        json_pack("{s:{s:I}, s:o}", "metadata", "total_size", (json_int_t)total, "weight_map", map);
     status = root ? ls_hf_back_json(b, "model.safetensors.index.json", root)
                   : ls_fail(b->err, LS_ERR_NOMEM, "not enough memory for the index");
     json_decref(root);

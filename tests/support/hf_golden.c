@@ -19,10 +19,10 @@
 enum { MAX_BYTES = 1 << 20 };
 
 const char *const hf_golden_names[] = {
-    "llama",   "mistral",  "mixtral",  "qwen2",   "qwen3",     "gemma",      "gemma2",
-    "gemma3",  "phi3",     "gpt2",     "gpt2b",   "stablelm",  "olmo2",      "olmo3",
-    "smollm3", "granite",  "command-r", "starcoder2", "falcon7", "falcon40", "gptneox",
-    "qwen2moe", "qwen3moe", "olmoe",   "gpt-oss", "gpt-oss-mx", "bitnet",    NULL,
+    "llama",    "mistral",  "mixtral",   "qwen2",      "qwen3",      "gemma",    "gemma2",
+    "gemma3",   "phi3",     "gpt2",      "gpt2b",      "stablelm",   "olmo2",    "olmo3",
+    "smollm3",  "granite",  "command-r", "starcoder2", "falcon7",    "falcon40", "gptneox",
+    "qwen2moe", "qwen3moe", "olmoe",     "gpt-oss",    "gpt-oss-mx", "bitnet",   NULL,
 };
 
 const char *hf_golden_path(const char *folder, const char *name)
@@ -105,7 +105,8 @@ void hf_golden_build(const char *golden, const char *folder)
     hf_golden_lines(golden, "config ", write_config, folder_);
     assert_int_equal(ls_safetensors_writer_create(&w, NULL), LS_OK);
     hf_golden_lines(golden, "in ", announce, w);
-    assert_int_equal(ls_safetensors_begin(w, hf_golden_path(folder, "model.safetensors"), NULL), LS_OK);
+    assert_int_equal(ls_safetensors_begin(w, hf_golden_path(folder, "model.safetensors"), NULL),
+                     LS_OK);
     hf_golden_lines(golden, "in ", put_data, w);
     assert_int_equal(ls_safetensors_finish(w, NULL), LS_OK);
     ls_safetensors_writer_destroy(w);

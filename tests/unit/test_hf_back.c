@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "dtype/dtype.h"
 #include "lockstep/checkpoint.h"
 #include "lockstep/convert.h"
 #include "lockstep/mini.h"
@@ -252,11 +253,104 @@ static void every_architecture_is_the_same_model_again(void **state)
     assert_int_equal(n, 22);
 }
 
+/* ---- quantised models ---- */
+
+static ls_gguf *quantised(const char *arch, int dtype)
+{
+    ls_mini_options mini = {.arch = arch, .dtype = dtype, .seed = 5};
+    assert_int_equal(ls_mini_write(file, &mini, NULL), LS_OK);
+    return open_model(file, arch);
+}
+
+/* Rows are moved after they are decoded: the same values come back in the same places. */
+static void quantised_matrices_are_what_their_blocks_hold(void **state)
+{
+    static const char *const archs[] = {"llama", "qwen3moe", "gpt-oss", "gptneox", "gpt2"};
+    (void)state;
+    for (size_t i = 0; i < sizeof(archs) / sizeof(archs[0]); i++) {
+        ls_gguf *g = quantised(archs[i], LS_DTYPE_Q4_K), *h;
+        size_t   n_quantised = 0;
+        write_folder(g, out, LS_DTYPE_F32, archs[i], NULL);
+        h = open_model(out, archs[i]);
+        for (size_t k = 0; k < ls_gguf_n_tensors(g); k++) {
+            const ls_tensor *t = ls_gguf_tensor_at(g, k), *u;
+            size_t           n = (size_t)(t->ne[0] * t->ne[1] * t->ne[2]);
+            char             name[128];
+            float           *x = malloc(n * sizeof(*x));
+            snprintf(name, sizeof(name), "%.*s", LS_FMT(t->name));
+            u = ls_gguf_tensor(h, name);
+            assert_true(x && u && u->dtype == LS_DTYPE_F32 && u->n_bytes == n * sizeof(*x));
+            ls_dtype_decode(t->dtype, x, t->data, n, 1);
+            if (memcmp(x, u->data, u->n_bytes) != 0) fail_msg("%s: '%s'", archs[i], name);
+            n_quantised += t->dtype == LS_DTYPE_Q4_K;
+            free(x);
+        }
+        assert_true(n_quantised > 5);
+        ls_gguf_close(h);
+        ls_gguf_close(g);
+    }
+}
+
+/* OpenAI's own form of the experts is what the class reads. */
+static void experts_of_gpt_oss_stay_MXFP4(void **state)
+{
+    ls_gguf *g = quantised("gpt-oss", LS_DTYPE_MXFP4), *h;
+    size_t   n = 0;
+    (void)state;
+    write_folder(g, out, -1, "gpt-oss", NULL);
+    h = open_model(out, "gpt-oss");
+    for (size_t i = 0; i < ls_gguf_n_tensors(g); i++) {
+        const ls_tensor *t = ls_gguf_tensor_at(g, i), *u;
+        char             name[128];
+        snprintf(name, sizeof(name), "%.*s", LS_FMT(t->name));
+        u = ls_gguf_tensor(h, name);
+        assert_non_null(u);
+        if (!strstr(name, "_exps.weight")) continue;
+        assert_true(u->dtype == LS_DTYPE_MXFP4 && u->n_bytes == t->n_bytes);
+        assert_memory_equal(u->data, t->data, t->n_bytes);
+        n++;
+    }
+    assert_true(n >= 6);
+    ls_gguf_close(h);
+    ls_gguf_close(g);
+}
+
+/* The comparison notices one other bit. */
+static void one_other_bit_is_noticed(void **state)
+{
+    ls_gguf *g = quantised("llama", LS_DTYPE_F16), *h;
+    char     path[300];
+    uint8_t *data;
+    size_t   n;
+    bool     same = true;
+    (void)state;
+    write_folder(g, out, -1, "llama", NULL);
+    snprintf(path, sizeof(path), "%s/model.safetensors", out);
+    data = file_read(path, &n);
+    data[n - 1] ^= 1;
+    file_write(path, data, n);
+    free(data);
+    h = open_model(out, "llama");
+    for (size_t i = 0; i < ls_gguf_n_tensors(g); i++) {
+        const ls_tensor *t = ls_gguf_tensor_at(g, i), *u;
+        char             name[128];
+        snprintf(name, sizeof(name), "%.*s", LS_FMT(t->name));
+        u = ls_gguf_tensor(h, name);
+        same = same && u && memcmp(t->data, u->data, t->n_bytes) == 0;
+    }
+    assert_false(same);
+    ls_gguf_close(h);
+    ls_gguf_close(g);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(folders_that_the_converter_knows_come_back),
         cmocka_unit_test(every_architecture_is_the_same_model_again),
+        cmocka_unit_test(quantised_matrices_are_what_their_blocks_hold),
+        cmocka_unit_test(experts_of_gpt_oss_stay_MXFP4),
+        cmocka_unit_test(one_other_bit_is_noticed),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
