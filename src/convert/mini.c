@@ -12,7 +12,7 @@
 #include "base/mem.h"
 #include "convert/mini_priv.h"
 #include "dtype/dtype.h"
-#include "format/hf_priv.h"
+#include "format/hf_rope.h"
 #include "lockstep/gguf_write.h"
 #include "lockstep/mini.h"
 

@@ -9,6 +9,7 @@
 #define LS_FORMAT_HF_PRIV_H
 
 #include "format/gguf_priv.h"
+#include "format/hf_rope.h"
 #include "format/json.h"
 #include "format/meta.h"
 
@@ -128,9 +129,6 @@ ls_status ls_hf_set_int(ls_hf *hf, const char *suffix, int64_t v);
 ls_hf_fn ls_hf_rope_dims, ls_hf_llama3_freqs, ls_hf_longrope, ls_hf_no_rope_scaling,
     ls_hf_gemma3_rope, ls_hf_bitnet_scaling, ls_hf_sliding_window, ls_hf_sliding_layers,
     ls_hf_ff_4, ls_hf_falcon_heads;
-/* Factor i of Llama 3's RoPE for heads of `dim`. */
-float ls_hf_llama3_factor(size_t i, size_t dim, double base, double factor, double low, double high,
-                          double ctx);
 
 /* hf_back_config.c: what rows put into `extra`. */
 ls_hf_back_fn ls_hf_back_query_scale, ls_hf_back_attention_scale;

@@ -44,6 +44,8 @@ static int make_folder(void **state)
 {
     const char *dir = getenv("TMPDIR");
     (void)state;
+    /* Files are synced as they are written: where that costs nothing, if there is such a place. */
+    if ((!dir || !dir[0]) && access("/dev/shm", W_OK) == 0) dir = "/dev/shm";
     snprintf(base, sizeof(base), "%s/ls-back-XXXXXX", dir && dir[0] ? dir : "/tmp");
     if (!mkdtemp(base)) return -1;
     snprintf(in, sizeof(in), "%s/in", base);
