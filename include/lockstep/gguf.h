@@ -61,6 +61,8 @@ typedef enum ls_gguf_source {
  * On success *out is owned: close it. On failure *out is NULL. */
 LS_API ls_status ls_gguf_open(ls_gguf **out, const char *path, ls_error *err);
 LS_API void      ls_gguf_close(ls_gguf *g); /* NULL is allowed */
+/* One more owner of an open model: it stays open until each has closed it. Returns g. */
+LS_API ls_gguf *ls_gguf_share(ls_gguf *g);
 
 /* Byte offset of something that this interface handed out (a key, a tensor name) in the file that
  * it lies in, for error messages; 0 for what lies in no file as it is. */

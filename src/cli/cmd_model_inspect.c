@@ -102,7 +102,7 @@ static int by_bytes(const void *a, const void *b)
     return (x->n_bytes < y->n_bytes) - (x->n_bytes > y->n_bytes);
 }
 
-static ls_status summarise(const ls_gguf *g, summary *s, ls_error *err)
+static ls_status summarise(ls_gguf *g, summary *s, ls_error *err)
 {
     size_t    n = ls_gguf_n_tensors(g);
     ls_model *m = NULL;
@@ -111,7 +111,7 @@ static ls_status summarise(const ls_gguf *g, summary *s, ls_error *err)
     LS_TRY(measure_tensors(g, s->bytes, err));
     for (size_t i = 0; i < n; i++) add_type(s, ls_gguf_tensor_at(g, i), s->bytes[i]);
     qsort(s->types, s->n_types, sizeof(s->types[0]), by_bytes);
-    ls_model_open(&m, ls_gguf_path(g), &s->native);
+    ls_model_open_gguf(&m, g, &s->native);
     ls_model_close(m);
     return LS_OK;
 }

@@ -90,6 +90,7 @@ static ls_status open_model(ls_gguf **out, const char *path, bool dry, ls_error 
     *out = NULL;
     if (!err) err = &local; /* places and hints are added to what inner frames recorded */
     LS_TRY(ls_alloc(&g, 1, sizeof(*g), "a model file", err));
+    atomic_init(&g->n_owners, 1);
     g->path = strdup(path);
     if (!g->path) {
         status = ls_fail(err, LS_ERR_NOMEM, "not enough memory for a file name");
@@ -116,9 +117,15 @@ ls_status ls_hf_open_dry(ls_gguf **out, const char *path, ls_error *err)
     return open_model(out, path, true, err);
 }
 
+ls_gguf *ls_gguf_share(ls_gguf *g)
+{
+    atomic_fetch_add(&g->n_owners, 1);
+    return g;
+}
+
 void ls_gguf_close(ls_gguf *g)
 {
-    if (!g) return;
+    if (!g || atomic_fetch_sub(&g->n_owners, 1) > 1) return;
     for (size_t i = 0; i < g->n_parts; i++) {
         ls_map_close(&g->parts[i].map);
         free(g->parts[i].path);

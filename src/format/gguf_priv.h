@@ -3,6 +3,8 @@
 #ifndef LS_FORMAT_GGUF_PRIV_H
 #define LS_FORMAT_GGUF_PRIV_H
 
+#include <stdatomic.h>
+
 #include "base/map.h"
 #include "format/arena.h"
 #include "lockstep/checkpoint.h"
@@ -16,6 +18,7 @@ typedef struct ls_part {
 } ls_part;
 
 struct ls_gguf {
+    atomic_uint    n_owners;
     char          *path; /* as it was given to open */
     ls_gguf_source source;
     ls_part       *parts;
