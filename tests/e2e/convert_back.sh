@@ -65,4 +65,11 @@ says "phi3.attention.clamp_kqv"
 head -c 100000 "$T/m.gguf" >"$T/cut.gguf"
 expect 5 "a file that is cut" "$LS" model convert -m "$T/cut.gguf" -o "$T/new/"
 equal "files left behind" "$(find "$T" -maxdepth 1 -name 'new*' -o -maxdepth 1 -name '*.tmp-*' | wc -l)" 0
+
+# What a file calls itself, and what it is.
+expect 0 "edit" "$TOOLS/make_model" edit "$T/m.gguf" "$T/odd.gguf" general.file_type=u32:15
+expect 0 "a wrong file type" "$LS" model inspect -m "$T/odd.gguf" --json
+equal "what it is" "$(json "$T/o" flavour.name)" F16
+equal "what it says" "$(json "$T/o" flavour.file_type_name)" Q4_K_M
+equal "whether they agree" "$(json "$T/o" flavour.agrees)" false
 finish
