@@ -35,7 +35,7 @@ struct ls_hf_back {
     ls_arena                  mem;
     ls_hf_heads               heads;
     ls_ckpt_dtype             main;   /* of most matrices, and of what is no float in the model */
-    bool                      ternary, packed, mxfp4; /* what config.json has to say of them */
+    bool                      ternary, mxfp4; /* what config.json has to say of them */
     ls_hf_piece              *pieces;
     size_t                    n_pieces, cap;
     json_t                   *config; /* owned */

@@ -12,6 +12,8 @@
 #include "format/hf_back.h"
 #include "format/hf_vocab.h"
 
+enum { MAX_LAYERS = 1 << 16 };
+
 /* ---- what the model says ---- */
 
 /* "ARCH.suffix", or the suffix itself if it is a whole key. */
@@ -295,19 +297,19 @@ static ls_status back_sliding_layers(ls_hf_back *b)
     char              key[128];
     const ls_gguf_kv *kv =
         ls_gguf_array(b->g, key_of(b, "attention.sliding_window_pattern", key), LS_GGUF_BOOL);
-    json_t *list = json_array();
+    json_t *list;
     double  window, layers = 0;
     LS_TRY(back_sliding_window(b));
     ls_hf_back_num(b, "block_count", &layers);
+    if (!ls_hf_back_num(b, "attention.sliding_window", &window) || layers > MAX_LAYERS) {
+        return LS_OK; /* the reader refuses that many */
+    }
+    list = json_array();
     for (size_t i = 0; i < (size_t)layers; i++) { /* three of four where the model does not say */
         bool local = kv ? i < kv->n && ls_gguf_num_at(kv, i) != 0 : (i + 1) % 4 != 0;
         json_array_append_new(list, json_string(local ? "sliding_attention" : "full_attention"));
     }
-    if (ls_hf_back_num(b, "attention.sliding_window", &window)) {
-        return put(b, b->config, "layer_types", list);
-    }
-    json_decref(list);
-    return LS_OK;
+    return put(b, b->config, "layer_types", list);
 }
 
 static ls_status back_ff_4(ls_hf_back *b)
@@ -398,8 +400,8 @@ ls_status ls_hf_back_json(const ls_hf_back *b, const char *name, const json_t *v
 static json_t *quantisation(const ls_hf_back *b)
 {
     if (b->mxfp4) return json_pack("{s:s}", "quant_method", "mxfp4");
-    return json_pack("{s:s, s:s, s:s}", "quant_method", "bitnet", "linear_class",
-                     b->packed ? "bitlinear" : "autobitlinear", "quantization_mode", "offline");
+    return json_pack("{s:s, s:s, s:s}", "quant_method", "bitnet", "linear_class", "autobitlinear",
+                     "quantization_mode", "offline");
 }
 
 static const char *dtype_name(ls_ckpt_dtype dtype)

@@ -316,28 +316,11 @@ static ls_status fill_ternary(const ls_hf_back *b, const ls_hf_piece *p, void *o
     return LS_OK;
 }
 
-/* A number whose inverse, rounded, is `scale`: F32 where one has it, else F64. */
-static double inverse_of(float scale, ls_ckpt_dtype *dtype)
+static ls_status fill_scale(const ls_hf_back *b, const ls_hf_piece *p, void *out)
 {
-    float  v = (float)(1 / (double)scale);
-    double exact = 1 / (double)scale;
-    *dtype = LS_CKPT_F32;
-    if ((float)(1 / (double)v) == scale) return (double)v;
-    if ((float)(1 / (double)nextafterf(v, INFINITY)) == scale)
-        return (double)nextafterf(v, INFINITY);
-    if ((float)(1 / (double)nextafterf(v, 0)) == scale) return (double)nextafterf(v, 0);
-    *dtype = LS_CKPT_F64;
-    return exact;
-}
-
-static ls_status fill_inverse_scale(const ls_hf_back *b, const ls_hf_piece *p, void *out)
-{
-    ls_ckpt_dtype dtype;
-    double        v = inverse_of(
-               ls_dtype_tensor_scale(LS_DTYPE_I2_S, p->src[0]->data, n_elements(p->src[0])), &dtype);
-    float f = (float)v;
+    float scale = ls_dtype_tensor_scale(LS_DTYPE_I2_S, p->src[0]->data, n_elements(p->src[0]));
     (void)b;
-    memcpy(out, dtype == LS_CKPT_F64 ? (const void *)&v : &f, ls_ckpt_dtype_bytes(dtype));
+    memcpy(out, &scale, sizeof(scale));
     return LS_OK;
 }
 
@@ -523,16 +506,15 @@ static bool plan_ternary(plan *s, ls_status *status)
     if (s->p.shape[0] % 4 || s->p.shape[1] % 128 || !(scale > 0) || !isfinite(scale)) {
         return plan_plain(s, status);
     }
-    s->b->packed = true;
     s->p.dtype = LS_CKPT_U8;
     s->p.shape[0] /= 4;
     set_name(s, status, s->row->from, "", -1);
     add(s, status, fill_ternary);
-    inverse_of(scale, &s->p.dtype);
+    s->p.dtype = LS_CKPT_F32;
     s->p.n_dims = 1;
     s->p.shape[0] = 1;
     set_name(s, status, s->row->from, "_scale", -1);
-    add(s, status, fill_inverse_scale);
+    add(s, status, fill_scale);
     return true;
 }
 

@@ -420,25 +420,48 @@ unsigned ls_hf_i2s_code(const uint8_t *data, size_t i)
     return data[i / 128 * 32 + j % 32] >> (6 - 2 * (j / 32)) & 3;
 }
 
-/* Packed by the training program: row r of [rows / 4, n] holds rows r, r + rows/4, ... at bits 0,
- * 2, 4, 6, and the weight is code - 1 over the inverse scale. I2_S holds that exactly. */
-static ls_status unpack_ternary(ls_hf *hf, const ls_hf_match *m)
+static bool quantisation_is(const ls_hf *hf, const char *key, const char *value)
 {
-    const ls_ckpt_tensor *t = m->t, *s;
+    const json_t *q = ls_hf_get(hf, "quantization_config");
+    ls_str        s = ls_json_str(json_object_get(q, key));
+    return s.p && ls_str_is(s, value);
+}
+
+/* The number beside a matrix by which its values are multiplied: of the class "autobitlinear" the
+ * scale, of the older one its inverse. */
+static ls_status find_scale(ls_hf *hf, const ls_hf_match *m, double *scale, bool *found)
+{
     char                  pattern[256];
-    int64_t               shape[2];
-    size_t                n, n_rows, row;
-    float                 scale;
-    uint8_t              *out;
-    ls_str                name;
+    const ls_ckpt_tensor *s;
     if (strlen(m->from) + sizeof("_scale") > sizeof(pattern)) return LS_ERR_INTERNAL;
     strcpy(pattern, m->from);
     strcat(pattern, "_scale");
     s = ls_hf_take(hf, pattern, m->layer, m->expert);
-    if (!s || !ls_hf_is_float(s->dtype) || s->n_bytes != ls_ckpt_dtype_bytes(s->dtype)) {
-        return ls_hf_bad_tensor(hf, t, "is packed, but has no scale beside it");
+    *found = s != NULL;
+    if (!s) return LS_OK;
+    if (!ls_hf_is_float(s->dtype) || s->n_bytes != ls_ckpt_dtype_bytes(s->dtype)) {
+        return ls_hf_bad_tensor(hf, s, "is no scale: one number");
     }
-    scale = (float)(1 / ls_hf_number(s->dtype, s->data, 0));
+    *scale = ls_hf_number(s->dtype, s->data, 0);
+    if (!quantisation_is(hf, "linear_class", "autobitlinear")) *scale = 1 / *scale;
+    return LS_OK;
+}
+
+/* Packed by the training program: row r of [rows / 4, n] holds rows r, r + rows/4, ... at bits 0,
+ * 2, 4, 6, and the weight is code - 1 times the scale. I2_S holds that exactly. */
+static ls_status unpack_ternary(ls_hf *hf, const ls_hf_match *m)
+{
+    const ls_ckpt_tensor *t = m->t;
+    int64_t               shape[2];
+    size_t                n, n_rows, row;
+    double                wide = 0;
+    float                 scale;
+    bool                  found;
+    uint8_t              *out;
+    ls_str                name;
+    LS_TRY(find_scale(hf, m, &wide, &found));
+    if (!found) return ls_hf_bad_tensor(hf, t, "is packed, but has no scale beside it");
+    scale = (float)wide;
     if (t->n_dims != 2 || !t->n_bytes || !(scale > 0) || !isfinite(scale)) {
         return ls_hf_bad_tensor(hf, t, "is no packed ternary matrix with a positive scale");
     }
@@ -463,14 +486,23 @@ static ls_status unpack_ternary(ls_hf *hf, const ls_hf_match *m)
     return ls_hf_emit_blocks(hf, name, LS_DTYPE_I2_S, 2, shape, out, t);
 }
 
-/* Weights that are what the model computes with: "offline" of a program that keeps them as floats.
- */
-static bool is_offline(const ls_hf *hf)
+/* Weights that are what the model computes with, but for a factor. */
+static ls_status scaled(ls_hf *hf, const ls_hf_match *m)
 {
-    const json_t *q = ls_hf_get(hf, "quantization_config");
-    ls_str        mode = ls_json_str(json_object_get(q, "quantization_mode")),
-           class_ = ls_json_str(json_object_get(q, "linear_class"));
-    return mode.p && ls_str_is(mode, "offline") && class_.p && ls_str_is(class_, "autobitlinear");
+    const ls_ckpt_tensor *t = m->t;
+    size_t                n = t->n_bytes / ls_ckpt_dtype_bytes(t->dtype);
+    double                scale = 1;
+    bool                  found;
+    float                *out;
+    ls_str                name;
+    LS_TRY(find_scale(hf, m, &scale, &found));
+    if (!found || scale == 1) return emit(hf, m, t->data);
+    LS_TRY(ls_arena_alloc(&hf->g->mem, &out, n, sizeof(*out), "a ternary tensor", hf->err));
+    for (size_t i = 0; i < n; i++) {
+        out[i] = (float)((double)ls_hf_element(t->dtype, t->data, i) * scale);
+    }
+    LS_TRY(target(hf, m, 0, &name));
+    return ls_hf_emit(hf, name, LS_CKPT_F32, t->n_dims, t->shape, out, t);
 }
 
 /* Master weights: each is rounded to -1, 0 or 1 times the mean of the magnitudes, as the training
@@ -484,7 +516,8 @@ ls_status ls_hf_ternary(ls_hf *hf, const ls_hf_match *m)
     uint16_t             *out;
     ls_str                name;
     if (t->dtype == LS_CKPT_U8) return unpack_ternary(hf, m);
-    if (!ls_hf_is_float(t->dtype) || !n || is_offline(hf)) return emit(hf, m, t->data);
+    if (!ls_hf_is_float(t->dtype) || !n) return emit(hf, m, t->data);
+    if (quantisation_is(hf, "quantization_mode", "offline")) return scaled(hf, m);
     for (size_t i = 0; i < n; i++) sum += fabs((double)ls_hf_element(t->dtype, t->data, i));
     scale = (float)(sum / (double)n);
     if (!(scale < 65504)) return ls_hf_bad_tensor(hf, t, "has no finite mean magnitude");

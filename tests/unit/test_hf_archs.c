@@ -197,6 +197,35 @@ static void packed_ternary_weights_become_I2_S_without_loss(void **state)
     assert_int_equal(ls_gguf_open(&g, folder, &err), LS_ERR_FORMAT);
 }
 
+/* Transformers' classes treat the number beside the weights in two ways. */
+static void the_class_says_whether_the_scale_is_inverse(void **state)
+{
+    static const struct {
+        const char *class_;
+        float       want;
+    } cases[] = {{"bitlinear", 0.25f}, {"autobitlinear", 4.0f}};
+    uint8_t        packed[256];
+    const uint16_t bf16_4 = 0x4080; /* 4.0 */
+    (void)state;
+    memset(packed, 0x55, sizeof(packed));
+    for (size_t i = 0; i < 2; i++) {
+        char             config[600];
+        ls_gguf         *g;
+        const ls_tensor *t;
+        float            scale;
+        snprintf(config, sizeof(config), "%.*s,\"linear_class\":\"%s\"}}", (int)strlen(BITNET) - 2,
+                 BITNET, cases[i].class_);
+        write_folder(config, "model.layers.0.mlp.up_proj.weight", LS_CKPT_U8, 2,
+                     (int64_t[]){2, 128}, packed, sizeof(packed),
+                     "model.layers.0.mlp.up_proj.weight_scale", &bf16_4);
+        assert_int_equal(ls_gguf_open(&g, folder, NULL), LS_OK);
+        t = ls_gguf_tensor(g, "blk.0.ffn_up.weight");
+        memcpy(&scale, (const uint8_t *)t->data + 8 * 128 / 4, 4);
+        assert_true(scale == cases[i].want);
+        ls_gguf_close(g);
+    }
+}
+
 /* Text models inside models that also see. */
 static void a_wrapped_text_model_is_found(void **state)
 {
@@ -376,6 +405,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_architecture_is_what_the_converter_makes_of_it),
         cmocka_unit_test(packed_ternary_weights_become_I2_S_without_loss),
+        cmocka_unit_test(the_class_says_whether_the_scale_is_inverse),
         cmocka_unit_test(a_wrapped_text_model_is_found),
         cmocka_unit_test(a_SentencePiece_vocabulary_is_that_of_the_GGUF_file),
         cmocka_unit_test(merges_of_a_byte_fallback_vocabulary_become_scores),
