@@ -15,6 +15,8 @@ typedef struct ls_convert_tensor {
     double   error;             /* RMS of the difference / RMS of the weights; 0: nothing lost */
 } ls_convert_tensor;
 typedef void ls_convert_tensor_fn(void *ctx, const ls_convert_tensor *t);
+/* A sentence about something that the result does not hold, or holds in another form. */
+typedef void ls_convert_note_fn(void *ctx, const char *note);
 
 typedef struct ls_convert_options {
     int  dtype;                      /* of matrices that are F32, F16 or BF16; -1: as they are     */
@@ -22,6 +24,10 @@ typedef struct ls_convert_options {
     void                   *progress_ctx;
     ls_convert_tensor_fn   *tensor;  /* called for each, in the order of the file; NULL: none      */
     void                   *tensor_ctx;
+    ls_convert_note_fn     *note;    /* folders only; NULL: none                                   */
+    void                   *note_ctx;
+    uint64_t max_shard_bytes;        /* folders only: of data in a file; 0: 5 GB                   */
+    bool     replace;                /* folders only: a folder that is there may be replaced       */
 } ls_convert_options;
 
 /* Write a model, whatever it was read from (one file, several, a Hugging Face folder), as one GGUF
@@ -33,5 +39,20 @@ typedef struct ls_convert_options {
  * Errors: UNSUPPORTED (a type that cannot be written, weights that do not fit it), IO, NOMEM. */
 LS_API ls_status ls_convert_to_gguf(const char *path, const ls_gguf *model,
                                     const ls_convert_options *opt, ls_error *err);
+
+/* Write a model as a Hugging Face folder: model.safetensors (or several with their index),
+ * config.json, generation_config.json, tokenizer_config.json, and tokenizer.json or tokenizer.model.
+ * Names, shapes and the order of rows are those of the class that config.json names. F32, F16 and
+ * BF16 stay what they are with dtype -1 and are rounded with another; vectors are written in the
+ * type of the matrices where nothing is lost by it. I2_S is packed, MXFP4 of gpt-oss kept as
+ * blocks; everything else is decoded, to F16 with dtype -1.
+ * config.json and the vocabulary are read again before any weight is written: what they cannot
+ * carry and a result depends on is an error, anything else is told by `note`. The folder is
+ * written beside `path` and renamed. With `replace` a folder at `path` that holds nothing but the
+ * files of a model goes away.
+ * Errors: UNSUPPORTED (an architecture, key, tensor or vocabulary that no folder has), USAGE (a
+ * folder that is there), IO, NOMEM. */
+LS_API ls_status ls_convert_to_folder(const char *path, const ls_gguf *model,
+                                      const ls_convert_options *opt, ls_error *err);
 
 #endif

@@ -34,6 +34,7 @@ typedef struct ls_engine_stats {
 
 typedef struct ls_engine_options { /* zero means: default */
     const char *model_path;
+    ls_gguf    *model;      /* native only: the model where it is open already, shared; NULL: opened */
     int32_t     n_ctx, n_batch, n_threads;
     int         kv_type;           /* LS_DTYPE_F32 (which is 0) or LS_DTYPE_F16 */
     double      timeout_s;         /* references: per request; 0: 300    */

@@ -87,6 +87,8 @@ typedef struct ls_gguf_hints {
 LS_API ls_status ls_gguf_open_as(ls_gguf **out, const char *path, const ls_gguf_hints *hints,
                                  ls_error *err);
 LS_API void      ls_gguf_close(ls_gguf *g); /* NULL is allowed */
+/* One more owner of an open model: it stays open until each has closed it. Returns g. */
+LS_API ls_gguf *ls_gguf_share(ls_gguf *g);
 
 /* Byte offset of something that this interface handed out (a key, a tensor name) in the file that
  * it lies in, for error messages; 0 for what lies in no file as it is. */

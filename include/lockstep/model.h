@@ -44,6 +44,8 @@ typedef struct ls_model ls_model;
  * Errors: as ls_gguf_open; FORMAT for missing or misshapen tensors and keys; UNSUPPORTED for an
  * architecture, tensor type or tensor that Lockstep does not evaluate (nothing is skipped silently). */
 LS_API ls_status ls_model_open(ls_model **out, const char *path, ls_error *err);
+/* The same for what is open already, which is shared (ls_gguf_share), not read a second time. */
+LS_API ls_status ls_model_open_gguf(ls_model **out, ls_gguf *g, ls_error *err);
 LS_API void      ls_model_close(ls_model *m); /* NULL is allowed; sessions must be gone */
 LS_API const ls_gguf         *ls_model_gguf(const ls_model *m);
 LS_API const ls_model_config *ls_model_get_config(const ls_model *m);

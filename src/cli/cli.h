@@ -148,6 +148,7 @@ ls_status cli_check_interrupt(ls_error *err);
 struct cli_env {
     ls_ref_dirs refs;             /* where references are looked for; cache_dir NULL: no HOME */
     char        cache_dir[4096];
+    const char *scratch_dir;
     const char *threads, *threads_name; /* text of the variable and which one it was; NULL: unset */
     const char *timeout, *seed;
     bool        dumb_terminal;    /* TERM=dumb: no progress bar */

@@ -119,6 +119,7 @@ static ls_status run_one(state *s, run_row *row, ls_error *err)
 {
     const volatile int *cancelled = cli_catch_interrupt();
     ls_engine_options   opt = {.model_path = s->o->model.path,
+                               .model = s->gguf,
                                .n_ctx = (int32_t)s->n_ids,
                                .n_batch = row->batch,
                                .n_threads = row->threads,

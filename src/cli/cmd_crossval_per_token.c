@@ -12,6 +12,7 @@
 
 #include "cli/dump.h"
 #include "cli/report.h"
+#include "cli/scratch.h"
 
 enum { AGAINST_AUTO = -2, AGAINST_NATIVE = -1 }; /* else an ls_ref_kind */
 enum { BACKEND_BOTH, BACKEND_NATIVE, BACKEND_CPP };
@@ -102,6 +103,7 @@ static ls_status plan_context(state *s, ls_error *err)
 static ls_status open_text(state *s, ls_error *err)
 {
     LS_TRY(ls_gguf_open(&s->gguf, s->o->model.path, err));
+    s->engine_options.model = s->gguf;
     s->report.gguf = s->gguf;
     LS_TRY(ls_tokenizer_create(&s->tokenizer, s->gguf, err));
     s->report.tokenizer = s->tokenizer;
@@ -166,7 +168,6 @@ static ls_status open_reference(state *s, const ls_ref_status *found, ls_error *
 {
     ls_error  why = {0};
     ls_status status;
-    if (s->o->against == AGAINST_NATIVE) return open_native_reference(s, err);
     status = ls_engine_open_reference(&s->reference, found->exe, &s->engine_options, &why);
     if (status == LS_ERR_REFERENCE) return no_reference(s, "reference-failed", &why);
     if (status == LS_ERR_FORMAT || status == LS_ERR_UNSUPPORTED) {
@@ -182,32 +183,36 @@ static ls_status open_reference(state *s, const ls_ref_status *found, ls_error *
 static ls_status check_model(const state *s, ls_error *err)
 {
     ls_model *model;
-    LS_TRY(ls_model_open(&model, s->o->model.path, err));
+    LS_TRY(ls_model_open_gguf(&model, s->gguf, err));
     ls_model_close(model);
     return LS_OK;
 }
 
-/* The references read one file of GGUF. */
-static ls_status refuse_folder(const state *s, ls_error *err)
+/* The references read one file of GGUF: from a folder it is made for the while that they open it.
+ */
+static ls_status open_external(state *s, ls_error *err)
 {
-    if (ls_gguf_get_source(s->gguf) != LS_SOURCE_HF) return LS_OK;
-    ls_fail(err, LS_ERR_REFERENCE, "llama.cpp and bitnet.cpp do not read Hugging Face folders");
-    ls_fail_at(err, "%s", s->o->model.path);
-    ls_fail_hint(err, "first: lockstep model convert -m FOLDER -o FILE.gguf");
-    return LS_ERR_REFERENCE;
+    ls_ref_status found = {0};
+    cli_scratch   scratch = {0};
+    ls_status     status;
+    LS_TRY(find_reference(s, &found));
+    if (ls_gguf_get_source(s->gguf) == LS_SOURCE_HF) {
+        LS_TRY(cli_scratch_gguf(&scratch, s->ctx, s->gguf, err));
+        s->engine_options.model_path = scratch.file;
+    }
+    status = open_reference(s, &found, err);
+    s->engine_options.model_path = s->o->model.path;
+    cli_scratch_remove(&scratch);
+    return status;
 }
 
 static ls_status open_engines(state *s, ls_error *err)
 {
-    ls_ref_status found = {0};
-    bool          native = s->o->backend != BACKEND_CPP, both = s->o->backend == BACKEND_BOTH;
+    bool native = s->o->backend != BACKEND_CPP, both = s->o->backend == BACKEND_BOTH;
     if (native) LS_TRY(check_model(s, err));
     if (s->o->backend != BACKEND_NATIVE) {
-        if (s->o->against != AGAINST_NATIVE) {
-            LS_TRY(refuse_folder(s, err));
-            LS_TRY(find_reference(s, &found));
-        }
-        LS_TRY(open_reference(s, &found, err));
+        LS_TRY(s->o->against == AGAINST_NATIVE ? open_native_reference(s, err)
+                                               : open_external(s, err));
     }
     if (!native) return LS_OK;
     if (both && !s->engine_options.lanes)

@@ -8,6 +8,7 @@
 
 #include "cli/cli.h"
 #include "cli/cli_json.h"
+#include "cli/facts.h"
 #include "cli/norm_gate.h"
 #include "cli/text.h"
 
@@ -31,11 +32,12 @@ typedef struct type_sum {
 
 /* What the report says beyond the file itself. */
 typedef struct summary {
-    type_sum  types[64];
-    size_t    n_types;
-    uint64_t  n_elements, n_bytes;
-    uint64_t *bytes;  /* [n_tensors]: size in the file, also of types that we do not know */
-    ls_error  native; /* why the native engine cannot run it; status LS_OK if it can      */
+    type_sum    types[64];
+    size_t      n_types;
+    uint64_t    n_elements, n_bytes;
+    uint64_t   *bytes; /* [n_tensors]: size in the file, also of types that we do not know */
+    model_facts facts;
+    ls_error    native; /* why the native engine cannot run it; status LS_OK if it can      */
 } summary;
 
 /* ---- collecting ---- */
@@ -102,7 +104,7 @@ static int by_bytes(const void *a, const void *b)
     return (x->n_bytes < y->n_bytes) - (x->n_bytes > y->n_bytes);
 }
 
-static ls_status summarise(const ls_gguf *g, summary *s, ls_error *err)
+static ls_status summarise(ls_gguf *g, summary *s, ls_error *err)
 {
     size_t    n = ls_gguf_n_tensors(g);
     ls_model *m = NULL;
@@ -111,7 +113,8 @@ static ls_status summarise(const ls_gguf *g, summary *s, ls_error *err)
     LS_TRY(measure_tensors(g, s->bytes, err));
     for (size_t i = 0; i < n; i++) add_type(s, ls_gguf_tensor_at(g, i), s->bytes[i]);
     qsort(s->types, s->n_types, sizeof(s->types[0]), by_bytes);
-    ls_model_open(&m, ls_gguf_path(g), &s->native);
+    ls_model_open_gguf(&m, g, &s->native);
+    model_facts_of(&s->facts, g, m ? ls_model_get_config(m) : NULL);
     ls_model_close(m);
     return LS_OK;
 }
@@ -223,14 +226,19 @@ static void print_tensors(const ls_gguf *g, const summary *s)
 
 static void print_types(const summary *s)
 {
-    printf("  %-7s  %7s  %15s  %9s  %s\n", "type", "tensors", "elements", "size", "bits/element");
+    printf("  %-7s  %7s  %15s  %9s  %12s  %s\n", "type", "tensors", "elements", "size",
+           "bits/element", "block");
     for (size_t i = 0; i < s->n_types; i++) {
         const type_sum *t = &s->types[i];
         char            type[32], n[32], size[32];
-        printf("  %-7s  %7zu  %15s  %9s  %12.2f\n", type_name(t->dtype, type, sizeof(type)),
+        printf("  %-7s  %7zu  %15s  %9s  %12.2f", type_name(t->dtype, type, sizeof(type)),
                t->n_tensors, cli_format_count(t->n_elements, n, sizeof(n)),
                cli_format_bytes(t->n_bytes, size, sizeof(size)),
                t->n_elements ? 8.0 * (double)t->n_bytes / (double)t->n_elements : 0);
+        if (ls_dtype_block(t->dtype) > 1) {
+            printf("  %zu in %zu bytes", ls_dtype_block(t->dtype), ls_dtype_block_bytes(t->dtype));
+        }
+        fputc('\n', stdout);
     }
 }
 
@@ -278,6 +286,7 @@ static void print_report(const ls_gguf *g, const summary *s, bool full)
         fputc('\n', stdout);
     }
     printf("Parameters:    %s\n", cli_format_count(s->n_elements, n, sizeof(n)));
+    model_facts_print(&s->facts);
     if (s->native.status == LS_OK)
         puts("Native engine: runs this file");
     else
@@ -401,10 +410,12 @@ static json_t *types_json(const summary *s)
         const type_sum *t = &s->types[i];
         char            type[32];
         json_array_append_new(
-            all,
-            json_pack("{s:s, s:s*, s:I, s:I, s:I}", "type", type_name(t->dtype, type, sizeof(type)),
-                      "flavour", ls_dtype_flavour(t->dtype), "tensors", (json_int_t)t->n_tensors,
-                      "elements", (json_int_t)t->n_elements, "bytes", (json_int_t)t->n_bytes));
+            all, json_pack("{s:s, s:s*, s:I, s:I, s:I, s:I, s:I}", "type",
+                           type_name(t->dtype, type, sizeof(type)), "flavour",
+                           ls_dtype_flavour(t->dtype), "tensors", (json_int_t)t->n_tensors,
+                           "elements", (json_int_t)t->n_elements, "bytes", (json_int_t)t->n_bytes,
+                           "block", (json_int_t)ls_dtype_block(t->dtype), "block_bytes",
+                           (json_int_t)ls_dtype_block_bytes(t->dtype)));
     }
     return all;
 }
@@ -415,13 +426,15 @@ static json_t *report_json(const ls_gguf *g, const summary *s, bool full)
     bool   runs = s->native.status == LS_OK;
     ls_gguf_str(g, "general.architecture", &arch);
     return json_pack(
-        "{s:s, s:s, s:I, s:i, s:I, s:I, s:o, s:I, s:{s:b, s:o}, s:o, s:o, s:o}", "schema",
-        "lockstep.inspect/1", "path", ls_gguf_path(g), "bytes", (json_int_t)ls_gguf_file_bytes(g),
-        "version", (int)ls_gguf_version(g), "alignment", (json_int_t)ls_gguf_alignment(g),
-        "data_offset", (json_int_t)ls_gguf_data_off(g), "architecture",
-        cli_json_text(arch.p, arch.len), "parameters", (json_int_t)s->n_elements, "native", "runs",
-        (int)runs, "reason", runs ? json_null() : cli_json_error(&s->native), "types",
-        types_json(s), "metadata", metadata_json(g, full), "tensors", tensors_json(g, s));
+        "{s:s, s:s, s:s, s:I, s:i, s:I, s:I, s:o, s:I, s:o, s:o, s:{s:b, s:o}, s:o, s:o, s:o}",
+        "schema", "lockstep.inspect/1", "path", ls_gguf_path(g), "format",
+        ls_gguf_get_source(g) == LS_SOURCE_HF ? "huggingface" : "gguf", "bytes",
+        (json_int_t)ls_gguf_file_bytes(g), "version", (int)ls_gguf_version(g), "alignment",
+        (json_int_t)ls_gguf_alignment(g), "data_offset", (json_int_t)ls_gguf_data_off(g),
+        "architecture", cli_json_text(arch.p, arch.len), "parameters", (json_int_t)s->n_elements,
+        "shape", model_facts_shape_json(&s->facts), "flavour", model_facts_flavour_json(&s->facts),
+        "native", "runs", (int)runs, "reason", runs ? json_null() : cli_json_error(&s->native),
+        "types", types_json(s), "metadata", metadata_json(g, full), "tensors", tensors_json(g, s));
 }
 
 /* ---- statistics of norms ---- */

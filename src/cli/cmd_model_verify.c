@@ -42,11 +42,11 @@ static void add(report *r, const char *name, bool ok, const char *fmt, ...)
 }
 
 /* Whether the native engine can evaluate the file; what it says if not. */
-static void check_weights(report *r, const char *path)
+static void check_weights(report *r, ls_gguf *g)
 {
     ls_model *m = NULL;
     ls_error  err = {0};
-    if (ls_model_open(&m, path, &err) == LS_OK) {
+    if (ls_model_open_gguf(&m, g, &err) == LS_OK) {
         const ls_model_config *c = ls_model_get_config(m);
         add(r, "weights", true,
             "%s: %d layers, width %d, %d query and %d KV heads of %d, every tensor used", c->arch,
@@ -275,7 +275,7 @@ static ls_status run(cli_context *ctx, void *opts, ls_error *err)
     LS_TRY(ls_gguf_open(&g, o->model.path, err));
     status = ls_gguf_sha256(r.sha256, g, err);
     if (status == LS_OK) {
-        if (ls_gguf_n_tensors(g)) check_weights(&r, o->model.path);
+        if (ls_gguf_n_tensors(g)) check_weights(&r, g);
         status = check_tokenizer(&r, g, o, err);
         if (status == LS_OK && ls_gguf_n_tensors(g)) status = check_numbers(&r, ctx, g, err);
     }

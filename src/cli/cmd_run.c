@@ -184,6 +184,7 @@ static ls_status open_engine(run_state *r, ls_error *err)
     ls_error  native = {0};
     ls_status status;
     r->engine_options.model_path = r->o->model.path;
+    r->engine_options.model = r->gguf;
     if (r->o->which >= 0) return open_reference(r, (ls_ref_kind)r->o->which, err);
     status = ls_engine_open_native(&r->engine, &r->engine_options, &native);
     if (status == LS_OK) return LS_OK;

@@ -25,6 +25,7 @@ enum {
     ENV_RAYON_THREADS,
     ENV_SEED,
     ENV_TERM,
+    ENV_TMPDIR,
     N_ENV,
 };
 
@@ -48,6 +49,7 @@ static const struct {
     [ENV_RAYON_THREADS] = {"RAYON_NUM_THREADS", "default of --threads, if neither is set"},
     [ENV_SEED] = {"BITNET_SEED", "default of --seed"},
     [ENV_TERM] = {"TERM", "'dumb': no progress bar"},
+    [ENV_TMPDIR] = {"TMPDIR", "folder of scratch files; /tmp, if unset"},
 };
 
 /* An empty variable counts as unset. */
@@ -89,6 +91,7 @@ void cli_env_load(cli_env *env)
     const char         *term = value_of(ENV_TERM);
     *env = (cli_env){0};
     find_cache(env);
+    env->scratch_dir = value_of(ENV_TMPDIR) ? value_of(ENV_TMPDIR) : "/tmp";
     env->refs.crossval_libdir = value_of(ENV_LIBDIR);
     env->refs.bitnet_cpp_dir = value_of(ENV_BITNET_DIR);
     env->refs.bitnet_cpp_path = value_of(ENV_BITNET_PATH);

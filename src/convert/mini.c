@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "convert/mini_priv.h"
 #include "dtype/dtype.h"
+#include "format/hf_rope.h"
 #include "lockstep/gguf_write.h"
 #include "lockstep/mini.h"
 
@@ -199,17 +200,27 @@ static ls_status announce(mini *m, const ls_weight *w, const char *name)
                                 m->err);
 }
 
+/* Factors by which frequencies are divided: any would do for an engine, but only those of Llama 3's
+ * rule have a place in config.json. */
+static void put_rope_factors(const mini *m, float *x, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        x[i] = ls_hf_llama3_factor(i, (size_t)m->c.head_dim, 10000, 8, 1, 4,
+                                   (double)m->c.n_ctx_train / 8);
+    }
+}
+
 static ls_status fill(mini *m, const ls_weight *w, const char *name)
 {
     enum { CHUNK = 4096 }; /* elements; every block length divides it or the tensor is shorter */
     shape  s = shape_of(m, w);
     size_t n = (size_t)(s.ne[0] * s.ne[1] * s.ne[2]);
     float  x[CHUNK];
-    (void)name;
     while (n > 0) {
         size_t k = n < CHUNK ? n : CHUNK;
         if (ls_mini_is_plain(s.dtype)) {
             for (size_t i = 0; i < k; i++) x[i] = s.centre + s.spread * unit(m);
+            if (strcmp(name, "rope_freqs.weight") == 0) put_rope_factors(m, x, k);
             ls_mini_encode(s.dtype, m->block, x, k);
         } else {
             ls_mini_draw(s.dtype, m->block, k, s.spread, &m->random);

@@ -15,28 +15,36 @@
 #include "lockstep/mini.h"
 #include "lockstep/tokenizer.h"
 
-/* Where a block has its scale, F16 or a power of two in a byte, and its F16 minimum, and the
- * largest magnitude of code times inner scale. */
+/* How a block holds its scale. */
+typedef enum scale_form {
+    HALF,    /* F16 */
+    POWER,   /* of two, E8M0 of the OCP specification for half the value */
+    NIBBLES, /* the uppermost four bits of four 16-bit words, the lowest first, are an F16 */
+    UE4M3,   /* four bytes, for half the value: exponent (bias 7) and three bits of mantissa */
+} scale_form;
+
+/* Where a block has its scale and its F16 minimum, and the largest magnitude of code times inner
+ * scale. */
 static const struct {
-    int   dtype;
-    bool  power;    /* of two, E8M0 of the OCP specification for half the value */
+    int   dtype, form;
     int   scale_at; /* bytes */
     int   min_at;   /* -1: none */
     float largest;
     float min; /* the minimum's factor, as a share of the spread */
 } blocks[] = {
-    {LS_DTYPE_Q4_0, false, 0, -1, 8, 0},          {LS_DTYPE_Q4_1, false, 0, 2, 8, -1},
-    {LS_DTYPE_Q5_0, false, 0, -1, 16, 0},         {LS_DTYPE_Q5_1, false, 0, 2, 16, -1},
-    {LS_DTYPE_Q8_0, false, 0, -1, 127, 0},        {LS_DTYPE_Q1_0, false, 0, -1, 2, 0},
-    {LS_DTYPE_Q2_0, false, 0, -1, 2, 0},          {LS_DTYPE_Q2_K, false, 80, 82, 24, 1.0f / 15},
-    {LS_DTYPE_Q3_K, false, 108, -1, 64, 0},       {LS_DTYPE_Q4_K, false, 0, 2, 256, 1.0f / 32},
-    {LS_DTYPE_Q5_K, false, 0, 2, 512, 1.0f / 32}, {LS_DTYPE_Q6_K, false, 208, -1, 2048, 0},
-    {LS_DTYPE_IQ1_S, false, 0, -1, 17, 0},        {LS_DTYPE_IQ2_XXS, false, 0, -1, 96, 0},
-    {LS_DTYPE_IQ2_XS, false, 0, -1, 96, 0},       {LS_DTYPE_IQ2_S, false, 0, -1, 96, 0},
-    {LS_DTYPE_IQ3_XXS, false, 0, -1, 256, 0},     {LS_DTYPE_IQ3_S, false, 0, -1, 256, 0},
-    {LS_DTYPE_IQ4_NL, false, 0, -1, 127, 0},      {LS_DTYPE_IQ4_XS, false, 0, -1, 2048, 0},
-    {LS_DTYPE_TQ1_0, false, 52, -1, 2, 0},        {LS_DTYPE_TQ2_0, false, 64, -1, 2, 0},
-    {LS_DTYPE_MXFP4, true, 0, -1, 12, 0},
+    {LS_DTYPE_Q4_0, HALF, 0, -1, 8, 0},          {LS_DTYPE_Q4_1, HALF, 0, 2, 8, -1},
+    {LS_DTYPE_Q5_0, HALF, 0, -1, 16, 0},         {LS_DTYPE_Q5_1, HALF, 0, 2, 16, -1},
+    {LS_DTYPE_Q8_0, HALF, 0, -1, 127, 0},        {LS_DTYPE_Q1_0, HALF, 0, -1, 2, 0},
+    {LS_DTYPE_Q2_0, HALF, 0, -1, 2, 0},          {LS_DTYPE_Q2_K, HALF, 80, 82, 24, 1.0f / 15},
+    {LS_DTYPE_Q3_K, HALF, 108, -1, 64, 0},       {LS_DTYPE_Q4_K, HALF, 0, 2, 256, 1.0f / 32},
+    {LS_DTYPE_Q5_K, HALF, 0, 2, 512, 1.0f / 32}, {LS_DTYPE_Q6_K, HALF, 208, -1, 2048, 0},
+    {LS_DTYPE_IQ1_S, HALF, 0, -1, 17, 0},        {LS_DTYPE_IQ2_XXS, HALF, 0, -1, 96, 0},
+    {LS_DTYPE_IQ2_XS, HALF, 0, -1, 96, 0},       {LS_DTYPE_IQ2_S, HALF, 0, -1, 96, 0},
+    {LS_DTYPE_IQ3_XXS, HALF, 0, -1, 256, 0},     {LS_DTYPE_IQ3_S, HALF, 0, -1, 256, 0},
+    {LS_DTYPE_IQ4_NL, HALF, 0, -1, 127, 0},      {LS_DTYPE_IQ4_XS, HALF, 0, -1, 2048, 0},
+    {LS_DTYPE_TQ1_0, HALF, 52, -1, 2, 0},        {LS_DTYPE_TQ2_0, HALF, 64, -1, 2, 0},
+    {LS_DTYPE_MXFP4, POWER, 0, -1, 12, 0},       {LS_DTYPE_IQ1_M, NIBBLES, 48, -1, 17, 0},
+    {LS_DTYPE_NVFP4, UE4M3, 0, -1, 12, 0},
 };
 #define N_BLOCKS (sizeof(blocks) / sizeof(blocks[0]))
 
@@ -71,6 +79,40 @@ static void put_half(uint8_t *at, float x)
     memcpy(at, &h, sizeof(h));
 }
 
+static void put_nibbles(uint8_t *at, float x)
+{
+    uint16_t h = ls_f32_to_f16(x);
+    for (size_t i = 0; i < 4; i++) { /* little-endian words: the upper byte is the second */
+        uint8_t *top = at + 2 * i + 1;
+        *top = (uint8_t)((*top & 15) | (h >> 4 * i & 15) << 4);
+    }
+}
+
+/* Rounded down to a power of two, times 1, 9/8, 10/8 and 11/8. */
+static void put_ue4m3(uint8_t *at, float x)
+{
+    int e = ilogbf(2 * x) + 7;
+    e = e < 1 ? 1 : e > 14 ? 14 : e;
+    for (int i = 0; i < 4; i++) at[i] = (uint8_t)(e << 3 | i);
+}
+
+static void put_scale(int form, uint8_t *at, float x)
+{
+    switch (form) {
+    case POWER:
+        *at = (uint8_t)(128 + ilogbf(x));
+        break;
+    case NIBBLES:
+        put_nibbles(at, x);
+        break;
+    case UE4M3:
+        put_ue4m3(at, x);
+        break;
+    default:
+        put_half(at, x);
+    }
+}
+
 void ls_mini_draw(int dtype, void *out, size_t n, float spread, uint64_t *random)
 {
     size_t   bytes = ls_dtype_block_bytes(dtype), count = n / ls_dtype_block(dtype), row = 0;
@@ -81,11 +123,7 @@ void ls_mini_draw(int dtype, void *out, size_t n, float spread, uint64_t *random
             *random = *random * 6364136223846793005u + 1442695040888963407u; /* Knuth's MMIX */
             block[k] = (uint8_t)(*random >> 56);
         }
-        if (blocks[row].power) {
-            block[blocks[row].scale_at] = (uint8_t)(128 + ilogbf(spread / blocks[row].largest));
-        } else {
-            put_half(block + blocks[row].scale_at, spread / blocks[row].largest);
-        }
+        put_scale(blocks[row].form, block + blocks[row].scale_at, spread / blocks[row].largest);
         if (blocks[row].min_at >= 0) put_half(block + blocks[row].min_at, spread * blocks[row].min);
     }
 }

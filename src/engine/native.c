@@ -125,7 +125,8 @@ ls_status ls_engine_open_native(ls_engine **out, const ls_engine_options *opt, l
     *out = NULL;
     LS_TRY(ls_alloc(&n, 1, sizeof(*n), "an engine", err));
     n->base.ops = &native_ops;
-    status = ls_model_open(&n->model, opt->model_path, err);
+    status = opt->model ? ls_model_open_gguf(&n->model, opt->model, err)
+                        : ls_model_open(&n->model, opt->model_path, err);
     if (status == LS_OK) {
         status = ls_tokenizer_create(&n->tokenizer, ls_model_gguf(n->model), err);
     }

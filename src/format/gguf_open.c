@@ -81,13 +81,8 @@ static bool is_config(const char *path)
     return strcmp(slash ? slash + 1 : path, "config.json") == 0;
 }
 
-ls_status ls_gguf_open(ls_gguf **out, const char *path, ls_error *err)
-{
-    return ls_gguf_open_as(out, path, NULL, err);
-}
-
-ls_status ls_gguf_open_as(ls_gguf **out, const char *path, const ls_gguf_hints *hints,
-                          ls_error *err)
+static ls_status open_model(ls_gguf **out, const char *path, const ls_gguf_hints *hints, bool dry,
+                            ls_error *err)
 {
     ls_gguf  *g;
     ls_error  local = {0};
@@ -96,12 +91,13 @@ ls_status ls_gguf_open_as(ls_gguf **out, const char *path, const ls_gguf_hints *
     *out = NULL;
     if (!err) err = &local; /* places and hints are added to what inner frames recorded */
     LS_TRY(ls_alloc(&g, 1, sizeof(*g), "a model file", err));
+    atomic_init(&g->n_owners, 1);
     g->path = strdup(path);
     g->hints = hints;
     if (!g->path) {
         status = ls_fail(err, LS_ERR_NOMEM, "not enough memory for a file name");
     } else if (is_folder(path) || is_config(path)) {
-        status = ls_hf_read(g, err);
+        status = ls_hf_read(g, dry, err);
     } else {
         status = read_gguf(g, err);
     }
@@ -114,9 +110,31 @@ ls_status ls_gguf_open_as(ls_gguf **out, const char *path, const ls_gguf_hints *
     return LS_OK;
 }
 
+ls_status ls_gguf_open(ls_gguf **out, const char *path, ls_error *err)
+{
+    return open_model(out, path, NULL, false, err);
+}
+
+ls_status ls_gguf_open_as(ls_gguf **out, const char *path, const ls_gguf_hints *hints,
+                          ls_error *err)
+{
+    return open_model(out, path, hints, false, err);
+}
+
+ls_status ls_hf_open_dry(ls_gguf **out, const char *path, ls_error *err)
+{
+    return open_model(out, path, NULL, true, err);
+}
+
+ls_gguf *ls_gguf_share(ls_gguf *g)
+{
+    atomic_fetch_add(&g->n_owners, 1);
+    return g;
+}
+
 void ls_gguf_close(ls_gguf *g)
 {
-    if (!g) return;
+    if (!g || atomic_fetch_sub(&g->n_owners, 1) > 1) return;
     for (size_t i = 0; i < g->n_parts; i++) {
         ls_map_close(&g->parts[i].map);
         free(g->parts[i].path);

@@ -3,6 +3,8 @@
 #ifndef LS_FORMAT_GGUF_PRIV_H
 #define LS_FORMAT_GGUF_PRIV_H
 
+#include <stdatomic.h>
+
 #include "base/map.h"
 #include "format/arena.h"
 #include "lockstep/checkpoint.h"
@@ -16,6 +18,7 @@ typedef struct ls_part {
 } ls_part;
 
 struct ls_gguf {
+    atomic_uint    n_owners;
     char          *path; /* as it was given to open */
     ls_gguf_source source;
     ls_part       *parts;
@@ -40,8 +43,10 @@ size_t ls_gguf_value_bytes(const ls_gguf_kv *kv);
 ls_status ls_gguf_read_part(ls_gguf *g, size_t index, ls_gguf_kv **kv, size_t *n_kv, ls_error *err);
 /* Open the other parts of a split model whose first part has been read. */
 ls_status ls_gguf_read_split(ls_gguf *g, ls_error *err);
-/* Fill g, whose path is set, from the folder at its path. */
-ls_status ls_hf_read(ls_gguf *g, ls_error *err);
+/* Fill g, whose path is set, from the folder at its path; `dry`: no tensors. */
+ls_status ls_hf_read(ls_gguf *g, bool dry, ls_error *err);
+/* ls_gguf_open for metadata and vocabulary of a folder that need not have weights yet. */
+ls_status ls_hf_open_dry(ls_gguf **out, const char *path, ls_error *err);
 /* Two entries of one name would make the file mean different things to different readers. */
 ls_status ls_gguf_check_unique(const ls_gguf *g, ls_error *err);
 

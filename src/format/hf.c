@@ -135,18 +135,19 @@ static ls_status read_all(ls_hf *hf)
                          "tokenizer_config.json", MAX_TOKENIZER));
     LS_TRY(open_optional(&hf->generation, &hf->generation_path, hf, "generation_config.json",
                          MAX_CONFIG));
-    LS_TRY(open_weights(hf));
-    LS_TRY(ls_alloc(&hf->used, ls_checkpoint_n_tensors(hf->ckpt), 1, "the tensors", hf->err));
+    if (!hf->dry) LS_TRY(open_weights(hf));
+    if (!hf->dry)
+        LS_TRY(ls_alloc(&hf->used, ls_checkpoint_n_tensors(hf->ckpt), 1, "the tensors", hf->err));
     LS_TRY(ls_hf_read_sizes(hf));
     LS_TRY(ls_hf_read_config(hf));
     LS_TRY(ls_hf_read_generation(hf));
-    LS_TRY(ls_hf_read_tensors(hf));
+    if (!hf->dry) LS_TRY(ls_hf_read_tensors(hf));
     return ls_hf_read_vocab(hf);
 }
 
-ls_status ls_hf_read(ls_gguf *g, ls_error *err)
+ls_status ls_hf_read(ls_gguf *g, bool dry, ls_error *err)
 {
-    ls_hf     hf = {.g = g, .meta = {.mem = &g->mem}, .err = err};
+    ls_hf     hf = {.g = g, .meta = {.mem = &g->mem}, .dry = dry, .err = err};
     ls_status status;
     g->source = LS_SOURCE_HF;
     g->version = 3;

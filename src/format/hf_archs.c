@@ -78,7 +78,7 @@ static const ls_hf_name moe[] = {
     {L "mlp.experts.gate_up_proj", B "ffn_gate_exps.weight|" B "ffn_up_exps.weight",
      ls_hf_split_halves},
     {L "mlp.experts.down_proj", B "ffn_down_exps.weight", NULL},
-    {L "mlp.shared_expert_gate.weight", B "ffn_gate_inp_shexp.weight", NULL},
+    {L "mlp.shared_expert_gate.weight", B "ffn_gate_inp_shexp.weight", ls_hf_one_row},
     {L "mlp.shared_expert.gate_proj.weight", B "ffn_gate_shexp.weight", NULL},
     {L "mlp.shared_expert.up_proj.weight", B "ffn_up_shexp.weight", NULL},
     {L "mlp.shared_expert.down_proj.weight", B "ffn_down_shexp.weight", NULL},
@@ -158,6 +158,7 @@ static const ls_hf_name post_norms[] = {
 
 static const ls_hf_name phi3[] = {
     {L "self_attn.qkv_proj.weight", B "attn_qkv.weight", NULL},
+    {L "self_attn.qkv_proj.bias", B "attn_qkv.bias", NULL},
     {L "mlp.gate_up_proj.weight", B "ffn_up.weight", NULL},
     {0},
 };
@@ -203,6 +204,12 @@ static const ls_hf_name gpt2[] = {
 };
 
 #define F "transformer.h.%."
+/* With two norms the one of attn_norm has another name. */
+static const ls_hf_name falcon_norms[] = {
+    {F "ln_mlp.weight", B "attn_norm.weight", NULL},
+    {F "ln_mlp.bias", B "attn_norm.bias", NULL},
+    {0},
+};
 static const ls_hf_name falcon[] = {
     {"transformer.word_embeddings.weight", "token_embd.weight", NULL},
     {"transformer.ln_f.weight", "output_norm.weight", NULL},
@@ -210,8 +217,6 @@ static const ls_hf_name falcon[] = {
     {"lm_head.weight", "output.weight", NULL},
     {F "input_layernorm.weight", B "attn_norm.weight", NULL},
     {F "input_layernorm.bias", B "attn_norm.bias", NULL},
-    {F "ln_mlp.weight", B "attn_norm.weight", NULL},
-    {F "ln_mlp.bias", B "attn_norm.bias", NULL},
     {F "ln_attn.weight", B "attn_norm_2.weight", NULL},
     {F "ln_attn.bias", B "attn_norm_2.bias", NULL},
     {F "self_attention.query_key_value.weight", B "attn_qkv.weight", ls_hf_qkv_groups},
@@ -307,7 +312,7 @@ static const ls_hf_key gpt_oss_keys[] = {
     {0},
 };
 static const ls_hf_key falcon_keys[] = {
-    {"context_length", LS_GGUF_U32, {NULL}, 2048}, /* not in config.json */
+    {"context_length", LS_GGUF_U32, {"max_position_embeddings"}, 2048}, /* older ones have none */
     {"attention.head_count_kv", LS_GGUF_U32, {NULL}, NONE},
     {"feed_forward_length", LS_GGUF_U32, {NULL}, NONE},
     {0},
@@ -320,99 +325,199 @@ static const ls_hf_key gpt2_keys[] = {
 
 /* ---- architectures ---- */
 
+/* Parts of several rows. */
+#define QKV_BIAS(key)                                                                              \
+    {                                                                                              \
+        key, "blk.0.attn_q.bias"                                                                   \
+    }
+#define MLP_BIAS                                                                                   \
+    {                                                                                              \
+        "mlp_bias", "blk.0.ffn_up.bias"                                                            \
+    }
+#define GEMMA_ACT                                                                                  \
+    "\"hidden_act\": \"gelu_pytorch_tanh\", \"hidden_activation\": \"gelu_pytorch_tanh\""
+#define SPARSE "\"decoder_sparse_step\": 1, \"mlp_only_layers\": []"
+#define FALCON                                                                                     \
+    "{\"model_type\": \"falcon\", \"alibi\": false, \"bias\": false, \"parallel_attn\": true}"
+
+/* On the way back a row whose `has` is there comes before one without; where both are read, a
+ * folder is read by the first row of its class. */
 static const ls_hf_arch archs[] = {
-    {.classes = {"LlamaForCausalLM", "LLaMAForCausalLM", "MistralForCausalLM",
-                 "MixtralForCausalLM"},
+    {.classes = {"MixtralForCausalLM"},
      .name = "llama",
      .more = {ls_hf_rope_dims, ls_hf_llama3_freqs},
-     .names = {permuted, mixtral, ends, attention, mlp}},
+     .names = {permuted, mixtral, ends, attention, mlp},
+     .has = "expert_count",
+     .fixed = "{\"model_type\": \"mixtral\", \"hidden_act\": \"silu\", \"sliding_window\": null}"},
+    {.classes = {"LlamaForCausalLM", "LLaMAForCausalLM", "MistralForCausalLM"},
+     .name = "llama",
+     .more = {ls_hf_rope_dims, ls_hf_llama3_freqs},
+     .names = {permuted, mixtral, ends, attention, mlp},
+     .fixed = "{\"model_type\": \"llama\", \"hidden_act\": \"silu\"}",
+     .flags = {QKV_BIAS("attention_bias"), MLP_BIAS}},
     {.classes = {"BitNetForCausalLM", "BitnetForCausalLM"},
      .when = {"hidden_act", "relu2"},
      .name = "bitnet-b1.58",
      .more = {ls_hf_rope_dims, ls_hf_bitnet_scaling},
-     .names = {bitnet, ends, attention, mlp}},
+     .names = {bitnet, ends, attention, mlp},
+     .fixed = "{\"model_type\": \"bitnet\"}"},
     {.classes = {"BitNetForCausalLM", "BitnetForCausalLM"},
      .name = "bitnet",
      .more = {ls_hf_rope_dims, ls_hf_bitnet_scaling},
-     .names = {bitnet, ends, attention, mlp}},
-    {.classes = {"Qwen2ForCausalLM"}, .name = "qwen2", .names = {ends, attention, mlp}},
-    {.classes = {"Qwen3ForCausalLM"}, .name = "qwen3", .names = {ends, attention, mlp}},
+     .names = {bitnet, ends, attention, mlp},
+     .fixed = "{\"model_type\": \"bitnet\", \"hidden_act\": \"silu\"}"},
+    {.classes = {"Qwen2ForCausalLM"},
+     .name = "qwen2",
+     .names = {ends, attention, mlp},
+     .fixed = "{\"model_type\": \"qwen2\", \"hidden_act\": \"silu\", "
+              "\"use_sliding_window\": false}"},
+    {.classes = {"Qwen3ForCausalLM"},
+     .name = "qwen3",
+     .names = {ends, attention, mlp},
+     .fixed = "{\"model_type\": \"qwen3\", \"hidden_act\": \"silu\", "
+              "\"use_sliding_window\": false}",
+     .own = {"head_dim"},
+     .flags = {QKV_BIAS("attention_bias")}},
     {.classes = {"GemmaForCausalLM"},
      .name = "gemma",
      .keys = {gemma_sizes},
-     .names = {gemma, ends, attention, mlp}},
+     .names = {gemma, ends, attention, mlp},
+     .fixed = "{\"model_type\": \"gemma\", " GEMMA_ACT "}",
+     .own = {"head_dim"}},
     {.classes = {"Gemma2ForCausalLM"},
      .name = "gemma2",
      .keys = {gemma_sizes, gemma2_keys},
-     .names = {gemma2, gemma, ends, attention, mlp}},
+     .names = {gemma2, gemma, ends, attention, mlp},
+     .fixed = "{\"model_type\": \"gemma2\", " GEMMA_ACT "}",
+     .own = {"head_dim"},
+     .extra = ls_hf_back_query_scale},
     {.classes = {"Gemma3ForCausalLM", "Gemma3ForConditionalGeneration"},
      .name = "gemma3",
      .keys = {gemma_sizes, gemma3_keys},
      .more = {ls_hf_gemma3_rope, ls_hf_sliding_window},
-     .names = {gemma3, gemma2, gemma, ends, attention, mlp}},
+     .names = {gemma3, gemma2, gemma, ends, attention, mlp},
+     .fixed = "{\"model_type\": \"gemma3_text\", \"sliding_window_pattern\": 6, " GEMMA_ACT "}",
+     .own = {"head_dim"},
+     .extra = ls_hf_back_query_scale},
     {.classes = {"Phi3ForCausalLM"},
      .name = "phi3",
      .keys = {phi3_keys},
      .more = {ls_hf_rope_dims, ls_hf_longrope},
-     .names = {phi3, ends, attention, mlp}},
+     .names = {phi3, ends, attention, mlp},
+     .fixed = "{\"model_type\": \"phi3\", \"hidden_act\": \"silu\"}"},
     {.classes = {"GPT2LMHeadModel"},
      .name = "gpt2",
      .keys = {gpt2_keys},
      .more = {ls_hf_ff_4},
-     .names = {gpt2}},
+     .names = {gpt2},
+     .fixed = "{\"model_type\": \"gpt2\", \"activation_function\": \"gelu_new\"}",
+     .own = {"n_ctx", "n_positions", "n_embd", "n_head", "n_layer", "n_inner",
+             "layer_norm_epsilon"}},
     {.classes = {"StableLmForCausalLM", "StableLMEpochForCausalLM"},
      .name = "stablelm",
      .keys = {stablelm_keys},
      .more = {ls_hf_rope_dims},
-     .names = {stablelm, ends, attention, mlp}},
-    {.classes = {"Olmo2ForCausalLM", "Olmo3ForCausalLM"},
+     .names = {stablelm, ends, attention, mlp},
+     .fixed = "{\"model_type\": \"stablelm\", \"hidden_act\": \"silu\"}",
+     .own = {"partial_rotary_factor"},
+     .flags = {QKV_BIAS("use_qkv_bias"), {"qk_layernorm", "blk.0.attn_q_norm.weight"}}},
+    {.classes = {"Olmo3ForCausalLM"},
      .name = "olmo2",
      .more = {ls_hf_sliding_layers},
-     .names = {post_norms, ends, attention, mlp}},
+     .names = {post_norms, ends, attention, mlp},
+     .has = "attention.sliding_window",
+     .fixed = "{\"model_type\": \"olmo3\", \"hidden_act\": \"silu\"}"},
+    {.classes = {"Olmo2ForCausalLM"},
+     .name = "olmo2",
+     .more = {ls_hf_sliding_layers},
+     .names = {post_norms, ends, attention, mlp},
+     .fixed = "{\"model_type\": \"olmo2\", \"hidden_act\": \"silu\"}"},
     {.classes = {"SmolLM3ForCausalLM"},
      .name = "smollm3",
      .more = {ls_hf_rope_dims, ls_hf_llama3_freqs},
-     .names = {permuted, ends, attention, mlp}},
+     .names = {permuted, ends, attention, mlp},
+     .fixed = "{\"model_type\": \"smollm3\", \"hidden_act\": \"silu\", "
+              "\"no_rope_layer_interval\": 4}",
+     .flags = {QKV_BIAS("attention_bias"), MLP_BIAS}},
     {.classes = {"GraniteForCausalLM"},
      .name = "granite",
      .keys = {granite_keys},
      .more = {ls_hf_rope_dims, ls_hf_llama3_freqs},
-     .names = {permuted, ends, attention, mlp}},
+     .names = {permuted, ends, attention, mlp},
+     .fixed = "{\"model_type\": \"granite\", \"hidden_act\": \"silu\"}",
+     .flags = {QKV_BIAS("attention_bias"), MLP_BIAS},
+     .extra = ls_hf_back_attention_scale},
     {.classes = {"CohereForCausalLM"},
      .name = "command-r",
      .keys = {command_r_keys},
      .more = {ls_hf_no_rope_scaling},
-     .names = {ends, attention, mlp}},
+     .names = {ends, attention, mlp},
+     .fixed = "{\"model_type\": \"cohere\", \"hidden_act\": \"silu\"}",
+     .own = {"max_position_embeddings"},
+     .flags = {QKV_BIAS("attention_bias"), {"use_qk_norm", "blk.0.attn_q_norm.weight"}}},
     {.classes = {"Starcoder2ForCausalLM"},
      .name = "starcoder2",
-     .names = {starcoder2, ends, attention, mlp}},
+     .names = {starcoder2, ends, attention, mlp},
+     .fixed = "{\"model_type\": \"starcoder2\", \"hidden_act\": \"gelu_pytorch_tanh\", "
+              "\"sliding_window\": null}",
+     .own = {"norm_epsilon"},
+     .flags = {QKV_BIAS("use_bias")}},
     {.classes = {"FalconForCausalLM", "RWForCausalLM"},
      .name = "falcon",
      .keys = {falcon_keys},
      .more = {ls_hf_ff_4, ls_hf_falcon_heads},
-     .names = {falcon}},
+     .names = {falcon_norms, falcon},
+     .has = "blk.0.attn_norm_2.weight",
+     .fixed = FALCON,
+     .own = {"ffn_hidden_size", "layer_norm_epsilon"}},
+    {.classes = {"FalconForCausalLM", "RWForCausalLM"},
+     .name = "falcon",
+     .keys = {falcon_keys},
+     .more = {ls_hf_ff_4, ls_hf_falcon_heads},
+     .names = {falcon},
+     .fixed = FALCON,
+     .own = {"ffn_hidden_size", "layer_norm_epsilon"}},
     {.classes = {"GPTNeoXForCausalLM"},
      .name = "gptneox",
      .keys = {parallel_keys},
      .more = {ls_hf_rope_dims},
-     .names = {gptneox}},
+     .names = {gptneox},
+     .fixed = "{\"model_type\": \"gpt_neox\", \"hidden_act\": \"gelu\"}",
+     .own = {"rotary_emb_base", "rotary_pct"}},
     {.classes = {"Qwen2MoeForCausalLM"},
      .name = "qwen2moe",
      .keys = {moe_keys},
-     .names = {moe, ends, attention, mlp}},
+     .names = {moe, ends, attention, mlp},
+     .fixed = "{\"model_type\": \"qwen2_moe\", \"hidden_act\": \"silu\", " SPARSE
+              ", \"norm_topk_prob\": false}",
+     .own = {"num_experts"}},
     {.classes = {"Qwen3MoeForCausalLM"},
      .name = "qwen3moe",
      .keys = {moe_keys},
-     .names = {moe, ends, attention, mlp}},
+     .names = {moe, ends, attention, mlp},
+     .fixed = "{\"model_type\": \"qwen3_moe\", \"hidden_act\": \"silu\", " SPARSE
+              ", \"norm_topk_prob\": true}",
+     .own = {"num_experts", "head_dim"},
+     .flags = {QKV_BIAS("attention_bias")}},
     {.classes = {"OlmoeForCausalLM"},
      .name = "olmoe",
      .keys = {olmoe_keys},
-     .names = {moe, ends, attention, mlp}},
+     .names = {moe, ends, attention, mlp},
+     .fixed = "{\"model_type\": \"olmoe\", \"hidden_act\": \"silu\", "
+              "\"norm_topk_prob\": false, \"rms_norm_eps\": 1e-05}",
+     .own = {"num_experts"}},
     {.classes = {"GptOssForCausalLM"},
      .name = "gpt-oss",
      .keys = {gpt_oss_keys},
-     .names = {gpt_oss, ends, attention}},
+     .names = {gpt_oss, ends, attention},
+     .fixed = "{\"model_type\": \"gpt_oss\", \"hidden_act\": \"silu\", \"attention_bias\": true}",
+     .own = {"head_dim"}},
 };
+#undef QKV_BIAS
+#undef MLP_BIAS
+#undef GEMMA_ACT
+#undef SPARSE
+#undef FALCON
 #define N_ARCHS (sizeof(archs) / sizeof(archs[0]))
 
 static bool is_class(const ls_hf_arch *a, ls_str name)
@@ -436,12 +541,16 @@ const ls_hf_arch *ls_hf_arch_find(const ls_hf *hf, ls_str class_name)
     return NULL;
 }
 
+const ls_hf_arch *ls_hf_arch_at(size_t i) { return i < N_ARCHS ? &archs[i] : NULL; }
+
 void ls_hf_arch_list(char *buf, size_t cap)
 {
     size_t n = 0;
     buf[0] = '\0';
     for (size_t i = 0; i < N_ARCHS && n < cap; i++) {
-        int got = snprintf(buf + n, cap - n, "%s%s", i ? ", " : "", archs[i].name);
+        int got;
+        if (i && strcmp(archs[i].name, archs[i - 1].name) == 0) continue;
+        got = snprintf(buf + n, cap - n, "%s%s", i ? ", " : "", archs[i].name);
         if (got > 0) n += (size_t)got;
     }
 }

@@ -10,7 +10,7 @@
 #define NONE LS_HF_ABSENT
 
 /* The order in which names are tried is the converter's. */
-static const ls_hf_key common[] = {
+const ls_hf_key ls_hf_common_keys[] = {
     {"context_length",
      LS_GGUF_U32,
      {"max_position_embeddings", "n_ctx", "n_positions", "max_length", "max_sequence_length",
@@ -35,6 +35,11 @@ static const ls_hf_key common[] = {
     {"vocab_size", LS_GGUF_U32, {"vocab_size"}, NONE},
     {0},
 };
+
+const ls_hf_key ls_hf_layers_key = {
+    "block_count", LS_GGUF_U32, {"num_hidden_layers", "n_layers", "n_layer", "num_layers"}, NONE};
+const ls_hf_key ls_hf_rope_base_key = {
+    "rope.freq_base", LS_GGUF_F32, {"global_rope_theta", "rope_theta", "rotary_emb_base"}, NONE};
 
 const json_t *ls_hf_get(const ls_hf *hf, const char *key)
 {
@@ -123,10 +128,10 @@ bad:
 }
 
 /* The row that sets `key`: one of the architecture's own comes before a common one. */
-static bool overridden(const ls_hf *hf, const ls_hf_key *k)
+bool ls_hf_overridden(const ls_hf_arch *arch, const ls_hf_key *k)
 {
-    for (size_t i = 0; i < 3 && hf->arch->keys[i]; i++) {
-        for (const ls_hf_key *own = hf->arch->keys[i]; own->key; own++) {
+    for (size_t i = 0; i < 3 && arch->keys[i]; i++) {
+        for (const ls_hf_key *own = arch->keys[i]; own->key; own++) {
             if (strcmp(own->key, k->key) == 0) return true;
         }
     }
@@ -152,9 +157,7 @@ static ls_status read_size(ls_hf *hf, const char *const *names, int64_t fallback
 
 ls_status ls_hf_read_sizes(ls_hf *hf)
 {
-    static const char *const layers[] = {"num_hidden_layers", "n_layers", "n_layer", "num_layers",
-                                         NULL},
-                             *const embd[] = {"hidden_size", "n_embd", "dim", NULL},
+    static const char *const        embd[] = {"hidden_size", "n_embd", "dim", NULL},
                              *const heads[] = {"num_attention_heads", "n_head", "n_heads", NULL},
                              *const kv[] = {"num_key_value_heads", "n_kv_heads", "num_kv_heads",
                                             "n_head_kv", NULL},
@@ -163,7 +166,7 @@ ls_status ls_hf_read_sizes(ls_hf *hf)
                                                  "n_routed_experts", NULL},
                              *const vocab[] = {"vocab_size", NULL};
     enum { MAX = 1 << 24 };
-    LS_TRY(read_size(hf, layers, -1, 1 << 16, &hf->n_layers));
+    LS_TRY(read_size(hf, ls_hf_layers_key.from, -1, 1 << 16, &hf->n_layers));
     LS_TRY(read_size(hf, embd, -1, MAX, &hf->n_embd));
     LS_TRY(read_size(hf, heads, -1, MAX, &hf->n_heads));
     LS_TRY(read_size(hf, kv, hf->n_heads, MAX, &hf->n_kv_heads));
@@ -175,9 +178,9 @@ ls_status ls_hf_read_sizes(ls_hf *hf)
 /* rope_theta under the names that it has had, inside the rope object and outside. */
 static ls_status read_rope_base(ls_hf *hf, const json_t *rope)
 {
-    static const char *const names[] = {"global_rope_theta", "rope_theta", "rotary_emb_base"};
-    const json_t            *v = json_object_get(rope, "rope_theta");
-    for (size_t i = 0; i < 3 && !json_is_number(v); i++) v = ls_hf_get(hf, names[i]);
+    const char *const *names = ls_hf_rope_base_key.from;
+    const json_t      *v = json_object_get(rope, "rope_theta");
+    for (size_t i = 0; names[i] && !json_is_number(v); i++) v = ls_hf_get(hf, names[i]);
     if (!v) return LS_OK;
     if (!json_is_number(v) || !(json_number_value(v) > 0)) {
         return ls_json_fail(&hf->config, "rope_theta", hf->err,
@@ -187,22 +190,22 @@ static ls_status read_rope_base(ls_hf *hf, const json_t *rope)
 }
 
 /* What each type of RoPE scaling becomes. Those that add tensors are in the architectures' rows. */
-static const struct {
-    const char *type, *gguf;
-    bool        factor, yarn;
-} scalings[] = {
-    {"default", NULL, false, false},        {"llama3", NULL, false, false},
-    {"linear", "linear", true, false},      {"yarn", "yarn", true, true},
-    {"longrope", "longrope", false, false}, {"su", "longrope", false, false},
+const ls_hf_scaling ls_hf_scalings[] = {
+    {"default", NULL, false, false},
+    {"llama3", NULL, false, false},
+    {"linear", "linear", true, false},
+    {"yarn", "yarn", true, true},
+    {"longrope", "longrope", false, false},
+    {"su", "longrope", false, false},
+    {NULL, NULL, false, false},
 };
 
-static const struct {
-    const char *from[2], *suffix;
-} yarn_keys[] = {
-    {{"extrapolation_factor", NULL}, "rope.scaling.yarn_ext_factor"},
-    {{"attention_factor", "attn_factor"}, "rope.scaling.yarn_attn_factor"},
-    {{"beta_fast", NULL}, "rope.scaling.yarn_beta_fast"},
-    {{"beta_slow", NULL}, "rope.scaling.yarn_beta_slow"},
+const ls_hf_key ls_hf_yarn_keys[] = {
+    {"rope.scaling.yarn_ext_factor", LS_GGUF_F32, {"extrapolation_factor"}, NONE},
+    {"rope.scaling.yarn_attn_factor", LS_GGUF_F32, {"attention_factor", "attn_factor"}, NONE},
+    {"rope.scaling.yarn_beta_fast", LS_GGUF_F32, {"beta_fast"}, NONE},
+    {"rope.scaling.yarn_beta_slow", LS_GGUF_F32, {"beta_slow"}, NONE},
+    {0},
 };
 
 static ls_status read_yarn(ls_hf *hf, const json_t *rope)
@@ -215,11 +218,11 @@ static ls_status read_yarn(ls_hf *hf, const json_t *rope)
                             "YaRN needs \"original_max_position_embeddings\"");
     }
     LS_TRY(ls_hf_set_int(hf, "rope.scaling.original_context_length", json_integer_value(orig)));
-    for (size_t i = 0; i < sizeof(yarn_keys) / sizeof(yarn_keys[0]); i++) {
-        for (size_t j = 0; j < 2 && yarn_keys[i].from[j]; j++) {
-            const json_t *v = json_object_get(rope, yarn_keys[i].from[j]);
+    for (const ls_hf_key *k = ls_hf_yarn_keys; k->key; k++) {
+        for (size_t j = 0; k->from[j]; j++) {
+            const json_t *v = json_object_get(rope, k->from[j]);
             if (!json_is_number(v)) continue;
-            LS_TRY(ls_hf_set_float(hf, yarn_keys[i].suffix, json_number_value(v)));
+            LS_TRY(ls_hf_set_float(hf, k->key, json_number_value(v)));
             break;
         }
     }
@@ -228,31 +231,33 @@ static ls_status read_yarn(ls_hf *hf, const json_t *rope)
 
 static ls_status read_rope(ls_hf *hf)
 {
-    const json_t *rope = ls_hf_rope(hf), *type = json_object_get(rope, "rope_type"), *factor;
-    ls_str        name;
-    char          key[128];
-    size_t        i = 0, n = sizeof(scalings) / sizeof(scalings[0]);
+    const json_t        *rope = ls_hf_rope(hf), *type = json_object_get(rope, "rope_type"), *factor;
+    ls_str               name;
+    char                 key[128];
+    size_t               i = 0;
+    const ls_hf_scaling *s;
     LS_TRY(read_rope_base(hf, rope));
     if (!json_is_string(type)) type = json_object_get(rope, "type");
     if (!json_is_string(type)) return LS_OK;
     name = ls_json_str(type);
-    while (i < n && !ls_str_is(name, scalings[i].type)) i++;
-    if (i == n) {
+    while (ls_hf_scalings[i].type && !ls_str_is(name, ls_hf_scalings[i].type)) i++;
+    s = &ls_hf_scalings[i];
+    if (!s->type) {
         ls_fail(hf->err, LS_ERR_UNSUPPORTED, "RoPE scaling '%.*s' is not supported", LS_FMT(name));
         return ls_fail_at(hf->err, "%s", hf->config_path);
     }
-    if (!scalings[i].gguf) return LS_OK;
+    if (!s->gguf) return LS_OK;
     LS_TRY(ls_meta_str(&hf->meta, ls_hf_key_name(hf, "rope.scaling.type", key),
-                       (ls_str){scalings[i].gguf, strlen(scalings[i].gguf)}, hf->err));
+                       (ls_str){s->gguf, strlen(s->gguf)}, hf->err));
     factor = json_object_get(rope, "factor");
-    if (scalings[i].factor) {
+    if (s->factor) {
         if (!(json_number_value(factor) > 0)) {
             return ls_json_fail(&hf->config, "rope_scaling", hf->err,
-                                "RoPE scaling '%s' needs a positive \"factor\"", scalings[i].type);
+                                "RoPE scaling '%s' needs a positive \"factor\"", s->type);
         }
         LS_TRY(ls_hf_set_float(hf, "rope.scaling.factor", json_number_value(factor)));
     }
-    return scalings[i].yarn ? read_yarn(hf, rope) : LS_OK;
+    return s->yarn ? read_yarn(hf, rope) : LS_OK;
 }
 
 /* The last part of the folder's path. */
@@ -273,8 +278,8 @@ ls_status ls_hf_read_config(ls_hf *hf)
     LS_TRY(ls_meta_str(&hf->meta, "general.type", LS_STR("model"), hf->err));
     if (name.len) LS_TRY(ls_meta_str(&hf->meta, "general.name", name, hf->err));
     LS_TRY(ls_hf_set_int(hf, "block_count", hf->n_layers));
-    for (const ls_hf_key *k = common; k->key; k++) {
-        if (!overridden(hf, k)) LS_TRY(set_key(hf, k));
+    for (const ls_hf_key *k = ls_hf_common_keys; k->key; k++) {
+        if (!ls_hf_overridden(hf->arch, k)) LS_TRY(set_key(hf, k));
     }
     LS_TRY(read_rope(hf));
     for (size_t i = 0; i < 3 && hf->arch->keys[i]; i++) {
@@ -287,33 +292,31 @@ ls_status ls_hf_read_config(ls_hf *hf)
 /* ---- generation_config.json ---- */
 
 /* What the model's authors sample with. */
-static const struct {
-    const char  *from, *key;
-    ls_gguf_type type;
-} sampling[] = {
-    {"top_k", "general.sampling.top_k", LS_GGUF_I32},
-    {"top_p", "general.sampling.top_p", LS_GGUF_F32},
-    {"min_p", "general.sampling.min_p", LS_GGUF_F32},
-    {"temperature", "general.sampling.temp", LS_GGUF_F32},
-    {"repetition_penalty", "general.sampling.penalty_repeat", LS_GGUF_F32},
+const ls_hf_key ls_hf_sampling_keys[] = {
+    {"general.sampling.top_k", LS_GGUF_I32, {"top_k"}, NONE},
+    {"general.sampling.top_p", LS_GGUF_F32, {"top_p"}, NONE},
+    {"general.sampling.min_p", LS_GGUF_F32, {"min_p"}, NONE},
+    {"general.sampling.temp", LS_GGUF_F32, {"temperature"}, NONE},
+    {"general.sampling.penalty_repeat", LS_GGUF_F32, {"repetition_penalty"}, NONE},
+    {0},
 };
 
 ls_status ls_hf_read_generation(ls_hf *hf)
 {
-    for (size_t i = 0; i < sizeof(sampling) / sizeof(sampling[0]); i++) {
-        const json_t *v = json_object_get(hf->generation.root, sampling[i].from);
+    for (const ls_hf_key *k = ls_hf_sampling_keys; k->key; k++) {
+        const json_t *v = json_object_get(hf->generation.root, k->from[0]);
         double        x = json_number_value(v);
         if (!v || json_is_null(v)) continue;
         if (!json_is_number(v) || !isfinite(x) || x < 0 || x > INT32_MAX ||
-            (sampling[i].type == LS_GGUF_I32 && x != floor(x))) {
-            return ls_json_fail(&hf->generation, sampling[i].from, hf->err,
+            (k->type == LS_GGUF_I32 && x != floor(x))) {
+            return ls_json_fail(&hf->generation, k->from[0], hf->err,
                                 "\"%s\" of generation_config.json is no value to sample with",
-                                sampling[i].from);
+                                k->from[0]);
         }
-        if (sampling[i].type == LS_GGUF_I32) {
-            LS_TRY(ls_meta_int(&hf->meta, sampling[i].key, LS_GGUF_I32, (int64_t)x, hf->err));
+        if (k->type == LS_GGUF_I32) {
+            LS_TRY(ls_meta_int(&hf->meta, k->key, LS_GGUF_I32, (int64_t)x, hf->err));
         } else {
-            LS_TRY(ls_meta_float(&hf->meta, sampling[i].key, LS_GGUF_F32, x, hf->err));
+            LS_TRY(ls_meta_float(&hf->meta, k->key, LS_GGUF_F32, x, hf->err));
         }
     }
     return LS_OK;

@@ -47,6 +47,17 @@ ls_status ls_hf_rope_dims(ls_hf *hf)
     return ls_hf_set_int(hf, "rope.dimension_count", (int64_t)v);
 }
 
+float ls_hf_llama3_factor(size_t i, size_t dim, double base, double factor, double low, double high,
+                          double ctx)
+{ /* single precision, as the converter computes it */
+    float freq = 1 / (float)pow(base, (double)((float)(2 * i) / (float)dim));
+    float wave = (float)(2 * 3.14159265358979323846) / freq, smooth;
+    smooth = ((float)ctx / wave - (float)low) / (float)(high - low);
+    return (double)wave < ctx / high  ? 1
+           : (double)wave > ctx / low ? (float)factor
+                                      : 1 / ((1 - smooth) / (float)factor + smooth);
+}
+
 /* Llama 3.1: low frequencies are stretched, high ones kept, and those between interpolated. */
 ls_status ls_hf_llama3_freqs(ls_hf *hf)
 {
@@ -64,13 +75,8 @@ ls_status ls_hf_llama3_freqs(ls_hf *hf)
         return bad_config(hf, "rope_scaling", "has factors that no frequencies follow from");
     }
     LS_TRY(ls_arena_alloc(&hf->g->mem, &out, n, sizeof(*out), "RoPE factors", hf->err));
-    for (size_t i = 0; i < n; i++) { /* single precision, as the converter computes it */
-        float freq = 1 / (float)pow(base, (double)((float)(2 * i) / (float)hf->head_dim));
-        float wave = (float)(2 * 3.14159265358979323846) / freq, smooth;
-        smooth = ((float)ctx / wave - (float)low) / (float)(high - low);
-        out[i] = (double)wave < ctx / high  ? 1
-                 : (double)wave > ctx / low ? (float)factor
-                                            : 1 / ((1 - smooth) / (float)factor + smooth);
+    for (size_t i = 0; i < n; i++) {
+        out[i] = ls_hf_llama3_factor(i, (size_t)hf->head_dim, base, factor, low, high, ctx);
     }
     return emit_computed(hf, "rope_freqs.weight", out, n);
 }

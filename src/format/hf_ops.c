@@ -63,31 +63,120 @@ ls_status ls_hf_skip(ls_hf *hf, const ls_hf_match *m)
     return LS_OK;
 }
 
-/* RoPE pairs (d, d + D/2) of a head become neighbours (2d, 2d + 1). */
-static ls_status permute(ls_hf *hf, const ls_hf_match *m, int64_t n_heads)
+/* One row, which GGUF may have as a vector. */
+ls_status ls_hf_one_row(ls_hf *hf, const ls_hf_match *m) { return emit(hf, m, m->t->data); }
+
+/* ---- rows that change places ---- */
+
+static bool pairs_of_heads(const ls_hf_heads *h, size_t n_rows)
 {
-    rows   r = {0};
-    char  *out;
-    size_t heads = (size_t)n_heads, dim;
+    return n_rows % h->n == 0 && n_rows / h->n % 2 == 0;
+}
+
+static bool pairs_of_kv_heads(const ls_hf_heads *h, size_t n_rows)
+{
+    return n_rows % h->kv == 0 && n_rows / h->kv % 2 == 0;
+}
+
+/* RoPE pairs (d, d + D/2) of a head become neighbours (2d, 2d + 1). */
+static size_t pair_row(size_t dim, size_t i)
+{
+    size_t d = i % dim;
+    return i - d + (d % 2) * (dim / 2) + d / 2;
+}
+
+static size_t permuted_q(const ls_hf_heads *h, size_t n_rows, size_t i)
+{
+    return pair_row(n_rows / h->n, i);
+}
+
+static size_t permuted_k(const ls_hf_heads *h, size_t n_rows, size_t i)
+{
+    return pair_row(n_rows / h->kv, i);
+}
+
+/* Falcon: groups of queries, each with one key and one value, become all queries, keys, values. */
+static bool groups(const ls_hf_heads *h, size_t n_rows)
+{
+    return h->n % h->kv == 0 && n_rows == (h->n + 2 * h->kv) * h->dim;
+}
+
+static size_t group_row(const ls_hf_heads *h, size_t n_rows, size_t i)
+{
+    size_t per = h->n / h->kv, head = i / h->dim, d = i % h->dim, group, slot;
+    (void)n_rows;
+    if (head < h->n) {
+        group = head / per;
+        slot = head % per;
+    } else { /* keys, then values */
+        group = (head - h->n) % h->kv;
+        slot = per + (head - h->n) / h->kv;
+    }
+    return (group * (per + 2) + slot) * h->dim + d;
+}
+
+/* GPT-NeoX: each head has its query, key and value; they become all queries, keys, values. */
+static bool triples(const ls_hf_heads *h, size_t n_rows) { return n_rows == 3 * h->n * h->dim; }
+
+static size_t triple_row(const ls_hf_heads *h, size_t n_rows, size_t i)
+{
+    size_t head = i / h->dim;
+    (void)n_rows;
+    return (3 * (head % h->n) + head / h->n) * h->dim + i % h->dim;
+}
+
+static const ls_hf_shuffle shuffles[] = {
+    {ls_hf_permute_q, pairs_of_heads, permuted_q},
+    {ls_hf_permute_k, pairs_of_kv_heads, permuted_k},
+    {ls_hf_qkv_groups, groups, group_row},
+    {ls_hf_qkv_heads, triples, triple_row},
+};
+
+const ls_hf_shuffle *ls_hf_shuffle_of(ls_hf_op *op)
+{
+    for (size_t i = 0; i < sizeof(shuffles) / sizeof(shuffles[0]); i++) {
+        if (shuffles[i].op == op) return &shuffles[i];
+    }
+    return NULL;
+}
+
+static ls_status shuffle(ls_hf *hf, const ls_hf_match *m, ls_hf_op *op)
+{
+    const ls_hf_shuffle *s = ls_hf_shuffle_of(op);
+    ls_hf_heads          h = {(size_t)hf->n_heads, (size_t)hf->n_kv_heads, (size_t)hf->head_dim};
+    rows                 r = {0};
+    char                *out;
     LS_TRY(as_rows(hf, m->t, &r));
-    dim = r.n / heads;
-    if (r.n % heads || dim % 2) {
-        return ls_hf_bad_tensor(hf, m->t, "has %zu rows, which are not %zu heads of pairs", r.n,
-                                heads);
+    if (!s || !s->fits(&h, r.n)) {
+        return ls_hf_bad_tensor(hf, m->t,
+                                "has %zu rows, which %zu heads of %zu, of keys %zu, do not make up",
+                                r.n, h.n, h.dim, h.kv);
     }
     LS_TRY(buffer(hf, m->t->n_bytes, &out));
     for (size_t i = 0; i < r.n; i++) {
-        size_t head = i / dim, d = i % dim, from = head * dim + (d % 2) * (dim / 2) + d / 2;
-        memcpy(out + i * r.bytes, r.data + from * r.bytes, r.bytes);
+        memcpy(out + i * r.bytes, r.data + s->row(&h, r.n, i) * r.bytes, r.bytes);
     }
     return emit(hf, m, out);
 }
 
-ls_status ls_hf_permute_q(ls_hf *hf, const ls_hf_match *m) { return permute(hf, m, hf->n_heads); }
+ls_status ls_hf_permute_q(ls_hf *hf, const ls_hf_match *m)
+{
+    return shuffle(hf, m, ls_hf_permute_q);
+}
 ls_status ls_hf_permute_k(ls_hf *hf, const ls_hf_match *m)
 {
-    return permute(hf, m, hf->n_kv_heads);
+    return shuffle(hf, m, ls_hf_permute_k);
 }
+ls_status ls_hf_qkv_groups(ls_hf *hf, const ls_hf_match *m)
+{
+    return shuffle(hf, m, ls_hf_qkv_groups);
+}
+ls_status ls_hf_qkv_heads(ls_hf *hf, const ls_hf_match *m)
+{
+    return shuffle(hf, m, ls_hf_qkv_heads);
+}
+
+/* ---- matrices and norms ---- */
 
 /* Gemma stores its norms as the difference from one. */
 ls_status ls_hf_norm_plus_1(ls_hf *hf, const ls_hf_match *m)
@@ -97,7 +186,9 @@ ls_status ls_hf_norm_plus_1(ls_hf *hf, const ls_hf_match *m)
     ls_str name;
     if (!ls_hf_is_float(m->t->dtype)) return emit(hf, m, m->t->data);
     LS_TRY(ls_arena_alloc(&hf->g->mem, &out, n, sizeof(*out), "a norm", hf->err));
-    for (size_t i = 0; i < n; i++) out[i] = ls_hf_element(m->t->dtype, m->t->data, i) + 1;
+    for (size_t i = 0; i < n; i++) {
+        out[i] = (float)(ls_hf_number(m->t->dtype, m->t->data, i) + 1);
+    }
     LS_TRY(target(hf, m, 0, &name));
     return ls_hf_emit(hf, name, LS_CKPT_F32, m->t->n_dims, m->t->shape, out, m->t);
 }
@@ -125,51 +216,6 @@ ls_status ls_hf_transpose(ls_hf *hf, const ls_hf_match *m)
               ls_ckpt_dtype_bytes(m->t->dtype));
     LS_TRY(target(hf, m, 0, &name));
     return ls_hf_emit(hf, name, m->t->dtype, 2, shape, out, m->t);
-}
-
-/* ---- fused query, key and value ---- */
-
-/* Falcon: groups of queries, each with one key and one value, become all queries, keys, values. */
-ls_status ls_hf_qkv_groups(ls_hf *hf, const ls_hf_match *m)
-{
-    size_t dim = (size_t)hf->head_dim, groups = (size_t)hf->n_kv_heads, heads = (size_t)hf->n_heads,
-           per = heads / groups, at = 0;
-    rows  r = {0};
-    char *out;
-    LS_TRY(as_rows(hf, m->t, &r));
-    if (heads % groups || r.n != (heads + 2 * groups) * dim) {
-        return ls_hf_bad_tensor(hf, m->t, "has %zu rows, expected %zu", r.n,
-                                (heads + 2 * groups) * dim);
-    }
-    LS_TRY(buffer(hf, m->t->n_bytes, &out));
-    for (size_t part = 0; part < 3; part++) {
-        size_t n = part == 0 ? per * dim : dim, skip = part == 0 ? 0 : (per + part - 1) * dim;
-        for (size_t g = 0; g < groups; g++) {
-            memcpy(out + at, r.data + (g * (per + 2) * dim + skip) * r.bytes, n * r.bytes);
-            at += n * r.bytes;
-        }
-    }
-    return emit(hf, m, out);
-}
-
-/* GPT-NeoX: each head has its query, key and value; they become all queries, keys, values. */
-ls_status ls_hf_qkv_heads(ls_hf *hf, const ls_hf_match *m)
-{
-    size_t dim = (size_t)hf->head_dim, heads = (size_t)hf->n_heads, at = 0;
-    rows   r = {0};
-    char  *out;
-    LS_TRY(as_rows(hf, m->t, &r));
-    if (r.n != 3 * heads * dim) {
-        return ls_hf_bad_tensor(hf, m->t, "has %zu rows, expected %zu", r.n, 3 * heads * dim);
-    }
-    LS_TRY(buffer(hf, m->t->n_bytes, &out));
-    for (size_t part = 0; part < 3; part++) {
-        for (size_t h = 0; h < heads; h++) {
-            memcpy(out + at, r.data + (3 * h + part) * dim * r.bytes, dim * r.bytes);
-            at += dim * r.bytes;
-        }
-    }
-    return emit(hf, m, out);
 }
 
 /* ---- experts ---- */
@@ -368,25 +414,54 @@ static void put_code(uint8_t *out, size_t i, unsigned code)
     out[i / 128 * 32 + j % 32] |= (uint8_t)(code << (6 - 2 * (j / 32)));
 }
 
-/* Packed by the training program: row r of [rows / 4, n] holds rows r, r + rows/4, ... at bits 0,
- * 2, 4, 6, and the weight is code - 1 over the inverse scale. I2_S holds that exactly. */
-static ls_status unpack_ternary(ls_hf *hf, const ls_hf_match *m)
+unsigned ls_hf_i2s_code(const uint8_t *data, size_t i)
 {
-    const ls_ckpt_tensor *t = m->t, *s;
+    size_t j = i % 128;
+    return data[i / 128 * 32 + j % 32] >> (6 - 2 * (j / 32)) & 3;
+}
+
+static bool quantisation_is(const ls_hf *hf, const char *key, const char *value)
+{
+    const json_t *q = ls_hf_get(hf, "quantization_config");
+    ls_str        s = ls_json_str(json_object_get(q, key));
+    return s.p && ls_str_is(s, value);
+}
+
+/* The number beside a matrix by which its values are multiplied: of the class "autobitlinear" the
+ * scale, of the older one its inverse. */
+static ls_status find_scale(ls_hf *hf, const ls_hf_match *m, double *scale, bool *found)
+{
     char                  pattern[256];
-    int64_t               shape[2];
-    size_t                n, n_rows, row;
-    float                 scale;
-    uint8_t              *out;
-    ls_str                name;
+    const ls_ckpt_tensor *s;
     if (strlen(m->from) + sizeof("_scale") > sizeof(pattern)) return LS_ERR_INTERNAL;
     strcpy(pattern, m->from);
     strcat(pattern, "_scale");
     s = ls_hf_take(hf, pattern, m->layer, m->expert);
-    if (!s || !ls_hf_is_float(s->dtype) || s->n_bytes != ls_ckpt_dtype_bytes(s->dtype)) {
-        return ls_hf_bad_tensor(hf, t, "is packed, but has no scale beside it");
+    *found = s != NULL;
+    if (!s) return LS_OK;
+    if (!ls_hf_is_float(s->dtype) || s->n_bytes != ls_ckpt_dtype_bytes(s->dtype)) {
+        return ls_hf_bad_tensor(hf, s, "is no scale: one number");
     }
-    scale = ls_hf_element(s->dtype, s->data, 0);
+    *scale = ls_hf_number(s->dtype, s->data, 0);
+    if (!quantisation_is(hf, "linear_class", "autobitlinear")) *scale = 1 / *scale;
+    return LS_OK;
+}
+
+/* Packed by the training program: row r of [rows / 4, n] holds rows r, r + rows/4, ... at bits 0,
+ * 2, 4, 6, and the weight is code - 1 times the scale. I2_S holds that exactly. */
+static ls_status unpack_ternary(ls_hf *hf, const ls_hf_match *m)
+{
+    const ls_ckpt_tensor *t = m->t;
+    int64_t               shape[2];
+    size_t                n, n_rows, row;
+    double                wide = 0;
+    float                 scale;
+    bool                  found;
+    uint8_t              *out;
+    ls_str                name;
+    LS_TRY(find_scale(hf, m, &wide, &found));
+    if (!found) return ls_hf_bad_tensor(hf, t, "is packed, but has no scale beside it");
+    scale = (float)wide;
     if (t->n_dims != 2 || !t->n_bytes || !(scale > 0) || !isfinite(scale)) {
         return ls_hf_bad_tensor(hf, t, "is no packed ternary matrix with a positive scale");
     }
@@ -406,10 +481,28 @@ static ls_status unpack_ternary(ls_hf *hf, const ls_hf_match *m)
         if (code == 3) return ls_hf_bad_tensor(hf, t, "holds a code that is none of -1, 0, 1");
         put_code(out, i, code);
     }
-    scale = 1 / scale;
     memcpy(out + n / 4, &scale, 4);
     LS_TRY(target(hf, m, 0, &name));
     return ls_hf_emit_blocks(hf, name, LS_DTYPE_I2_S, 2, shape, out, t);
+}
+
+/* Weights that are what the model computes with, but for a factor. */
+static ls_status scaled(ls_hf *hf, const ls_hf_match *m)
+{
+    const ls_ckpt_tensor *t = m->t;
+    size_t                n = t->n_bytes / ls_ckpt_dtype_bytes(t->dtype);
+    double                scale = 1;
+    bool                  found;
+    float                *out;
+    ls_str                name;
+    LS_TRY(find_scale(hf, m, &scale, &found));
+    if (!found || scale == 1) return emit(hf, m, t->data);
+    LS_TRY(ls_arena_alloc(&hf->g->mem, &out, n, sizeof(*out), "a ternary tensor", hf->err));
+    for (size_t i = 0; i < n; i++) {
+        out[i] = (float)((double)ls_hf_element(t->dtype, t->data, i) * scale);
+    }
+    LS_TRY(target(hf, m, 0, &name));
+    return ls_hf_emit(hf, name, LS_CKPT_F32, t->n_dims, t->shape, out, t);
 }
 
 /* Master weights: each is rounded to -1, 0 or 1 times the mean of the magnitudes, as the training
@@ -424,6 +517,7 @@ ls_status ls_hf_ternary(ls_hf *hf, const ls_hf_match *m)
     ls_str                name;
     if (t->dtype == LS_CKPT_U8) return unpack_ternary(hf, m);
     if (!ls_hf_is_float(t->dtype) || !n) return emit(hf, m, t->data);
+    if (quantisation_is(hf, "quantization_mode", "offline")) return scaled(hf, m);
     for (size_t i = 0; i < n; i++) sum += fabs((double)ls_hf_element(t->dtype, t->data, i));
     scale = (float)(sum / (double)n);
     if (!(scale < 65504)) return ls_hf_bad_tensor(hf, t, "has no finite mean magnitude");

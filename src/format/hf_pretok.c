@@ -8,6 +8,7 @@
  */
 #include <string.h>
 
+#include "format/hf_back.h"
 #include "format/hf_vocab.h"
 
 #define CONTRACTIONS "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
@@ -33,8 +34,34 @@ static const struct {
      "tekken"},
     {"B", "gpt-2"},
     {"DB", "starcoder"},
-    {"PBDS([0-9][0-9][0-9])", "falcon"},
     {"PBdS([0-9][0-9][0-9])", "falcon"},
+    {"PBDS([0-9][0-9][0-9])", "falcon"},
+};
+
+/* Other names for the same, in the order of llama.cpp; and what its names imply. */
+static const struct {
+    const char *name, *like;
+    bool        ignore_merges, adds_bos;
+} known[] = {
+    {"llama-bpe", "llama-bpe", true, true},    {"llama3", "llama-bpe", true, true},
+    {"llama-v3", "llama-bpe", true, true},     {"falcon3", "llama-bpe", true, true},
+    {"falcon-h1", "llama-bpe", true, true},    {"pixtral", "llama-bpe", true, true},
+    {"midm-2.0", "llama-bpe", true, true},     {"lfm2", "llama-bpe", true, true},
+    {"dbrx", "llama-bpe", false, false},       {"smaug-bpe", "llama-bpe", false, false},
+    {"qwen2", "qwen2", false, false},          {"deepseek-r1-qwen", "qwen2", false, false},
+    {"megrez", "qwen2", false, false},         {"stablelm2", "qwen2", false, false},
+    {"hunyuan", "qwen2", false, false},        {"solar-open", "qwen2", false, false},
+    {"qwen35", "qwen35", false, false},        {"gpt-4o", "gpt-4o", false, false},
+    {"llama4", "gpt-4o", false, false},        {"kanana2", "gpt-4o", false, false},
+    {"tekken", "tekken", true, true},          {"gpt-2", "gpt-2", false, false},
+    {"phi-2", "gpt-2", false, false},          {"mpt", "gpt-2", false, false},
+    {"olmo", "gpt-2", false, false},           {"jais", "gpt-2", false, false},
+    {"trillion", "gpt-2", false, false},       {"exaone4", "gpt-2", false, false},
+    {"gigachat", "gpt-2", false, false},       {"granite-docling", "gpt-2", false, false},
+    {"starcoder", "starcoder", false, false},  {"refact", "starcoder", false, false},
+    {"command-r", "starcoder", false, false},  {"smollm", "starcoder", false, false},
+    {"codeshell", "starcoder", false, false},  {"exaone", "starcoder", false, false},
+    {"minerva-7b", "starcoder", false, false}, {"falcon", "falcon", false, false},
 };
 
 /* A line that is too long for any row stays cut and fits none. */
@@ -88,4 +115,44 @@ ls_str ls_hf_pretok_name(const ls_hf *hf)
         }
     }
     return LS_STR("unknown");
+}
+
+/* ---- and back ---- */
+
+/* One element of a declaration, *p behind it. */
+static json_t *element(const char **p)
+{
+    const char *start = *p, *end = strrchr(start, ')');
+    switch (*start) {
+    case 'S': /* one split a line: the pattern ends at its last parenthesis */
+        *p = end + 1;
+        return json_pack("{s:s, s:{s:s#}, s:s, s:b}", "type", "Split", "pattern", "Regex",
+                         start + 2, (int)(end - start - 2), "behavior", "Isolated", "invert", 0);
+    case 'D':
+    case 'd':
+        ++*p;
+        return json_pack("{s:s, s:b}", "type", "Digits", "individual_digits", *start == 'D');
+    case 'P':
+        ++*p;
+        return json_pack("{s:s, s:s}", "type", "Punctuation", "behavior", "Contiguous");
+    default:
+        ++*p;
+        return json_pack("{s:s, s:b, s:b, s:b}", "type", "ByteLevel", "add_prefix_space", 0,
+                         "trim_offsets", 1, "use_regex", *start == 'B');
+    }
+}
+
+json_t *ls_hf_pretok_json(ls_str name, bool *ignore_merges, bool *adds_bos)
+{
+    size_t      i = 0, k = 0;
+    const char *p;
+    json_t     *list;
+    while (i < sizeof(known) / sizeof(known[0]) && !ls_str_is(name, known[i].name)) i++;
+    if (i == sizeof(known) / sizeof(known[0])) return NULL;
+    *ignore_merges = known[i].ignore_merges;
+    *adds_bos = known[i].adds_bos;
+    while (strcmp(names[k].name, known[i].like) != 0) k++;
+    list = json_array();
+    for (p = names[k].declared; *p;) json_array_append_new(list, element(&p));
+    return json_pack("{s:s, s:o}", "type", "Sequence", "pretokenizers", list);
 }

@@ -30,8 +30,7 @@ static const char *read_number(const char *p, const char *end, int64_t *out)
     return p;
 }
 
-/* Does the name fit? `%` layer, `&` expert, `*` anything to the end. */
-static bool fits(const char *pattern, ls_str name, int64_t *layer, int64_t *expert)
+bool ls_hf_fits(const char *pattern, ls_str name, int64_t *layer, int64_t *expert)
 {
     const char *p = name.p, *end = name.p + name.len;
     *layer = *expert = -1;
@@ -47,8 +46,7 @@ static bool fits(const char *pattern, ls_str name, int64_t *layer, int64_t *expe
     return p == end;
 }
 
-/* `pattern` with its numbers in buf; false if it does not fit there. */
-static bool fill(char *buf, size_t cap, const char *pattern, int64_t layer, int64_t expert)
+bool ls_hf_fill(char *buf, size_t cap, const char *pattern, int64_t layer, int64_t expert)
 {
     size_t n = 0;
     for (; *pattern && n + 24 < cap; pattern++) {
@@ -65,7 +63,7 @@ static bool fill(char *buf, size_t cap, const char *pattern, int64_t layer, int6
 ls_status ls_hf_name_of(ls_hf *hf, const char *pattern, int64_t layer, int64_t expert, ls_str *out)
 {
     char buf[256];
-    if (!fill(buf, sizeof(buf), pattern, layer, expert)) {
+    if (!ls_hf_fill(buf, sizeof(buf), pattern, layer, expert)) {
         return ls_fail(hf->err, LS_ERR_INTERNAL, "a pattern of a tensor name is too long");
     }
     return ls_arena_str(&hf->g->mem, out, buf, strlen(buf), hf->err);
@@ -95,7 +93,7 @@ const ls_ckpt_tensor *ls_hf_take(ls_hf *hf, const char *pattern, int64_t layer, 
 {
     static const char *const before[] = {"", WRAPPER, "model.language_model."};
     char                     buf[256], name[300];
-    if (!fill(buf, sizeof(buf), pattern, layer, expert)) return NULL;
+    if (!ls_hf_fill(buf, sizeof(buf), pattern, layer, expert)) return NULL;
     for (size_t i = 0; i < 3; i++) {
         const char           *rest = i == 2 && strncmp(buf, "model.", 6) == 0 ? buf + 6 : buf;
         const ls_ckpt_tensor *t;
@@ -147,8 +145,15 @@ float ls_hf_element(ls_ckpt_dtype dtype, const void *data, size_t i)
     }
 }
 
-/* What GGUF's engines read as F32 only: vectors, norms, routers, positions. */
-static bool wants_f32(ls_str name, uint32_t n_dims)
+double ls_hf_number(ls_ckpt_dtype dtype, const void *data, size_t i)
+{
+    double d;
+    if (dtype != LS_CKPT_F64) return (double)ls_hf_element(dtype, data, i);
+    memcpy(&d, (const char *)data + 8 * i, 8);
+    return d;
+}
+
+bool ls_hf_wants_f32(ls_str name, uint32_t n_dims)
 {
     static const char *const ends[] = {"_norm.weight", "ffn_gate_inp.weight",
                                        "ffn_gate_inp_shexp.weight", "position_embd.weight"};
@@ -208,7 +213,7 @@ ls_status ls_hf_emit_blocks(ls_hf *hf, ls_str name, int dtype, uint32_t n_dims,
 ls_status ls_hf_emit(ls_hf *hf, ls_str name, ls_ckpt_dtype dtype, uint32_t n_dims,
                      const int64_t *shape, const void *data, const ls_ckpt_tensor *like)
 {
-    bool           f32 = wants_f32(name, n_dims) || dtype == LS_CKPT_F64;
+    bool           f32 = ls_hf_wants_f32(name, n_dims) || dtype == LS_CKPT_F64;
     ls_ckpt_tensor t = {.dtype = dtype, .n_dims = n_dims};
     size_t         n;
     float         *out;
@@ -245,11 +250,11 @@ static bool is_ignored(ls_str name)
     return false;
 }
 
-static const ls_hf_name *find_row(const ls_hf *hf, ls_str name, ls_hf_match *m)
+const ls_hf_name *ls_hf_find_row(const ls_hf_arch *arch, ls_str name, ls_hf_match *m)
 {
-    for (size_t i = 0; hf->arch->names[i]; i++) {
-        for (const ls_hf_name *row = hf->arch->names[i]; row->from; row++) {
-            if (fits(row->from, name, &m->layer, &m->expert)) return row;
+    for (size_t i = 0; arch->names[i]; i++) {
+        for (const ls_hf_name *row = arch->names[i]; row->from; row++) {
+            if (ls_hf_fits(row->from, name, &m->layer, &m->expert)) return row;
         }
     }
     return NULL;
@@ -260,7 +265,7 @@ static ls_status read_tensor(ls_hf *hf, const ls_ckpt_tensor *t)
     char              buf[300];
     ls_hf_match       m = {.t = t};
     ls_str            name = unwrapped(t->name, buf, sizeof(buf));
-    const ls_hf_name *row = find_row(hf, name, &m);
+    const ls_hf_name *row = ls_hf_find_row(hf->arch, name, &m);
     if (!row) {
         ls_fail(hf->err, LS_ERR_UNSUPPORTED, "tensor '%.*s' is none that architecture '%s' has",
                 LS_FMT(t->name), hf->arch->name);

@@ -133,9 +133,7 @@ ls_status ls_hf_add_tokens(ls_hf *hf, ls_hf_vocab *v)
 
 /* ---- special tokens ---- */
 
-static const struct {
-    const char *name, *gguf_id, *gguf_add;
-} roles[] = {
+const ls_hf_role ls_hf_roles[] = {
     {"bos", "bos_token_id", "add_bos_token"},
     {"eos", "eos_token_id", "add_eos_token"},
     {"unk", "unknown_token_id", NULL},
@@ -144,8 +142,9 @@ static const struct {
     {"cls", "cls_token_id", NULL},
     {"mask", "mask_token_id", NULL},
     {"eot", "eot_token_id", NULL},
+    {NULL, NULL, NULL},
 };
-enum { BOS, EOS };
+enum { BOS, EOS, N_ROLES = sizeof(ls_hf_roles) / sizeof(ls_hf_roles[0]) - 1 };
 
 /* "bos_token" of tokenizer_config.json: a text, or an object with one. */
 static ls_str role_text(const ls_hf *hf, const char *name)
@@ -184,15 +183,15 @@ static ls_status set_role(ls_hf *hf, size_t role, int64_t id)
 {
     char key[64];
     if (id < 0 || id > INT32_MAX || (hf->n_vocab && id >= hf->n_vocab)) return LS_OK;
-    snprintf(key, sizeof(key), "tokenizer.ggml.%s", roles[role].gguf_id);
+    snprintf(key, sizeof(key), "tokenizer.ggml.%s", ls_hf_roles[role].gguf_id);
     return ls_meta_int(&hf->meta, key, LS_GGUF_U32, id, hf->err);
 }
 
 static ls_status set_flag(ls_hf *hf, size_t role, bool v)
 {
     char key[64];
-    if (!roles[role].gguf_add) return LS_OK;
-    snprintf(key, sizeof(key), "tokenizer.ggml.%s", roles[role].gguf_add);
+    if (!ls_hf_roles[role].gguf_add) return LS_OK;
+    snprintf(key, sizeof(key), "tokenizer.ggml.%s", ls_hf_roles[role].gguf_add);
     return ls_meta_bool(&hf->meta, key, v, hf->err);
 }
 
@@ -222,24 +221,23 @@ static ls_status read_roles(ls_hf *hf)
 {
     const json_t *post = json_object_get(hf->tokenizer.root, "post_processor");
     const json_t *list = json_object_get(post, "processors");
-    ls_str        text[sizeof(roles) / sizeof(roles[0])];
-    for (size_t i = 0; i < sizeof(roles) / sizeof(roles[0]); i++)
-        text[i] = role_text(hf, roles[i].name);
+    ls_str        text[N_ROLES];
+    for (size_t i = 0; i < N_ROLES; i++) text[i] = role_text(hf, ls_hf_roles[i].name);
     LS_TRY(read_template(hf, post, &text[BOS], &text[EOS]));
     for (size_t i = 0; i < json_array_size(list); i++) {
         LS_TRY(read_template(hf, json_array_get(list, i), &text[BOS], &text[EOS]));
     }
-    for (size_t i = 0; i < sizeof(roles) / sizeof(roles[0]); i++) {
+    for (size_t i = 0; i < N_ROLES; i++) {
         char          key[32];
         int64_t       id = id_of(hf, text[i]);
         const json_t *v;
-        snprintf(key, sizeof(key), "%s_token_id", roles[i].name);
+        snprintf(key, sizeof(key), "%s_token_id", ls_hf_roles[i].name);
         v = ls_hf_get(hf, key);
         if (!v) v = json_object_get(hf->generation.root, key);
         if (json_is_array(v)) v = json_array_get(v, 0);
         if (id < 0 && json_is_integer(v)) id = json_integer_value(v);
         LS_TRY(set_role(hf, i, id));
-        snprintf(key, sizeof(key), "add_%s_token", roles[i].name);
+        snprintf(key, sizeof(key), "add_%s_token", ls_hf_roles[i].name);
         v = json_object_get(hf->tokenizer_config.root, key);
         if (json_is_boolean(v)) LS_TRY(set_flag(hf, i, json_is_true(v)));
     }
@@ -299,7 +297,7 @@ static ls_status check_size(ls_hf *hf)
 ls_status ls_hf_read_vocab(ls_hf *hf)
 {
     bool found;
-    LS_TRY(check_size(hf));
+    if (!hf->dry) LS_TRY(check_size(hf));
     LS_TRY(ls_hf_read_spm(hf, &found));
     if (!found && hf->tokenizer.root) LS_TRY(ls_hf_read_bpe(hf));
     LS_TRY(read_roles(hf));

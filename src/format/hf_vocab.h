@@ -10,6 +10,13 @@ enum { /* tokenizer.ggml.token_type, and SentencePiece's own numbers */
     LS_HF_NORMAL = 1, LS_HF_UNKNOWN, LS_HF_CONTROL, LS_HF_USER, LS_HF_UNUSED, LS_HF_BYTE,
 };
 
+/* A special token's part: "NAME_token" of tokenizer_config.json, its id's key and that of whether it
+ * is added to texts (NULL: never), both without "tokenizer.ggml.". */
+typedef struct ls_hf_role {
+    const char *name, *gguf_id, *gguf_add;
+} ls_hf_role;
+extern const ls_hf_role ls_hf_roles[]; /* ends with a NULL name; the first is BOS, the second EOS */
+
 typedef struct ls_hf_vocab {
     size_t   n;     /* tokens, those without a text included */
     ls_str  *text;  /* arrays live in the model's memory */

@@ -7,13 +7,24 @@
 
 ls_status ls_model_open(ls_model **out, const char *path, ls_error *err)
 {
+    ls_gguf  *g;
+    ls_status status;
+    *out = NULL;
+    LS_TRY(ls_gguf_open(&g, path, err));
+    status = ls_model_open_gguf(out, g, err);
+    ls_gguf_close(g);
+    return status;
+}
+
+ls_status ls_model_open_gguf(ls_model **out, ls_gguf *g, ls_error *err)
+{
     ls_model *m;
     ls_status status;
 
     *out = NULL;
     LS_TRY(ls_alloc(&m, 1, sizeof(*m), "a model", err));
-    status = ls_gguf_open(&m->gguf, path, err);
-    if (status == LS_OK) status = ls_config_read(&m->config, &m->arch, m->gguf, err);
+    m->gguf = ls_gguf_share(g);
+    status = ls_config_read(&m->config, &m->arch, m->gguf, err);
     if (status == LS_OK) status = ls_model_bind(m, err);
     if (status != LS_OK) {
         ls_model_close(m);

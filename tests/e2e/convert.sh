@@ -36,6 +36,12 @@ expect 0 "still the same file" cmp "$T/f16.gguf" "$T/again.gguf"
 head -c 100000 "$T/f16.gguf" >"$T/cut.gguf"
 expect 5 "a file that is cut" "$LS" model convert -m "$T/cut.gguf" -o "$T/new.gguf"
 equal "files left behind" "$(find "$T" -name '*new.gguf*' | wc -l)" 0
-expect 3 "llama.cpp against a folder" "$LS" crossval per-token -m "$folder" -p hi --against llama
-says "model convert"
+# A reference gets the folder as a file, which goes away.
+mkdir "$T/scratch"
+TMPDIR=$T/scratch expect 0 "llama.cpp against a folder" "$LS" crossval per-token -m "$folder" -p "$STORY" \
+    --against llama --threads 1
+says "$T/scratch/lockstep-"
+equal "scratch files" "$(ls "$T/scratch")" ""
+TMPDIR=$T/none expect 5 "no scratch folder" "$LS" crossval per-token -m "$folder" -p hi --against llama
+says "TMPDIR"
 finish

@@ -18,97 +18,13 @@
 #include "lockstep/hash.h"
 #include "lockstep/safetensors_write.h"
 #include "support/files.h"
+#include "support/hf_golden.h"
 
-enum { MAX_BYTES = 1 << 20, MXFP4 = 39 };
+enum { MXFP4 = 39 };
 
 static char folder[200];
 
-static const char *in_folder(const char *name)
-{
-    static char path[300];
-    snprintf(path, sizeof(path), "%s/%s", folder, name);
-    return path;
-}
-
-/* Data by name: see tests/golden/hf/README.md. */
-static size_t generate(uint8_t *out, const char *name, bool bytes, size_t n)
-{
-    uint64_t s = 0xcbf29ce484222325u;
-    for (const char *p = name; *p; p++) s = (s ^ (uint8_t)*p) * 0x100000001b3u;
-    for (size_t i = 0; i < n; i++) {
-        uint16_t b, v;
-        s = s * 6364136223846793005u + 1442695040888963407u;
-        b = (uint16_t)(s >> 48);
-        v = (uint16_t)((b & 0x8000) | (0x3c00 + b % 0x300));
-        if (bytes) {
-            out[i] = (uint8_t)(b >> 8);
-        } else {
-            memcpy(out + 2 * i, &v, 2);
-        }
-    }
-    return bytes ? n : 2 * n;
-}
-
-/* "in NAME TYPE SHAPE...": announced in the first pass, written in the second. */
-static void put_tensor(ls_safetensors_writer *w, char *line, bool announce)
-{
-    static uint8_t data[MAX_BYTES];
-    char    *save, *name = strtok_r(line + 3, " ", &save), *type = strtok_r(NULL, " ", &save), *d;
-    bool     bytes = strcmp(type, "U8") == 0;
-    int64_t  shape[8];
-    uint32_t n_dims = 0;
-    size_t   n = 1;
-    while ((d = strtok_r(NULL, " ", &save)) != NULL) {
-        shape[n_dims] = atoll(d);
-        n *= (size_t)shape[n_dims++];
-    }
-    assert_true(2 * n <= sizeof(data));
-    if (announce) {
-        assert_int_equal(ls_safetensors_add(w, (ls_str){name, strlen(name)},
-                                            bytes ? LS_CKPT_U8 : LS_CKPT_BF16, n_dims, shape, NULL),
-                         LS_OK);
-    } else {
-        assert_int_equal(ls_safetensors_data(w, data, generate(data, name, bytes, n), NULL), LS_OK);
-    }
-}
-
-typedef void line_fn(void *ctx, char *line);
-
-static void each_line(const char *golden, const char *with, line_fn *fn, void *ctx)
-{
-    char   path[512], *text, *p;
-    size_t n;
-    snprintf(path, sizeof(path), "%s/tests/golden/hf/%s.txt", LS_SOURCE_DIR, golden);
-    text = (char *)file_read(path, &n);
-    text[n] = '\0';
-    for (p = text; *p;) {
-        char *end = strchr(p, '\n'), *next = end ? end + 1 : p + strlen(p);
-        if (end) *end = '\0';
-        if (strncmp(p, with, strlen(with)) == 0) fn(ctx, p);
-        p = next;
-    }
-    free(text);
-}
-
-static void write_config(void *ctx, char *line)
-{
-    (void)ctx;
-    file_write(in_folder("config.json"), line + 7, strlen(line + 7));
-}
-static void announce(void *w, char *line) { put_tensor(w, line, true); }
-static void put_data(void *w, char *line) { put_tensor(w, line, false); }
-
-static void build(const char *golden)
-{
-    ls_safetensors_writer *w;
-    each_line(golden, "config ", write_config, NULL);
-    assert_int_equal(ls_safetensors_writer_create(&w, NULL), LS_OK);
-    each_line(golden, "in ", announce, w);
-    assert_int_equal(ls_safetensors_begin(w, in_folder("model.safetensors"), NULL), LS_OK);
-    each_line(golden, "in ", put_data, w);
-    assert_int_equal(ls_safetensors_finish(w, NULL), LS_OK);
-    ls_safetensors_writer_destroy(w);
-}
+static const char *in_folder(const char *name) { return hf_golden_path(folder, name); }
 
 typedef struct checked {
     const ls_gguf *g;
@@ -192,15 +108,15 @@ static void compare(const char *golden, size_t n_left_out)
     ls_gguf *g;
     ls_error err = {0};
     checked  c = {0};
-    build(golden);
+    hf_golden_build(golden, folder);
     if (ls_gguf_open(&g, folder, &err) != LS_OK) {
         fail_msg("%s: %s at %s", golden, err.what, err.where);
     }
     c.g = g;
-    each_line(golden, "out ", check_tensor, &c);
-    each_line(golden, "number ", check_number, &c);
-    each_line(golden, "text ", check_text, &c);
-    each_line(golden, "list ", check_list, &c);
+    hf_golden_lines(golden, "out ", check_tensor, &c);
+    hf_golden_lines(golden, "number ", check_number, &c);
+    hf_golden_lines(golden, "text ", check_text, &c);
+    hf_golden_lines(golden, "list ", check_list, &c);
     assert_int_equal(ls_gguf_n_tensors(g), c.n_tensors + n_left_out);
     assert_true(c.n_tensors > 10 && c.n_keys > 5);
     if (c.n_undecoded)
@@ -210,15 +126,10 @@ static void compare(const char *golden, size_t n_left_out)
 
 static void every_architecture_is_what_the_converter_makes_of_it(void **state)
 {
-    static const char *const golden[] = {
-        "llama",    "mistral",  "mixtral",   "qwen2",      "qwen3",      "gemma",    "gemma2",
-        "gemma3",   "phi3",     "gpt2",      "gpt2b",      "stablelm",   "olmo2",    "olmo3",
-        "smollm3",  "granite",  "command-r", "starcoder2", "falcon7",    "falcon40", "gptneox",
-        "qwen2moe", "qwen3moe", "olmoe",     "gpt-oss",    "gpt-oss-mx",
-    };
     (void)state;
-    for (size_t i = 0; i < sizeof(golden) / sizeof(golden[0]); i++) compare(golden[i], 0);
-    compare("bitnet", 1);
+    for (size_t i = 0; hf_golden_names[i]; i++) { /* see README.md for what bitnet leaves out */
+        compare(hf_golden_names[i], strcmp(hf_golden_names[i], "bitnet") == 0);
+    }
 }
 
 /* ---- what no golden file covers ---- */
@@ -284,6 +195,35 @@ static void packed_ternary_weights_become_I2_S_without_loss(void **state)
     write_folder(BITNET, "model.layers.0.mlp.up_proj.weight", LS_CKPT_U8, 2, (int64_t[]){2, 128},
                  packed, sizeof(packed), "model.layers.0.mlp.up_proj.weight_scale", &bf16_4);
     assert_int_equal(ls_gguf_open(&g, folder, &err), LS_ERR_FORMAT);
+}
+
+/* Transformers' classes treat the number beside the weights in two ways. */
+static void the_class_says_whether_the_scale_is_inverse(void **state)
+{
+    static const struct {
+        const char *class_;
+        float       want;
+    } cases[] = {{"bitlinear", 0.25f}, {"autobitlinear", 4.0f}};
+    uint8_t        packed[256];
+    const uint16_t bf16_4 = 0x4080; /* 4.0 */
+    (void)state;
+    memset(packed, 0x55, sizeof(packed));
+    for (size_t i = 0; i < 2; i++) {
+        char             config[600];
+        ls_gguf         *g;
+        const ls_tensor *t;
+        float            scale;
+        snprintf(config, sizeof(config), "%.*s,\"linear_class\":\"%s\"}}", (int)strlen(BITNET) - 2,
+                 BITNET, cases[i].class_);
+        write_folder(config, "model.layers.0.mlp.up_proj.weight", LS_CKPT_U8, 2,
+                     (int64_t[]){2, 128}, packed, sizeof(packed),
+                     "model.layers.0.mlp.up_proj.weight_scale", &bf16_4);
+        assert_int_equal(ls_gguf_open(&g, folder, NULL), LS_OK);
+        t = ls_gguf_tensor(g, "blk.0.ffn_up.weight");
+        memcpy(&scale, (const uint8_t *)t->data + 8 * 128 / 4, 4);
+        assert_true(scale == cases[i].want);
+        ls_gguf_close(g);
+    }
 }
 
 /* Text models inside models that also see. */
@@ -465,6 +405,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_architecture_is_what_the_converter_makes_of_it),
         cmocka_unit_test(packed_ternary_weights_become_I2_S_without_loss),
+        cmocka_unit_test(the_class_says_whether_the_scale_is_inverse),
         cmocka_unit_test(a_wrapped_text_model_is_found),
         cmocka_unit_test(a_SentencePiece_vocabulary_is_that_of_the_GGUF_file),
         cmocka_unit_test(merges_of_a_byte_fallback_vocabulary_become_scores),
