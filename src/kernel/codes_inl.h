@@ -33,7 +33,7 @@ typedef enum codes_style {
 
 /* One column's accumulators. */
 typedef struct codes_sum {
-    float acc[8], more[8];
+    float acc[8], more[8], last_d, last;
 } codes_sum;
 
 static const int32_t codes_unit[16] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
@@ -136,6 +136,29 @@ static inline void codes_step_panel(codes_sum *t, const ls_codes *c, const ls_q8
     t->acc[0] = fmaf((float)codes_total(isum), c->d * a->d, t->acc[0]);
 }
 
+/* Block `i` of `n` of LS_ROWS_PAIRS. */
+static inline void codes_step_pairs(codes_sum *t, const ls_codes *c, const ls_q8_0 *a, size_t i,
+                                    size_t n)
+{
+    int32_t isum[8];
+    float   d = ls_f16_to_f32(a->d) * c->d;
+    ls_code_lanes(isum, c->q, c->scale, a->qs, 1);
+    if (i + 1 < n || i % 2) {
+        codes_add(i % 2 ? t->more : t->acc, d, isum);
+        return;
+    }
+    t->last_d = d;
+    t->last = (float)codes_total(isum);
+}
+
+static inline float codes_end_pairs(const codes_sum *t, bool odd)
+{
+    float s[8], sum;
+    for (int l = 0; l < 8; l++) s[l] = t->acc[l] + t->more[l];
+    sum = ls_tree_sum(s, 8);
+    return odd ? fmaf(t->last_d, t->last, sum) : sum;
+}
+
 static inline float codes_end(codes_style style, const codes_sum *t)
 {
     switch (style) {
@@ -168,6 +191,8 @@ static inline void codes_matmul(const ls_matmul *m, codes_style style, ls_unpack
     ls_codes c;
     int8_t   shift[256];
     bool     panels = m->panels && style >= CODES_Q8_K;
+    bool     pairs = m->rows == LS_ROWS_PAIRS && style == CODES_ONE;
+    if (m->rows == LS_ROWS_LANES && style == CODES_ONE) style = CODES_Q8_0;
     for (size_t r = 0; r < m->n_rows; r++) {
         for (size_t c0 = 0; c0 < m->n_cols; c0 += CODES_COLS) {
             size_t         n_cols = m->n_cols - c0 < CODES_COLS ? m->n_cols - c0 : CODES_COLS;
@@ -182,6 +207,8 @@ static inline void codes_matmul(const ls_matmul *m, codes_style style, ls_unpack
                     const void *a = x + k * m->x_bytes;
                     if (panels) {
                         codes_step_panel(&t[k], &c, a);
+                    } else if (pairs) {
+                        codes_step_pairs(&t[k], &c, a, i / block, m->n / block);
                     } else if (style >= CODES_Q8_K) {
                         codes_step_k(style, &t[k], &c, shift, a);
                     } else {
@@ -190,7 +217,8 @@ static inline void codes_matmul(const ls_matmul *m, codes_style style, ls_unpack
                 }
             }
             for (size_t k = 0; k < n_cols; k++) {
-                m->y[(c0 + k) * m->ldy + r] = panels ? t[k].acc[0] : codes_end(style, &t[k]);
+                float y = panels ? t[k].acc[0] : codes_end(style, &t[k]);
+                m->y[(c0 + k) * m->ldy + r] = pairs ? codes_end_pairs(&t[k], m->n / block % 2) : y;
             }
         }
     }
@@ -254,7 +282,8 @@ static inline void codes_matmul_plain(const ls_matmul *m, int dtype, size_t byte
     X(mxfp4,   MXFP4,   CODES_ONE)   \
     X(nvfp4,   NVFP4,   CODES_NV)    \
     X(q1_0,    Q1_0,    CODES_BITS)  \
-    X(q2_0,    Q2_0,    CODES_TWOS)
+    X(q2_0,    Q2_0,    CODES_TWOS)  \
+    X(q4_0_lanes, Q4_0, CODES_Q8_0)
 #define CODES_PLAIN_TYPES(X) X(f64, F64) X(i8, I8) X(i16, I16) X(i32, I32) X(i64, I64)
 
 /* Elements and bytes of a block, as constants. */

@@ -12,6 +12,10 @@
 #include "dtype/blocks.h"
 #include "lockstep/types.h"
 
+/* Orders of Q4_0, IQ4_NL and MXFP4 where the reference does not interleave the rows: eight sums as in
+ * Q8_0; twice eight, for even and odd blocks, and a last block without a partner by itself. */
+typedef enum ls_rows { LS_ROWS_INTERLEAVED = 0, LS_ROWS_LANES, LS_ROWS_PAIRS } ls_rows;
+
 /* y[c * ldy + r] = sum over n of w[r][i] * x[c][i],  r < n_rows, c < n_cols. */
 typedef struct ls_matmul {
     float      *y;
@@ -27,6 +31,7 @@ typedef struct ls_matmul {
     int         lanes;   /* plain numbers: reduction width, 8 or 16 */
     bool follow; /* Q4_K: the last n_cols % 4 columns are summed per 256 elements, as the
                   * reference's matrix-vector kernel sums them */
+    ls_rows rows; /* Q4_0, IQ4_NL, MXFP4 */
     bool panels; /* IQ types: a float sum per row, fed by 256 elements, as the reference's kernel
                   * for eight tokens and more feeds it */
 } ls_matmul;

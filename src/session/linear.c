@@ -116,6 +116,23 @@ static bool follows_panels(const ls_session *s, const ls_matrix *w, size_t T)
     }
 }
 
+/* Rows that are no multiple of 8 the reference does not interleave. IQ4_NL of several tokens then
+ * goes to a kernel that has no MXFP4 and takes no experts. */
+static ls_rows follows_rows(const ls_session *s, const ls_matrix *w, size_t T)
+{
+    if (!s->opt.follow || w->n_rows % 8 == 0) return LS_ROWS_INTERLEAVED;
+    switch (w->dtype) {
+    case LS_DTYPE_Q4_0:
+        return LS_ROWS_LANES;
+    case LS_DTYPE_IQ4_NL:
+        return T > 1 && !s->expert_batch ? LS_ROWS_LANES : LS_ROWS_PAIRS;
+    case LS_DTYPE_MXFP4:
+        return LS_ROWS_PAIRS;
+    default:
+        return LS_ROWS_INTERLEAVED;
+    }
+}
+
 /* Does the reference multiply this by vectors? Its matrix kernels for floats take two tokens and
  * more, whole registers and rows in fours. */
 static bool follows_vectors(const ls_session *s, const ls_matrix *w, size_t T)
@@ -196,9 +213,11 @@ void ls_linear(ls_session *s, const ls_product *p, size_t n, const float *x, siz
                                .w_scale = w->scale,
                                .lanes = s->opt.lanes,
                                .follow = s->opt.follow,
+                               .rows = follows_rows(s, w, T),
                                .panels = follows_panels(s, w, T)},
         };
         void (*work)(void *, size_t, size_t, int) = multiply;
+        if (j.dtype == LS_DTYPE_Q4_0 && j.m.rows) j.matmul = s->k.matmul_q4_0_lanes;
         int now = j.codes ? (int)LS_N_ACTS : (int)form;
         if (j.vectors || (s->opt.follow && s->opt.bf16_pairs && w->dtype == LS_DTYPE_BF16)) {
             work = multiply_one_by_one;

@@ -16,5 +16,14 @@ for type in f32 f16 bf16 q4_0 q4_1 q5_0 q5_1 q8_0 q1_0 q2_0 q2_K q3_K q4_K q5_K 
         equal "$type, $arch: first other bit" "$(json "$T/o" summary.first_bit_difference)" null
     done
 done
+# An output matrix of 300 rows, which llama.cpp does not interleave, of rows with one block, two and three.
+for type in 2 20 39; do # q4_0, iq4_nl, mxfp4
+    for d in 32 64 96; do
+        expect 0 "type $type, 300 rows of $d" "$TOOLS/make_model" tiny "$T/m.gguf" dtype=$type d=$d layers=2 seed=$d
+        expect 0 "type $type, 300 rows of $d" "$LS" crossval per-token -m "$T/m.gguf" --against llama --max-tokens 6 \
+            -p "once upon a time" --threads 1 --format json -q || continue
+        equal "type $type, 300 rows of $d: first other bit" "$(json "$T/o" summary.first_bit_difference)" null
+    done
+done
 ((n >= 56)) || fail "only $n models were compared"
 finish

@@ -39,7 +39,8 @@ static const struct {
     [KERN_matmul_iq4_xs] = {KIND_MATMUL, LS_DTYPE_IQ4_XS, true},
     [KERN_matmul_iq1_m] = {KIND_MATMUL, LS_DTYPE_IQ1_M, true},
     [KERN_matmul_tq1_0] = {KIND_MATMUL, LS_DTYPE_TQ1_0, false},
-    [KERN_matmul_mxfp4] = {KIND_MATMUL, LS_DTYPE_MXFP4, false},
+    [KERN_matmul_mxfp4] = {KIND_MATMUL, LS_DTYPE_MXFP4, true},
+    [KERN_matmul_q4_0_lanes] = {KIND_MATMUL, LS_DTYPE_Q4_0, false},
     [KERN_matmul_nvfp4] = {KIND_MATMUL, LS_DTYPE_NVFP4, false},
     [KERN_matmul_q1_0] = {KIND_MATMUL, LS_DTYPE_Q1_0, false},
     [KERN_matmul_q2_0] = {KIND_MATMUL, LS_DTYPE_Q2_0, false},
@@ -217,7 +218,12 @@ static void invoke_matmul(kern_data *d, const kern_case *c, const ls_kernels *k,
         .follow = c->lanes == 8, /* only Q4_K looks at it, and not at lanes */
         .panels = c->lanes == 8, /* and only the IQ types, which do not either */
     };
-    ls_kernels_matmul(k, dtype)(&m);
+    if (c->lanes == 8) m.rows = c->cols % 2 ? LS_ROWS_LANES : LS_ROWS_PAIRS; /* IQ4_NL, MXFP4 */
+    if (c->kernel == KERN_matmul_q4_0_lanes) {
+        k->matmul_q4_0_lanes(&m);
+    } else {
+        ls_kernels_matmul(k, dtype)(&m);
+    }
 }
 
 void kern_invoke(kern_data *d, const kern_case *c, const ls_kernels *k, int which)

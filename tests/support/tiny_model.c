@@ -75,7 +75,9 @@ static void put_weights(plan *p, uint32_t dtype, size_t rows, size_t n_per_row, 
     }
     for (size_t i = ls_matrix_bytes((int)dtype, rows, n_per_row); i && dtype > 1; i--) {
         /* scales below 2 */
-        gguf_build_fill(p->b, (uint8_t)rng_below(&p->r, 64), 1);
+        bool exponent = dtype == LS_DTYPE_MXFP4 && i % 17 == 0; /* of a scale: 2^-8 to 2^-5 */
+        gguf_build_fill(p->b,
+                        (uint8_t)(exponent ? 120 + rng_below(&p->r, 4) : rng_below(&p->r, 64)), 1);
     }
     for (size_t i = 0; i < n && dtype <= 1; i++) {
         float    x = rng_unit(&p->r);
