@@ -118,7 +118,9 @@ static ls_status rows_of(const ls_hf_back *b, const ls_hf_piece *p, const ls_ten
         ls_dtype_decode(t->dtype, x, data + r * bytes, k * row, scale);
         if (too_large(p->dtype, x, k * row)) {
             free(x);
-            return ls_hf_back_refuse(b, t, "has numbers that F16 cannot hold");
+            ls_hf_back_refuse(b, t, "has numbers that F16 cannot hold");
+            ls_fail_hint(b->err, "write F32 or BF16");
+            return LS_ERR_UNSUPPORTED;
         }
         encode(p->dtype, (char *)out + r * row * size, x, k * row);
     }

@@ -205,9 +205,25 @@ static ls_status check_place(const char *path, const ls_convert_options *opt, ls
     return check_entries(path, err);
 }
 
+/* Blocks that became floats: nobody takes F16 for what a Q4_K file held without being told. */
+static void tell_decoded(const ls_hf_back *b)
+{
+    size_t n = 0;
+    char   note[160];
+    for (size_t i = 0; i < b->n_pieces; i++) {
+        const ls_hf_piece *p = &b->pieces[i];
+        n += p->dtype != LS_CKPT_U8 && p->src[0] && ls_dtype_block(p->src[0]->dtype) > 1;
+    }
+    if (!n || !b->opt->note || b->opt->dtype >= 0) return;
+    snprintf(note, sizeof(note), "%zu tensors are decoded to %s; F32 would hold their exact values",
+             n, ls_ckpt_dtype_name(b->main));
+    b->opt->note(b->opt->note_ctx, note);
+}
+
 static ls_status write_all(ls_hf_back *b)
 {
     LS_TRY(ls_hf_back_plan(b));
+    tell_decoded(b);
     LS_TRY(ls_hf_back_config(b));
     LS_TRY(ls_hf_back_vocab(b));
     LS_TRY(ls_hf_back_check(b));

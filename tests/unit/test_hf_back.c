@@ -293,6 +293,20 @@ static void quantised_matrices_are_what_their_blocks_hold(void **state)
     }
 }
 
+/* Without a type asked for it is F16, and said. */
+static void decoding_is_told(void **state)
+{
+    ls_gguf *g = quantised("llama", LS_DTYPE_Q8_0);
+    notes    n = {.n = 0};
+    (void)state;
+    write_folder(g, out, -1, "llama", &n);
+    assert_non_null(strstr(n.text, "decoded to F16"));
+    n = (notes){.n = 0};
+    write_folder(g, out, LS_DTYPE_F32, "llama", &n);
+    assert_int_equal(n.n, 0);
+    ls_gguf_close(g);
+}
+
 /* OpenAI's own form of the experts is what the class reads. */
 static void experts_of_gpt_oss_stay_MXFP4(void **state)
 {
@@ -351,6 +365,7 @@ int main(void)
         cmocka_unit_test(folders_that_the_converter_knows_come_back),
         cmocka_unit_test(every_architecture_is_the_same_model_again),
         cmocka_unit_test(quantised_matrices_are_what_their_blocks_hold),
+        cmocka_unit_test(decoding_is_told),
         cmocka_unit_test(experts_of_gpt_oss_stay_MXFP4),
         cmocka_unit_test(one_other_bit_is_noticed),
     };
