@@ -39,6 +39,8 @@ typedef struct ls_engine_options { /* zero means: default */
     double      timeout_s;         /* references: per request; 0: 300    */
     const volatile int *cancelled; /* references: becomes non-zero on SIGINT, which ends a wait with
                                       CANCELLED; NULL: never; borrowed until close */
+    ls_watch    watch;             /* sees every tap that the engine shows, but logits; ctx is
+                                      borrowed until close */
     /* native only */
     ls_tier         tier;
     ls_act_rounding rounding;

@@ -12,6 +12,7 @@
 #include "lockstep/mini.h"
 #include "lockstep/model.h"
 #include "lockstep/quant.h"
+#include "lockstep/record.h"
 #include "lockstep/sampler.h"
 #include "lockstep/stats.h"
 #include "lockstep/tokenizer.h"

@@ -89,6 +89,7 @@ static ls_status open_session(native *n, const ls_engine_options *opt, ls_error 
         .lanes = opt->lanes,
         .follow = opt->follow,
         .bf16_pairs = opt->bf16_pairs,
+        .watch = opt->watch,
     };
     if (opt->faults) n->faults = *opt->faults;
     LS_TRY(check_faults(n, err));
