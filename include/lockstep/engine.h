@@ -48,6 +48,8 @@ typedef struct ls_engine_options { /* zero means: default */
     bool            follow;        /* sums in the reference's order for each batch, see model.h */
     bool            bf16_pairs;    /* part of that order, see model.h    */
     const ls_faults *faults;       /* NULL: none; borrowed until close   */
+    ls_tap_fn      *tap;           /* called after the faults; NULL: none. ctx borrowed until close */
+    void           *tap_ctx;
 } ls_engine_options;
 
 typedef struct ls_engine ls_engine;

@@ -63,7 +63,8 @@ LS_API void ls_trace_fini(ls_trace *t); /* NULL and zeroed structs are allowed *
 typedef struct ls_trace_options {
     const int32_t *prompt;
     size_t         n_prompt;
-    int32_t        max_tokens;   /* decoded greedily after the prompt */
+    int32_t        max_tokens;   /* decoded after the prompt           */
+    const int32_t *decoded;      /* [max_tokens] their ids; NULL: greedily */
     bool           ops[LS_N_OPS]; /* which taps to record                */
     const char    *values_path;  /* every tap's values go there; NULL: sketches alone */
     const volatile int *cancelled;
@@ -117,5 +118,43 @@ typedef struct ls_trace_diff {
 LS_API ls_status ls_trace_compare(ls_trace_diff *out, const ls_trace *a, const ls_trace *b,
                                   double nmse_tol, ls_error *err);
 LS_API void      ls_trace_diff_fini(ls_trace_diff *d); /* NULL and zeroed structs are allowed */
+
+/* ---- where two engines part ---- */
+
+/* Open one of the two engines, ready at position 0, with somebody who watches and (subject alone) a
+ * function that may change its values. The caller closes it. */
+typedef ls_status ls_locate_open_fn(void *ctx, bool subject, ls_watch watch, ls_tap_fn *tap,
+                                    void *tap_ctx, ls_engine **out, ls_error *err);
+
+typedef struct ls_locate_options {
+    const int32_t *prompt, *decoded;
+    size_t         n_prompt, n_decoded;
+    double         tap_tol;   /* NMSE of a tap at one position, in isolation and accumulated */
+    size_t         max_bytes; /* of the reference's values held at once; 0: 256 MiB          */
+    ls_locate_open_fn  *open;
+    void               *ctx;
+    const volatile int *cancelled;
+} ls_locate_options;
+
+typedef struct ls_located {
+    bool    found;
+    bool    born;       /* over the budget on the reference's own input; else it is only carried */
+    ls_op   op;         /* of the first such operation in graph order */
+    int32_t layer, position; /* layer -1: none */
+    double  isolated;   /* NMSE at that position, on the reference's input; NaN: NaN or Inf */
+    double  accumulated; /* NMSE of the tap as the subject computed it, over all positions  */
+    double  budget;
+    bool    other_bits; /* some tap is not equal to the last bit: the first, as the subject ran */
+    ls_op   bits_op;
+    int32_t bits_layer;
+    size_t  taps_planned, taps_compared, taps_equal; /* records of both runs, equal to the last bit */
+    bool    declined[LS_N_OPS]; /* taps that the reference does not show, though the subject has them */
+} ls_located;
+
+/* Two passes: sketches of everything; then, in the layers around the first tap that is over the
+ * budget, every operation of the subject on the reference's own input: each of its results is
+ * compared and then replaced by the reference's. Errors: those of the engines; REFERENCE where
+ * nothing could be compared. */
+LS_API ls_status ls_locate(ls_located *out, const ls_locate_options *opt, ls_error *err);
 
 #endif

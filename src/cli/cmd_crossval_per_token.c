@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "cli/dump.h"
+#include "cli/locate.h"
 #include "cli/report.h"
 
 enum { AGAINST_AUTO = -2, AGAINST_NATIVE = -1 }; /* else an ls_ref_kind */
@@ -26,7 +27,8 @@ typedef struct per_token_opts {
     int               backend, against, format, sums;
     int32_t           max_tokens;
     ls_budget         budget;
-    bool              verbose, dump_ids, dump_reference_ids;
+    bool              verbose, dump_ids, dump_reference_ids, locate;
+    double            tap_tol;
     const char       *dump_logits, *output;
 } per_token_opts;
 
@@ -45,6 +47,9 @@ typedef struct state {
     cli_dump            dump;
     ls_per_token_result result;
     cli_report          report;
+    ls_engine_options   reference_options; /* of a native reference       */
+    ls_ref_status       found;             /* else: the one that was found */
+    ls_located          located;
 } state;
 
 /* ---- before the engines: options, tokenizer, template, length ---- */
@@ -159,6 +164,7 @@ static ls_status open_native_reference(state *s, ls_error *err)
     ls_tier           own = opt.tier == LS_TIER_AUTO ? ls_tier_best() : opt.tier;
     opt.tier = own == LS_TIER_SCALAR ? ls_tier_best() : LS_TIER_SCALAR;
     opt.faults = NULL;
+    s->reference_options = opt;
     return ls_engine_open_native(&s->reference, &opt, err);
 }
 
@@ -199,15 +205,14 @@ static ls_status refuse_folder(const state *s, ls_error *err)
 
 static ls_status open_engines(state *s, ls_error *err)
 {
-    ls_ref_status found = {0};
-    bool          native = s->o->backend != BACKEND_CPP, both = s->o->backend == BACKEND_BOTH;
+    bool native = s->o->backend != BACKEND_CPP, both = s->o->backend == BACKEND_BOTH;
     if (native) LS_TRY(check_model(s, err));
     if (s->o->backend != BACKEND_NATIVE) {
         if (s->o->against != AGAINST_NATIVE) {
             LS_TRY(refuse_folder(s, err));
-            LS_TRY(find_reference(s, &found));
+            LS_TRY(find_reference(s, &s->found));
         }
-        LS_TRY(open_reference(s, &found, err));
+        LS_TRY(open_reference(s, &s->found, err));
     }
     if (!native) return LS_OK;
     if (both && !s->engine_options.lanes)
@@ -252,13 +257,33 @@ static ls_status compare(state *s, ls_error *err)
     return LS_OK;
 }
 
+/* Both engines again, with taps; those that compared logits are closed first. */
+static ls_status locate(state *s, ls_error *err)
+{
+    bool       native = s->o->against == AGAINST_NATIVE;
+    cli_locate l = {.subject = &s->engine_options,
+                    .reference = native ? &s->reference_options : &s->engine_options,
+                    .reference_exe = native ? NULL : s->found.exe,
+                    .tap_tol = s->o->tap_tol,
+                    .cancelled = cli_catch_interrupt()};
+    if (s->result.verdict != LS_VERDICT_MATCH && s->result.verdict != LS_VERDICT_DIVERGED)
+        return LS_OK;
+    ls_engine_close(s->subject);
+    ls_engine_close(s->reference);
+    s->subject = s->reference = NULL;
+    LS_TRY(cli_locate_run(&l, &s->result, &s->located, err));
+    s->report.located = &s->located;
+    return LS_OK;
+}
+
 static ls_status work(state *s, ls_error *err)
 {
     LS_TRY(check_options(s, err));
     LS_TRY(open_text(s, err));
     LS_TRY(cli_check_interrupt(err));
     LS_TRY(open_engines(s, err));
-    return compare(s, err);
+    LS_TRY(compare(s, err));
+    return s->o->locate ? locate(s, err) : LS_OK;
 }
 
 /* ---- the report ---- */
@@ -395,6 +420,19 @@ static const cli_option comparison[] = {
      .help = "The reference. auto: bitnet where the model's path says so, else llama, and an "
              "installed one where that is missing. native: this engine itself, on the scalar "
              "tier."},
+    {.name = "locate",
+     .kind = CLI_FLAG,
+     .off = AT(locate),
+     .help = "Compare every operation, too, and name the first that is over its budget on the "
+             "reference's own input. Runs both engines twice more."},
+    {.name = "tap-tol",
+     .kind = CLI_DOUBLE,
+     .off = AT(tap_tol),
+     .metavar = "X",
+     .min = 0,
+     .max = 1e9,
+     .def = "1e-6",
+     .help = "With --locate: largest NMSE of one operation's result at one position."},
     {.name = "backend",
      .kind = CLI_ENUM,
      .off = AT(backend),
@@ -502,6 +540,7 @@ static const cli_group groups[] = {
 };
 
 static const per_token_opts defaults = {
+    .tap_tol = 1e-6,
     .chat = CLI_TEMPLATE_DEFAULTS,
     .engine = CLI_ENGINE_DEFAULTS,
     .against = AGAINST_AUTO,

@@ -161,7 +161,7 @@ static ls_status evaluate(ls_recorder *r, ls_engine *e, ls_hash *all, ls_error *
         if (r->opt.cancelled && *r->opt.cancelled) {
             return ls_fail(err, LS_ERR_CANCELLED, "interrupted");
         }
-        if (r->seq > 0) t->tokens[done] = next;
+        if (r->seq > 0) t->tokens[done] = r->opt.decoded ? r->opt.decoded[r->seq - 1] : next;
         LS_TRY(ls_engine_eval(e, t->tokens + done, n, err));
         LS_TRY(record_logits(r, e, n, (int32_t)done, all, &next, err));
         if (r->status != LS_OK) {
