@@ -87,15 +87,15 @@ static void build(const char *world)
     snprintf(words, sizeof(words), "%s", world);
     for (char *w = strtok_r(words, " ", &save); w; w = strtok_r(NULL, " ", &save)) {
         if (!strcmp(w, "cache-llama"))
-            put_engine("@/cache/engines/llama", "llama", "1");
+            put_engine("@/cache/engines/llama", "llama", "2");
         else if (!strcmp(w, "cache-pinned"))
-            put_engine("@/cache/engines/" LS_REF_PINNED, "llama", "1");
+            put_engine("@/cache/engines/" LS_REF_PINNED, "llama", "2");
         else if (!strcmp(w, "cache-bitnet"))
-            put_engine("@/cache/engines/bitnet", "bitnet", "1");
+            put_engine("@/cache/engines/bitnet", "bitnet", "2");
         else if (!strcmp(w, "cache-old"))
             put_engine("@/cache/engines/llama", "llama", "0");
         else if (!strcmp(w, "engine-llama"))
-            put_engine("@/mine", "llama", "1");
+            put_engine("@/mine", "llama", "2");
         else if (!strcmp(w, "-library"))
             unlink(at("@/opt/libllama.so"));
         else if (!strcmp(w, "-adapter"))
