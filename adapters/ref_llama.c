@@ -65,7 +65,7 @@
     X(llama_context_default_params) X(LOAD_MODEL) X(FREE_MODEL) X(NEW_CONTEXT) X(llama_free)       \
     X(N_VOCAB) X(TOKEN_BOS) X(llama_tokenize) X(llama_n_ctx) X(llama_n_batch)                      \
     X(llama_batch_init) X(llama_batch_free) X(llama_decode) X(llama_get_logits_ith)                \
-    X(llama_print_system_info) FUNCTIONS_KV(X) FUNCTIONS_VOCAB(X) FUNCTIONS_VERSION(X)             \
+    X(llama_print_system_info) X(ggml_op_name) X(ggml_fp16_to_fp32) FUNCTIONS_KV(X) FUNCTIONS_VOCAB(X) FUNCTIONS_VERSION(X)             \
     FUNCTIONS_BACKEND(X) FUNCTIONS_POOL(X)
 // clang-format on
 
@@ -118,6 +118,9 @@ static struct {
     bool                  has_batch;
     void                 *pool; /* threads that live as long as the context; NULL: none */
     int32_t               n_past, n_ctx, n_vocab;
+    const char           *watched; /* lines of "NAME OP"; NULL: none            */
+    float                *shown;   /* values of the node that is being shown         */
+    size_t                n_shown;
 } llama;
 
 /* The engine's log: all of it to standard error, its first complaint kept for the host. */
@@ -219,6 +222,124 @@ static void find_isa(char *out, size_t cap)
     }
 }
 
+uint32_t ref_watch(const char *names)
+{
+    llama.watched = names;
+    return LS_REF_DONE;
+}
+
+/* Whether "NAME OP" stands in the list of what is watched. */
+static bool is_listed(const char *name, size_t n, const char *op)
+{
+    size_t n_op = strlen(op);
+    for (const char *at = llama.watched; *at; at = strchr(at, '\n') + 1) {
+        if (strncmp(at, name, n) == 0 && at[n] == ' ' && strncmp(at + n + 1, op, n_op) == 0 &&
+            at[n + 1 + n_op] == '\n') {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool take_name(ls_ref_tap *tap, const char *name, size_t n, long layer)
+{
+    if (n == 0 || n >= sizeof(tap->name) || !is_listed(name, n, tap->op)) return false;
+    memcpy(tap->name, name, n);
+    tap->layer = (int32_t)layer;
+    return true;
+}
+
+/* Whether a node is watched: by its own name, "Qcur" and 3 of "Qcur-3", or by that of a weight that
+ * it takes, "attn_q.weight" and 3 of "blk.3.attn_q.weight". Many nodes have no name of their own.
+ */
+static bool is_watched(const struct ggml_tensor *t, ls_ref_tap *tap)
+{
+    const char *dash = strrchr(t->name, '-');
+    char       *end = NULL;
+    long        layer = -1;
+    memset(tap, 0, sizeof(*tap));
+    snprintf(tap->op, sizeof(tap->op), "%s", api.ggml_op_name(t->op));
+    for (int i = 0; i < 2 && t->src[i]; i++) {
+        const char *name = t->src[i]->name;
+        if (strncmp(name, "blk.", 4) != 0 || name[4] < '0' || name[4] > '9') continue;
+        layer = strtol(name + 4, &end, 10);
+        if (*end == '.' && take_name(tap, end + 1, strlen(end + 1), layer)) return true;
+    }
+    if (dash && dash[1] >= '0' && dash[1] <= '9') {
+        layer = strtol(dash + 1, &end, 10);
+        return !*end && take_name(tap, t->name, (size_t)(dash - t->name), layer);
+    }
+    return take_name(tap, t->name, strlen(t->name), -1);
+}
+
+/* Any element as a float. */
+static float element(const struct ggml_tensor *t, const char *p)
+{
+    switch (t->type) {
+    case GGML_TYPE_F16: {
+        uint16_t h;
+        memcpy(&h, p, sizeof(h));
+        return api.ggml_fp16_to_fp32(h);
+    }
+    case GGML_TYPE_I32: {
+        int32_t i;
+        memcpy(&i, p, sizeof(i));
+        return (float)i;
+    }
+    default: {
+        float f;
+        memcpy(&f, p, sizeof(f));
+        return f;
+    }
+    }
+}
+
+/* A tensor's values, row after row whatever its strides, to the host. */
+static bool show(const struct ggml_tensor *t, ls_ref_tap *tap)
+{
+    size_t n = (size_t)(t->ne[0] * t->ne[1] * t->ne[2] * t->ne[3]), k = 0;
+    float *out;
+    if (t->type != GGML_TYPE_F32 && t->type != GGML_TYPE_F16 && t->type != GGML_TYPE_I32) {
+        return true; /* nobody asks for such */
+    }
+    if (n > llama.n_shown) {
+        out = realloc(llama.shown, n * sizeof(*out));
+        if (!out) return false;
+        llama.shown = out;
+        llama.n_shown = n;
+    }
+    out = llama.shown;
+    for (int64_t i3 = 0; i3 < t->ne[3]; i3++)
+        for (int64_t i2 = 0; i2 < t->ne[2]; i2++)
+            for (int64_t i1 = 0; i1 < t->ne[1]; i1++) {
+                const char *row = (const char *)t->data + (size_t)i1 * t->nb[1] +
+                                  (size_t)i2 * t->nb[2] + (size_t)i3 * t->nb[3];
+                for (int64_t i0 = 0; i0 < t->ne[0]; i0++) {
+                    out[k++] = element(t, row + (size_t)i0 * t->nb[0]);
+                }
+            }
+    tap->n_dims = 4;
+    for (int d = 0; d < 4; d++) tap->ne[d] = t->ne[d];
+    return ref_tap(tap, out);
+}
+
+/* Called by the engine for every node of its graph: before (does anybody ask for its values?) and,
+ * where the answer was yes, after it was evaluated. */
+static bool on_node(struct ggml_tensor *t, bool ask, void *ctx)
+{
+    ls_ref_tap tap;
+    (void)ctx;
+    if (!is_watched(t, &tap)) return !ask;
+    if (ask) return true;
+    memcpy(tap.params, t->op_params, sizeof(tap.params));
+    if (!show(t, &tap)) exit(1);                  /* the host is gone */
+    if (t->op == GGML_OP_SOFT_MAX && t->src[1]) { /* what it adds to the scores */
+        snprintf(tap.name, sizeof(tap.name), "mask");
+        if (!show(t->src[1], &tap)) exit(1);
+    }
+    return true;
+}
+
 static struct llama_context_params context_params(const ls_ref_open *opt)
 {
     struct llama_context_params p = api.llama_context_default_params();
@@ -228,6 +349,7 @@ static struct llama_context_params context_params(const ls_ref_open *opt)
     p.n_threads = p.n_threads_batch = opt->n_threads;
     p.type_k = p.type_v = kv;
     p.offload_kqv = false;
+    if (llama.watched) p.cb_eval = on_node;
 #if LS_HAS_FLASH_TYPE
     p.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_DISABLED;
 #else
@@ -406,4 +528,5 @@ void ref_close(void)
     if (llama.ctx) api.llama_free(llama.ctx);
     if (llama.pool) stop_threads();
     if (llama.model) api.FREE_MODEL(llama.model);
+    free(llama.shown);
 }

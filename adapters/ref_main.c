@@ -30,6 +30,8 @@ static struct {
     size_t        window_bytes;
     char         *payload; /* of the request being answered       */
     size_t        payload_cap;
+    uint32_t      seq;     /* its number                          */
+    char         *watched; /* names of nodes; NULL: none          */
 } host;
 
 uint32_t ref_fail(uint32_t status, const char *fmt, ...)
@@ -146,6 +148,24 @@ static int do_hello(const ls_ref_msg *req)
     memcpy(id.version, host.manifest.version, sizeof(id.version));
     if (st == LS_REF_DONE) st = ref_load(&host.manifest, &id);
     return reply(req, st, &id, sizeof(id));
+}
+
+static int do_watch(const ls_ref_msg *req)
+{
+    if (host.model.n_vocab > 0 || host.watched || req->len < 2 || req->len > LS_REF_MAX_NAMES) {
+        return reply(req, ref_fail(LS_REF_MISUSED, "bad request to watch"), NULL, 0);
+    }
+    host.watched = strdup(host.payload);
+    if (!host.watched) return reply(req, ref_fail(LS_REF_FAILED, "out of memory"), NULL, 0);
+    return reply(req, ref_watch(host.watched), NULL, 0);
+}
+
+int ref_tap(const ls_ref_tap *tap, const float *data)
+{
+    size_t     bytes = (size_t)(tap->ne[0] * tap->ne[1] * tap->ne[2] * tap->ne[3]) * sizeof(*data);
+    ls_ref_msg m = {LS_REF_MAGIC, LS_REF_VERSION, LS_REF_TAP,
+                    host.seq,     LS_REF_DONE,    sizeof(*tap) + bytes};
+    return write_all(&m, sizeof(m)) && write_all(tap, sizeof(*tap)) && write_all(data, bytes);
 }
 
 static int do_open(const ls_ref_msg *req)
@@ -289,7 +309,7 @@ int main(void)
     static int (*const answers[])(const ls_ref_msg *) = {
         [LS_REF_HELLO] = do_hello, [LS_REF_OPEN] = do_open,         [LS_REF_WINDOW] = do_window,
         [LS_REF_EVAL] = do_eval,   [LS_REF_TOKENIZE] = do_tokenize, [LS_REF_ROWS] = do_rows,
-        [LS_REF_RESET] = do_reset,
+        [LS_REF_RESET] = do_reset, [LS_REF_WATCH] = do_watch,
     };
     ls_ref_msg  req;
     struct stat sb;
@@ -300,7 +320,7 @@ int main(void)
     }
     while (read_all(&req, sizeof(req))) {
         if (req.magic != LS_REF_MAGIC || req.version != LS_REF_VERSION || req.op < LS_REF_HELLO ||
-            req.op > LS_REF_CLOSE) {
+            req.op > LS_REF_WATCH) {
             fprintf(stderr, "the host speaks another protocol: version %u, not %u\n",
                     (unsigned)req.version, LS_REF_VERSION);
             return 76;
@@ -311,8 +331,10 @@ int main(void)
             break;
         }
         ref_why[0] = '\0';
+        host.seq = req.seq;
         if (!answers[req.op](&req)) break;
     }
     ref_close();
+    free(host.watched);
     return 0;
 }

@@ -19,6 +19,11 @@
  *   ROWS      ls_ref_rows                      ls_ref_rows again: rows are in the window
  *   RESET     nothing                          nothing: position 0, empty KV cache
  *   CLOSE     nothing                          nothing: the child exits
+ *   WATCH     lines of "NAME OP"               nothing. Before OPEN: from then on the response to
+ *                                              EVAL is preceded by a TAP message for each such
+ *                                              node of the graph: ls_ref_tap + its values as floats.
+ *                                              NAME: the node's or that of a weight it takes,
+ *                                              without the layer
  */
 #ifndef LOCKSTEP_REF_PROTOCOL_H
 #define LOCKSTEP_REF_PROTOCOL_H
@@ -27,12 +32,14 @@
 #include <stdint.h>
 
 #define LS_REF_MAGIC       0x3146524Cu /* "LRF1" read as bytes in memory order */
-#define LS_REF_VERSION     1u
+#define LS_REF_VERSION     2u
 #define LS_REF_SOCKET_FD   3          /* the child's end of the socket pair   */
 #define LS_REF_WINDOW_FD   4          /* the shared memory                    */
 #define LS_REF_MAX_PAYLOAD (1u << 28) /* longest message: 256 MiB of text     */
 #define LS_REF_MAX_VOCAB   (1 << 24)  /* a row of 64 MiB                      */
 #define LS_REF_MAX_ERROR   480u       /* longest error text                   */
+#define LS_REF_MAX_TAP     (1u << 30) /* longest TAP message                  */
+#define LS_REF_MAX_NAMES   8192u      /* longest list of nodes to watch       */
 
 enum {
     LS_REF_HELLO = 1,
@@ -43,6 +50,8 @@ enum {
     LS_REF_ROWS,
     LS_REF_RESET,
     LS_REF_CLOSE,
+    LS_REF_WATCH,
+    LS_REF_TAP, /* sent by the child alone */
 };
 
 /* Why a request was refused. */
@@ -68,7 +77,7 @@ typedef struct ls_ref_msg {
 } ls_ref_msg;
 
 typedef struct ls_ref_sizes {
-    uint32_t msg, identity, open, opened, window, tokenize, evaluated, rows;
+    uint32_t msg, identity, open, opened, window, tokenize, evaluated, rows, tap;
 } ls_ref_sizes;
 
 typedef struct ls_ref_identity { /* strings end in NUL */
@@ -108,8 +117,19 @@ typedef struct ls_ref_rows {
     uint64_t bytes;        /* count x vocabulary x 4           */
 } ls_ref_rows;
 
+/* A node of the engine's graph after its evaluation; ne[0] varies fastest, as in ggml. */
+typedef struct ls_ref_tap {
+    char     name[64]; /* as it was asked for        */
+    char     op[32];   /* "MUL_MAT"                  */
+    int32_t  layer;    /* -1: none                  */
+    uint32_t n_dims;   /* always 4                  */
+    int64_t  ne[4];
+    float    params[4]; /* the operation's first parameters, read as floats */
+} ls_ref_tap;
+
+static_assert(sizeof(ls_ref_tap) == 64 + 32 + 8 + 32 + 16, "tap");
 static_assert(sizeof(ls_ref_msg) == 24, "message header");
-static_assert(sizeof(ls_ref_identity) == 32 + 32 + 64 + 512, "identity");
+static_assert(sizeof(ls_ref_identity) == 36 + 32 + 64 + 512, "identity");
 static_assert(sizeof(ls_ref_open) == 24, "open");
 static_assert(sizeof(ls_ref_opened) == 24 + 8 + 64, "opened");
 static_assert(sizeof(ls_ref_tokenize) == 8, "tokenize");
@@ -120,7 +140,7 @@ static inline ls_ref_sizes ls_ref_sizes_here(void)
 {
     ls_ref_sizes s = {sizeof(ls_ref_msg),       sizeof(ls_ref_identity), sizeof(ls_ref_open),
                       sizeof(ls_ref_opened),    sizeof(ls_ref_window),   sizeof(ls_ref_tokenize),
-                      sizeof(ls_ref_evaluated), sizeof(ls_ref_rows)};
+                      sizeof(ls_ref_evaluated), sizeof(ls_ref_rows),    sizeof(ls_ref_tap)};
     return s;
 }
 

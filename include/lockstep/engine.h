@@ -40,6 +40,8 @@ typedef struct ls_engine_options { /* zero means: default */
     double      timeout_s;         /* references: per request; 0: 300    */
     const volatile int *cancelled; /* references: becomes non-zero on SIGINT, which ends a wait with
                                       CANCELLED; NULL: never; borrowed until close */
+    ls_watch    watch;             /* sees every tap that the engine shows, but logits; ctx is
+                                      borrowed until close */
     /* native only */
     ls_tier         tier;
     ls_act_rounding rounding;
@@ -47,6 +49,8 @@ typedef struct ls_engine_options { /* zero means: default */
     bool            follow;        /* sums in the reference's order for each batch, see model.h */
     bool            bf16_pairs;    /* part of that order, see model.h    */
     const ls_faults *faults;       /* NULL: none; borrowed until close   */
+    ls_tap_fn      *tap;           /* called after the faults; NULL: none. ctx borrowed until close */
+    void           *tap_ctx;
 } ls_engine_options;
 
 typedef struct ls_engine ls_engine;

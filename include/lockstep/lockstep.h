@@ -13,6 +13,7 @@
 #include "lockstep/model.h"
 #include "lockstep/quant.h"
 #include "lockstep/quantize.h"
+#include "lockstep/record.h"
 #include "lockstep/sampler.h"
 #include "lockstep/stats.h"
 #include "lockstep/tokenizer.h"

@@ -33,6 +33,25 @@ typedef struct ls_tap {
 /* Called for every row of every tap, from any worker thread, in no promised order. */
 typedef void ls_tap_fn(void *ctx, const ls_tap *tap);
 
+/* A tap as an engine computed it for all rows of one batch: what traces are made of.
+ * Attention scores and weights have a row for each head and position: data [heads][rows][n] with
+ * n = pos + rows; what a query does not see (later positions, those before its window) is 0. All
+ * other taps have heads 1. */
+typedef struct ls_tap_values {
+    ls_op        op;
+    int32_t      layer; /* 0-based; -1 for what belongs to no layer */
+    int32_t      pos;   /* position of row 0                        */
+    size_t       heads, rows, n;
+    const float *data;  /* [heads][rows][n], borrowed for the call  */
+} ls_tap_values;
+
+/* Called once per tap and batch, in the order of evaluation, by the thread that evaluates. */
+typedef void ls_watch_fn(void *ctx, const ls_tap_values *v);
+typedef struct ls_watch {
+    ls_watch_fn *fn; /* NULL: nobody watches */
+    void        *ctx;
+} ls_watch;
+
 /* Known-bad injection: a list of faults, each changing one tap.
  * Text form: LAYER.OP[@POSITION]=scale:X|add:X|nan, without "LAYER." for what belongs to no layer. */
 typedef enum ls_fault_kind { LS_FAULT_SCALE, LS_FAULT_ADD, LS_FAULT_NAN } ls_fault_kind;

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "cli/dump.h"
+#include "cli/locate.h"
 #include "cli/report.h"
 #include "cli/scratch.h"
 
@@ -27,7 +28,8 @@ typedef struct per_token_opts {
     int               backend, against, format, sums;
     int32_t           max_tokens;
     ls_budget         budget;
-    bool              verbose, dump_ids, dump_reference_ids;
+    bool              verbose, dump_ids, dump_reference_ids, locate;
+    double            tap_tol;
     const char       *dump_logits, *output;
 } per_token_opts;
 
@@ -46,6 +48,10 @@ typedef struct state {
     cli_dump            dump;
     ls_per_token_result result;
     cli_report          report;
+    ls_engine_options   reference_options;
+    ls_ref_status       found;   /* the reference that was found, unless it is native */
+    cli_scratch         scratch; /* what it reads in a folder's stead                 */
+    ls_located          located;
 } state;
 
 /* ---- before the engines: options, tokenizer, template, length ---- */
@@ -161,14 +167,15 @@ static ls_status open_native_reference(state *s, ls_error *err)
     ls_tier           own = opt.tier == LS_TIER_AUTO ? ls_tier_best() : opt.tier;
     opt.tier = own == LS_TIER_SCALAR ? ls_tier_best() : LS_TIER_SCALAR;
     opt.faults = NULL;
+    s->reference_options = opt;
     return ls_engine_open_native(&s->reference, &opt, err);
 }
 
-static ls_status open_reference(state *s, const ls_ref_status *found, ls_error *err)
+static ls_status open_reference(state *s, ls_error *err)
 {
     ls_error  why = {0};
     ls_status status;
-    status = ls_engine_open_reference(&s->reference, found->exe, &s->engine_options, &why);
+    status = ls_engine_open_reference(&s->reference, s->found.exe, &s->reference_options, &why);
     if (status == LS_ERR_REFERENCE) return no_reference(s, "reference-failed", &why);
     if (status == LS_ERR_FORMAT || status == LS_ERR_UNSUPPORTED) {
         /* We can read the file: that the reference cannot says nothing about the file. */
@@ -192,17 +199,16 @@ static ls_status check_model(const state *s, ls_error *err)
  */
 static ls_status open_external(state *s, ls_error *err)
 {
-    ls_ref_status found = {0};
-    cli_scratch   scratch = {0};
-    ls_status     status;
-    LS_TRY(find_reference(s, &found));
+    ls_status status;
+    LS_TRY(find_reference(s, &s->found));
+    s->reference_options = s->engine_options;
+    s->reference_options.model = NULL;
     if (ls_gguf_get_source(s->gguf) == LS_SOURCE_HF) {
-        LS_TRY(cli_scratch_gguf(&scratch, s->ctx, s->gguf, err));
-        s->engine_options.model_path = scratch.file;
+        LS_TRY(cli_scratch_gguf(&s->scratch, s->ctx, s->gguf, err));
+        s->reference_options.model_path = s->scratch.file;
     }
-    status = open_reference(s, &found, err);
-    s->engine_options.model_path = s->o->model.path;
-    cli_scratch_remove(&scratch);
+    status = open_reference(s, err);
+    if (!s->o->locate) cli_scratch_remove(&s->scratch);
     return status;
 }
 
@@ -257,13 +263,33 @@ static ls_status compare(state *s, ls_error *err)
     return LS_OK;
 }
 
+/* Both engines again, with taps; those that compared logits are closed first. */
+static ls_status locate(state *s, ls_error *err)
+{
+    bool       native = s->o->against == AGAINST_NATIVE;
+    cli_locate l = {.subject = &s->engine_options,
+                    .reference = &s->reference_options,
+                    .reference_exe = native ? NULL : s->found.exe,
+                    .tap_tol = s->o->tap_tol,
+                    .cancelled = cli_catch_interrupt()};
+    if (s->result.verdict != LS_VERDICT_MATCH && s->result.verdict != LS_VERDICT_DIVERGED)
+        return LS_OK;
+    ls_engine_close(s->subject);
+    ls_engine_close(s->reference);
+    s->subject = s->reference = NULL;
+    LS_TRY(cli_locate_run(&l, &s->result, &s->located, err));
+    s->report.located = &s->located;
+    return LS_OK;
+}
+
 static ls_status work(state *s, ls_error *err)
 {
     LS_TRY(check_options(s, err));
     LS_TRY(open_text(s, err));
     LS_TRY(cli_check_interrupt(err));
     LS_TRY(open_engines(s, err));
-    return compare(s, err);
+    LS_TRY(compare(s, err));
+    return s->o->locate ? locate(s, err) : LS_OK;
 }
 
 /* ---- the report ---- */
@@ -367,6 +393,7 @@ static ls_status run(cli_context *ctx, void *opts, ls_error *err)
     cli_dump_abort(&s.dump);
     ls_engine_close(s.subject);
     ls_engine_close(s.reference);
+    cli_scratch_remove(&s.scratch);
     ls_per_token_fini(&s.result);
     ls_prompt_fini(&s.prompt);
     ls_tokenizer_destroy(s.tokenizer);
@@ -400,6 +427,19 @@ static const cli_option comparison[] = {
      .help = "The reference. auto: bitnet where the model's path says so, else llama, and an "
              "installed one where that is missing. native: this engine itself, on the scalar "
              "tier."},
+    {.name = "locate",
+     .kind = CLI_FLAG,
+     .off = AT(locate),
+     .help = "Compare every operation, too, and name the first that is over its budget on the "
+             "reference's own input. Runs both engines twice more."},
+    {.name = "tap-tol",
+     .kind = CLI_DOUBLE,
+     .off = AT(tap_tol),
+     .metavar = "X",
+     .min = 0,
+     .max = 1e9,
+     .def = "1e-6",
+     .help = "With --locate: largest NMSE of one operation's result at one position."},
     {.name = "backend",
      .kind = CLI_ENUM,
      .off = AT(backend),
@@ -507,6 +547,7 @@ static const cli_group groups[] = {
 };
 
 static const per_token_opts defaults = {
+    .tap_tol = 1e-6,
     .chat = CLI_TEMPLATE_DEFAULTS,
     .engine = CLI_ENGINE_DEFAULTS,
     .against = AGAINST_AUTO,

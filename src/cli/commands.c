@@ -8,6 +8,8 @@ const cli_command *const cli_commands[] = {
     &cli_cmd_run,
     &cli_cmd_crossval_per_token,
     &cli_cmd_crossval_determinism,
+    &cli_cmd_trace_record,
+    &cli_cmd_trace_diff,
     &cli_cmd_engine_list,
     &cli_cmd_engine_check,
     &cli_cmd_engine_setup,
@@ -28,6 +30,7 @@ const cli_command *const cli_commands[] = {
 const cli_noun cli_nouns[] = {
     {"run", NULL, "Run a model"},
     {"crossval", "Do two engines compute the same thing?", "Compare engines"},
+    {"trace", "What engines compute, operation by operation", "Compare engines"},
     {"engine", "The engines: what is there, what is missing, how to get it", "Engines"},
     {"model", "Look into model files, convert them, make small ones", "Models"},
     {"completion", NULL, "This program"},

@@ -23,6 +23,7 @@ typedef struct cli_report {
     int                        act_quant; /* ls_act_rounding of the subject             */
     bool                       verbose;
     const ls_per_token_result *result;
+    const ls_located          *located; /* NULL: nobody looked */
     const ls_error            *error; /* NULL, or what ended the run without a verdict */
     int                        exit_code;
 } cli_report;

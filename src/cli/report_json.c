@@ -171,6 +171,31 @@ static void compatibility(json_t *root, const cli_report *r)
                                   (json_int_t)n));
 }
 
+/* What the comparison of operations covered, and the first that has other bits. */
+static json_t *taps(const ls_located *l)
+{
+    json_t *declined = json_array(), *first = json_null();
+    for (int op = 0; op < LS_N_OPS; op++)
+        if (l->declined[op]) json_array_append_new(declined, json_string(ls_op_name((ls_op)op)));
+    if (l->other_bits)
+        first = json_pack("{s:o, s:s}", "layer", index_or_null(l->bits_layer), "op",
+                          ls_op_name(l->bits_op));
+    return json_pack("{s:I, s:I, s:I, s:o, s:o}", "planned", (json_int_t)l->taps_planned,
+                     "compared", (json_int_t)l->taps_compared, "bit_equal",
+                     (json_int_t)l->taps_equal, "not_shown", declined, "first_other_bits", first);
+}
+
+/* Where the first operation over its budget is; null: nowhere. */
+static json_t *located(const ls_located *l)
+{
+    if (!l->found) return json_null();
+    return json_pack("{s:o, s:s, s:i, s:s, s:s, s:o, s:o, s:o}", "layer", index_or_null(l->layer),
+                     "op", ls_op_name(l->op), "position", (int)l->position, "origin",
+                     l->born ? "born" : "carried", "outlier", "unclear", "isolated",
+                     l->born ? number(l->isolated) : json_null(), "accumulated",
+                     number(l->accumulated), "budget", number(l->budget));
+}
+
 static json_t *build(const cli_report *r)
 {
     const ls_per_token_result *x = r->result;
@@ -198,6 +223,10 @@ static json_t *build(const cli_report *r)
                         json_pack("{s:o, s:o, s:o, s:b}", "cos_tol", number(r->budget.cos_tol),
                                   "nmse_tol", number(r->budget.nmse_tol), "kl_tol",
                                   number(r->budget.kl_tol), "strict", (int)r->budget.strict));
+    if (r->located) {
+        json_object_set_new(root, "located", located(r->located));
+        json_object_set_new(root, "taps", taps(r->located));
+    }
     json_object_set_new(root, "faults", faults(r));
     json_object_set_new(root, "act_quant",
                         json_string(r->act_quant == LS_ROUND_I8 ? "i8" : "auto"));

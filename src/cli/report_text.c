@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/locate.h"
 #include "cli/report.h"
 #include "cli/text.h"
 
@@ -297,6 +298,7 @@ static void next_steps(const cli_report *r, FILE *f)
     if (x->verdict != LS_VERDICT_DIVERGED) return;
     fputs("\nNext steps, added to the same command:\n"
           "  --verbose              every position\n"
+          "  --locate               which operation it comes from\n"
           "  --dump-logits PREFIX   the logits of both engines, for other tools\n",
           f);
     if (strcmp(x->subject_info.kv_type, "f32") != 0)
@@ -305,6 +307,40 @@ static void next_steps(const cli_report *r, FILE *f)
         fputs("  --against native       is it an instruction set of the native engine?\n", f);
     fputs("and 'lockstep crossval determinism -m MODEL -p TEXT': does native agree with itself?\n",
           f);
+}
+
+static void located_lines(const ls_located *l, FILE *f)
+{
+    char place[96];
+    bool first = true;
+    fprintf(f, "\ntaps: %zu of %zu compared, %zu equal to the last bit\n", l->taps_compared,
+            l->taps_planned, l->taps_equal);
+    for (int op = 0; op < LS_N_OPS; op++) {
+        if (!l->declined[op]) continue;
+        fprintf(f, "%s%s", first ? "  not shown by the reference: " : ", ", ls_op_name((ls_op)op));
+        first = false;
+    }
+    if (!first) fputc('\n', f);
+    if (l->other_bits && l->bits_layer >= 0)
+        fprintf(f, "  first with other bits: layer %d, %s\n", (int)l->bits_layer,
+                ls_op_name(l->bits_op));
+    else if (l->other_bits)
+        fprintf(f, "  first with other bits: %s\n", ls_op_name(l->bits_op));
+    if (!l->found) {
+        fprintf(f, "  no operation is over %g\n", l->budget);
+        return;
+    }
+    cli_located_place(l, place, sizeof(place));
+    if (l->born)
+        fprintf(f,
+                "  %s: born here. NMSE %.3g on the reference's own input, %.3g as it ran; the "
+                "budget is %g\n",
+                place, l->isolated, l->accumulated, l->budget);
+    else
+        fprintf(f,
+                "  first over %g: %s, NMSE %.3g; only carried there: no operation is over it on "
+                "the reference's own input\n",
+                l->budget, place, l->accumulated);
 }
 
 static void verdict_lines(const cli_report *r, FILE *f)
@@ -316,6 +352,7 @@ static void verdict_lines(const cli_report *r, FILE *f)
     };
     const ls_per_token_result *x = r->result;
     const ls_coverage         *c = &x->coverage;
+    if (r->located) located_lines(r->located, f);
     fprintf(f, "\ncompared %zu/%zu positions x %zu/%zu logits, %zu/%zu taps\n",
             c->positions_compared, c->positions_planned, c->logits_compared, c->vocab,
             c->taps_compared, c->taps_planned);

@@ -18,19 +18,21 @@
 #include "engine/engine_ops.h"
 #include "engine/host.h"
 #include "engine/link.h"
+#include "engine/ref_taps.h"
 
 /* Rows are fetched many at a time, but the window is to stay small beside the engines. */
 #define WINDOW_BYTES ((size_t)4 << 20)
 
 typedef struct host {
-    ls_engine base; /* first: the public handle */
-    ls_link   link;
-    int       window_fd;
-    float    *window;
-    size_t    window_bytes;
-    size_t    n_window;       /* rows that fit                   */
-    size_t    first, n_valid; /* rows of the last eval now there */
-    int32_t   pos;
+    ls_engine    base; /* first: the public handle */
+    ls_link      link;
+    int          window_fd;
+    float       *window;
+    size_t       window_bytes;
+    size_t       n_window;       /* rows that fit                   */
+    size_t       first, n_valid; /* rows of the last eval now there */
+    int32_t      pos;
+    ls_ref_taps *taps; /* NULL: nobody watches */
 } host;
 
 /* Ids that the child sent: whole numbers of the vocabulary. */
@@ -83,6 +85,12 @@ static ls_status host_tokenize(ls_engine *e, const char *text, size_t len,
     return LS_OK;
 }
 
+static ls_status take_tap(void *ctx, const ls_ref_tap *tap, const float *data, size_t n_floats,
+                          ls_error *err)
+{
+    return ls_ref_taps_node(ctx, tap, data, n_floats, err);
+}
+
 static ls_status host_eval(ls_engine *e, const int32_t *tokens, size_t n, ls_error *err)
 {
     host            *h = (host *)e;
@@ -94,18 +102,22 @@ static ls_status host_eval(ls_engine *e, const int32_t *tokens, size_t n, ls_err
                              .body = tokens,
                              .body_len = n * sizeof(*tokens),
                              .reply = &done,
-                             .reply_len = sizeof(done)};
+                             .reply_len = sizeof(done),
+                             .tap = h->taps ? take_tap : NULL,
+                             .tap_ctx = h->taps};
     h->n_valid = 0;
     if ((int64_t)n > e->info.n_ctx - h->pos) {
         return ls_fail(err, LS_ERR_LIMIT, "the context of %d positions of '%s' is full",
                        e->info.n_ctx, e->info.engine);
     }
     snprintf(doing, sizeof(doing), "evaluating %zu token%s", n, n == 1 ? "" : "s");
+    if (h->taps) ls_ref_taps_begin(h->taps, h->pos, n);
     LS_TRY(ls_link_ask(&h->link, &call, err));
     if (done.n_rows != n || done.n_vocab != (uint32_t)e->info.n_vocab) {
         return ls_link_break(&h->link, err, "evaluated %u rows of %u logits instead of %zu of %d",
                              done.n_rows, done.n_vocab, n, e->info.n_vocab);
     }
+    if (h->taps) ls_ref_taps_end(h->taps);
     elapsed = ls_now_ns() - begin;
     e->stats.eval_ns += done.wall_ns < elapsed ? done.wall_ns : elapsed;
     h->pos += (int32_t)n;
@@ -155,6 +167,7 @@ static void host_close(ls_engine *e)
     ls_link_close(&h->link);
     if (h->window) munmap(h->window, h->window_bytes);
     if (h->window_fd >= 0) close(h->window_fd);
+    ls_ref_taps_destroy(h->taps);
     free(h);
 }
 
@@ -224,6 +237,17 @@ static void describe_sums(ls_engine_info *info)
         info->lanes = known[i].lanes;
         info->bf16_pairs = known[i].bf16_pairs;
     }
+}
+
+/* Ask for the nodes of the graph that are taps; before the model is opened. */
+static ls_status watch(host *h, const ls_engine_options *opt, ls_error *err)
+{
+    char         names[LS_REF_MAX_NAMES];
+    ls_link_call call = {.op = LS_REF_WATCH, .doing = "being asked for taps", .body = names};
+    if (!opt->watch.fn) return LS_OK;
+    LS_TRY(ls_ref_taps_create(&h->taps, opt->watch, err));
+    call.body_len = ls_ref_taps_names(names, sizeof(names));
+    return ls_link_ask(&h->link, &call, err);
 }
 
 static ls_status open_model(host *h, const ls_engine_options *opt, ls_error *err)
@@ -328,6 +352,7 @@ ls_status ls_engine_open_reference(ls_engine **out, const char *exe, const ls_en
         h->link.cancelled = o.cancelled;
     }
     if (status == LS_OK) status = say_hello(h, err);
+    if (status == LS_OK) status = watch(h, &o, err);
     if (status == LS_OK) status = open_model(h, &o, err);
     if (status == LS_OK) status = share_window(h, err);
     if (status != LS_OK) {

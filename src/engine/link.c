@@ -192,6 +192,35 @@ static ls_status check_header(ls_link *l, const ls_ref_msg *m, const ls_link_cal
     return LS_OK;
 }
 
+/* A node of the graph, which precedes the response: taken in, and handed on. */
+static ls_status take_tap(ls_link *l, const ls_ref_msg *m, const ls_link_call *call,
+                          uint64_t deadline, ls_error *err)
+{
+    ls_ref_tap tap;
+    uint64_t   n = 1;
+    void      *data;
+    ls_status  status;
+    if (!call->tap || m->magic != LS_REF_MAGIC || m->version != LS_REF_VERSION ||
+        m->seq != l->seq || m->len < sizeof(tap) || m->len > LS_REF_MAX_TAP) {
+        return ls_link_break(l, err, "sent a tap that nobody asked for while %s", call->doing);
+    }
+    LS_TRY(receive_all(l, &tap, sizeof(tap), call->doing, deadline, err));
+    for (int d = 0; d < 4; d++) {
+        if (tap.ne[d] < 1 || (uint64_t)tap.ne[d] > LS_REF_MAX_TAP / n) n = 0;
+        if (n == 0) break;
+        n *= (uint64_t)tap.ne[d];
+    }
+    if (n == 0 || n * sizeof(float) != m->len - sizeof(tap) || tap.name[sizeof(tap.name) - 1] ||
+        tap.op[sizeof(tap.op) - 1]) {
+        return ls_link_break(l, err, "sent a tap of the wrong size while %s", call->doing);
+    }
+    LS_TRY(ls_alloc(&data, (size_t)n, sizeof(float), "a tap of a reference", err));
+    status = receive_all(l, data, (size_t)n * sizeof(float), call->doing, deadline, err);
+    if (status == LS_OK) status = call->tap(call->tap_ctx, &tap, data, (size_t)n, err);
+    free(data);
+    return status;
+}
+
 /* A short request goes out in one piece: the child is woken once, with all there. */
 static ls_status send_request(ls_link *l, const ls_ref_msg *m, const ls_link_call *call,
                               uint64_t deadline, ls_error *err)
@@ -224,6 +253,11 @@ ls_status ls_link_ask(ls_link *l, const ls_link_call *call, ls_error *err)
     }
     LS_TRY(send_request(l, &m, call, deadline, err));
     LS_TRY(receive_all(l, &m, sizeof(m), call->doing, deadline, err));
+    while (m.op == LS_REF_TAP) {
+        LS_TRY(take_tap(l, &m, call, deadline, err));
+        deadline = ls_now_ns() + (uint64_t)(l->timeout_s * 1e9);
+        LS_TRY(receive_all(l, &m, sizeof(m), call->doing, deadline, err));
+    }
     LS_TRY(check_header(l, &m, call, err));
     if (m.status != LS_REF_DONE) return refused(l, &m, call, deadline, err);
     if (call->owned) LS_TRY(ls_alloc(&data, 1, (size_t)m.len, "the reference's answer", err));

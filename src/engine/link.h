@@ -36,6 +36,10 @@ typedef struct ls_link_call {
     size_t      reply_len;
     void      **owned;
     size_t     *owned_len;
+    /* called for each TAP message before the response; NULL: none may come */
+    ls_status (*tap)(void *ctx, const ls_ref_tap *tap, const float *data, size_t n_floats,
+                     ls_error *err);
+    void       *tap_ctx;
 } ls_link_call;
 
 /* Start program `exe` with `window_fd` as its shared memory. Errors: IO; REFERENCE when exe is

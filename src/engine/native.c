@@ -89,6 +89,7 @@ static ls_status open_session(native *n, const ls_engine_options *opt, ls_error 
         .lanes = opt->lanes,
         .follow = opt->follow,
         .bf16_pairs = opt->bf16_pairs,
+        .watch = opt->watch,
     };
     if (opt->faults) n->faults = *opt->faults;
     LS_TRY(check_faults(n, err));
@@ -96,6 +97,8 @@ static ls_status open_session(native *n, const ls_engine_options *opt, ls_error 
         so.taps[0].fn = ls_faults_tap;
         so.taps[0].ctx = &n->faults;
     }
+    so.taps[1].fn = opt->tap;
+    so.taps[1].ctx = opt->tap_ctx;
     return ls_session_create(&n->session, n->model, &so, err);
 }
 

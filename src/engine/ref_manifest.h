@@ -3,7 +3,7 @@
  *
  * Lines of "key value", read by the host and by the adapter program itself (ref_main.c):
  *
- *   protocol 1              ref_protocol.h of the Lockstep that built the adapter
+ *   protocol 2              ref_protocol.h of the Lockstep that built the adapter
  *   adapter 5f0c...         SHA-256 of the adapter's sources
  *   engine llama            kind
  *   version v0.5.0

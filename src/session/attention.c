@@ -15,6 +15,7 @@ typedef struct job {
     ls_session    *s;
     int32_t        layer;
     const ls_attn *a;
+    size_t         T;
     bool           wide_scores, wide_values; /* 4 * lanes stripes instead of lanes */
 } job;
 
@@ -40,13 +41,23 @@ static void cache_store(ls_session *s, int32_t layer, size_t T)
     }
 }
 
+/* Keep a row for who watches: [head][t], as long as the cache is full, hidden positions 0. */
+static void show_scores(const job *j, float *shown, size_t t, size_t head, const float *scores,
+                        size_t n)
+{
+    size_t n_kv = (size_t)j->s->base + j->T;
+    float *row = shown + (head * j->T + t) * n_kv;
+    for (size_t p = 0; p < n_kv; p++) row[p] = p < n && scores[p] != -INFINITY ? scores[p] : 0.0f;
+}
+
 static void tap_scores(const job *j, ls_op op, size_t t, size_t head, float *scores, size_t n)
 {
-    ls_tap tap = {op, j->layer, j->s->base + (int32_t)t, (int32_t)head, scores, n};
-    if (!j->s->has_taps) return;
-    for (size_t i = 0; i < LS_MAX_TAPS; i++) {
-        if (j->s->opt.taps[i].fn) j->s->opt.taps[i].fn(j->s->opt.taps[i].ctx, &tap);
+    ls_session *s = j->s;
+    ls_tap      tap = {op, j->layer, s->base + (int32_t)t, (int32_t)head, scores, n};
+    for (size_t i = 0; s->has_taps && i < LS_MAX_TAPS; i++) {
+        if (s->opt.taps[i].fn) s->opt.taps[i].fn(s->opt.taps[i].ctx, &tap);
     }
+    if (s->opt.watch.fn) show_scores(j, s->shown[op != LS_OP_ATTN_SCORES], t, head, scores, n);
 }
 
 static void weights_f32(const job *j, float *scores, const float *q, size_t at, size_t n)
@@ -180,9 +191,20 @@ void ls_attend(ls_session *s, int32_t i, const ls_attn *a, size_t T)
     job  j = {.s = s,
               .layer = i,
               .a = a,
+              .T = T,
               .wide_scores = vectors || (s->opt.follow && c->head_dim % s->opt.lanes),
               .wide_values = vectors};
     cache_store(s, i, T);
     ls_pool_run(s->pool, attend, &j, T * (size_t)c->n_heads, 1);
+    for (int k = 0; s->opt.watch.fn && k < 2; k++) {
+        ls_tap_values v = {k ? LS_OP_ATTN_SCORES_SOFTMAX : LS_OP_ATTN_SCORES,
+                           i,
+                           s->base,
+                           (size_t)c->n_heads,
+                           T,
+                           (size_t)s->base + T,
+                           s->shown[k]};
+        s->opt.watch.fn(s->opt.watch.ctx, &v);
+    }
     ls_tap_rows(s, LS_OP_ATTN_OUT, i, s->att, HK, HK, T);
 }

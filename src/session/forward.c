@@ -5,13 +5,14 @@
 
 void ls_tap_rows(ls_session *s, ls_op op, int32_t layer, float *data, size_t ld, size_t n, size_t T)
 {
-    if (!s->has_taps) return;
-    for (size_t t = 0; t < T; t++) {
+    ls_tap_values v = {op, layer, s->base, 1, T, n, data};
+    for (size_t t = 0; s->has_taps && t < T; t++) {
         ls_tap tap = {op, layer, s->base + (int32_t)t, -1, data + t * ld, n};
         for (size_t i = 0; i < LS_MAX_TAPS; i++) {
             if (s->opt.taps[i].fn) s->opt.taps[i].fn(s->opt.taps[i].ctx, &tap);
         }
     }
+    if (s->opt.watch.fn) s->opt.watch.fn(s->opt.watch.ctx, &v);
 }
 
 static void decode_row(float *y, const ls_matrix *w, size_t row)

@@ -95,6 +95,7 @@ static ls_status allocate(ls_session *s, ls_error *err)
            threads = (size_t)s->opt.n_threads, half = (size_t)c->rope_dims / 2;
     size_t kv_bytes = s->opt.kv_type == LS_DTYPE_F16 ? 2 : 4;
     size_t codes = s->opt.rounding == LS_ROUND_I8; /* rows only where they are used */
+    size_t watched = s->opt.watch.fn ? (size_t)c->n_heads : 0;
 
     s->logit_rows = LOGIT_BYTES / (V * sizeof(float));
     if (s->logit_rows < 1) s->logit_rows = 1;
@@ -124,6 +125,8 @@ static ls_status allocate(ls_session *s, ls_error *err)
         {&s->rope_div, {1, 1, half}, 4, "RoPE angles"},
         {&s->rope_mix, {1, 1, half}, 4, "RoPE angles"},
         {&s->scores, {1, threads, P}, 4, "attention scores"},
+        {&s->shown[0], {watched, T, P}, 4, "attention scores"},
+        {&s->shown[1], {watched, T, P}, 4, "attention scores"},
         {&s->stripes, {threads, LS_MAX_STRIPES, K}, 4, "attention sums"},
         {&s->half, {1, threads, P > K ? P : K}, 2, "attention scores"},
         {&s->hidden, {1, T, D}, 4, "activations"},
@@ -167,11 +170,12 @@ void ls_session_destroy(ls_session *s)
 {
     if (!s) return;
     ls_pool_destroy(s->pool);
-    void *const owned[] = {
-        s->k_cache,  s->v_cache, s->x,       s->norm,       s->norm2,     s->q,         s->kv,
-        s->att,      s->gate,    s->up,      s->proj,       s->ffn,       s->router,    s->chosen,
-        s->gelu,     s->act,     s->codes,   s->code_scale, s->sincos[0], s->sincos[1], s->rope_div,
-        s->rope_mix, s->scores,  s->stripes, s->half,       s->hidden,    s->logits};
+    void *const owned[] = {s->k_cache,  s->v_cache,  s->x,          s->norm,      s->norm2,
+                           s->q,        s->kv,       s->att,        s->gate,      s->up,
+                           s->proj,     s->ffn,      s->router,     s->chosen,    s->gelu,
+                           s->act,      s->codes,    s->code_scale, s->sincos[0], s->sincos[1],
+                           s->rope_div, s->rope_mix, s->scores,     s->shown[0],  s->shown[1],
+                           s->stripes,  s->half,     s->hidden,     s->logits};
     for (size_t i = 0; i < sizeof(owned) / sizeof(owned[0]); i++) free(owned[i]);
     free(s);
 }

@@ -44,6 +44,7 @@ struct ls_session {
     float  rope_step[2];     /* factor from the angle of one pair to the next      */
     float  rope_mscale[2];   /* multiplies cosine and sine (YaRN)                  */
     float *scores;           /* [threads][n_ctx]                                   */
+    float *shown[2];         /* [H][T][n_ctx] scores and weights for who watches   */
     float *stripes;          /* [threads][LS_MAX_STRIPES][K] sums of values        */
     uint16_t *half;          /* [threads][max(n_ctx, K)] rounded queries, weights  */
     float *hidden;           /* [T][D] after the final norm                        */
@@ -63,7 +64,7 @@ typedef struct ls_product {
  * layer_weight: LS_ROUND_I8 applies. */
 void ls_linear(ls_session *s, const ls_product *p, size_t n, const float *x, size_t ldx, size_t T,
                bool layer_weight);
-/* Call the taps for T rows of n values (ld floats apart). */
+/* Call the taps for T rows of n values (ld floats apart), and show them to who watches (ld = n). */
 void ls_tap_rows(ls_session *s, ls_op op, int32_t layer, float *data, size_t ld, size_t n, size_t T);
 /* ops.c: fill the table; the head's scale, bias and cap on n rows of s->logits. */
 void ls_gelu_init(float *table);

@@ -16,12 +16,21 @@
 #include "fuzz/fuzz.h"
 #include "lockstep/lockstep.h"
 
-enum { AS_IT_IS = 1, FAILS = 2, WRONG_LENGTH = 4, UNIT = 8, MAX_ANSWERS = 16, MAX_BYTES = 32768 };
+enum {
+    AS_IT_IS = 1,
+    FAILS = 2,
+    WRONG_LENGTH = 4,
+    TAP = 8, /* comes before the answer to the request at hand */
+    UNIT = 4,
+    MAX_ANSWERS = 32,
+    MAX_BYTES = 32768
+};
 
 /* What the host asks below, in this order. */
-static const uint16_t asked[] = {LS_REF_HELLO,    LS_REF_OPEN,  LS_REF_WINDOW,
-                                 LS_REF_TOKENIZE, LS_REF_EVAL,  LS_REF_ROWS,
-                                 LS_REF_ROWS,     LS_REF_RESET, LS_REF_CLOSE};
+static const uint16_t asked[] = {LS_REF_HELLO,    LS_REF_WATCH, LS_REF_OPEN, LS_REF_WINDOW,
+                                 LS_REF_TOKENIZE, LS_REF_EVAL,  LS_REF_ROWS, LS_REF_ROWS,
+                                 LS_REF_RESET,    LS_REF_CLOSE};
+enum { N_ASKED = sizeof(asked) / sizeof(asked[0]) };
 static const uint8_t *input;
 static size_t         input_len;
 
@@ -29,14 +38,18 @@ static void write_answers(int fd)
 {
     uint8_t out[MAX_BYTES + MAX_ANSWERS * sizeof(ls_ref_msg)];
     size_t  n = 0;
-    for (uint32_t i = 0; i < MAX_ANSWERS && input_len >= 2; i++) {
+    for (uint32_t i = 0, k = 0; k < MAX_ANSWERS && input_len >= 2; k++) {
         unsigned   how = input[0];
         size_t     len = (size_t)input[1] * UNIT;
-        ls_ref_msg m = {LS_REF_MAGIC, LS_REF_VERSION, asked[i % 9], i + 1, LS_REF_DONE, 0};
+        ls_ref_msg m = {LS_REF_MAGIC, LS_REF_VERSION, asked[i % N_ASKED], i + 1, LS_REF_DONE, 0};
         input += 2;
         input_len -= 2;
         if (len > input_len) len = input_len;
         m.len = how & WRONG_LENGTH ? len + 4 : len;
+        if (how & TAP)
+            m.op = LS_REF_TAP;
+        else
+            i++;
         if (how & FAILS) m.status = 1 + (how >> 4) % 5;
         if (!(how & AS_IT_IS)) {
             memcpy(out + n, &m, sizeof(m));
@@ -51,7 +64,8 @@ static void write_answers(int fd)
     if (shutdown(fd, SHUT_WR) != 0) abort();
 }
 
-static int far_end = -1; /* stays open: what the host says has to go somewhere */
+static volatile float sum_of_taps;
+static int            far_end = -1; /* stays open: what the host says has to go somewhere */
 
 ls_status __wrap_ls_proc_start(ls_proc *p, const ls_proc_options *opt, ls_error *err);
 ls_status __wrap_ls_proc_start(ls_proc *p, const ls_proc_options *opt, ls_error *err)
@@ -102,11 +116,22 @@ static void converse(ls_engine *e)
     (void)ls_engine_reset(e, NULL);
 }
 
+/* A tap has rows for the tokens evaluated, of floats that can be read. */
+static void see(void *ctx, const ls_tap_values *v)
+{
+    size_t n = v->heads * v->rows * v->n;
+    (void)ctx;
+    FUZZ_REQUIRE((unsigned)v->op < LS_N_OPS && n > 0 && v->rows <= 64 && v->layer >= -1);
+    FUZZ_REQUIRE(ls_op_per_layer(v->op) || v->layer == -1);
+    for (size_t i = 0; i < n; i++) sum_of_taps += v->data[i];
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    ls_engine_options opt = {.model_path = "model.gguf", .n_batch = 64, .n_threads = 1};
-    ls_engine        *e;
-    ls_error          err = {0};
+    ls_engine_options opt = {
+        .model_path = "model.gguf", .n_batch = 64, .n_threads = 1, .watch = {see, NULL}};
+    ls_engine *e;
+    ls_error   err = {0};
     input = data;
     input_len = size < MAX_BYTES ? size : MAX_BYTES;
     if (ls_engine_open_reference(&e, "/proc/self/exe", &opt, &err) == LS_OK) {
@@ -150,16 +175,36 @@ uint8_t *fuzz_seed(size_t i, size_t *size)
     ls_ref_rows           rows = {0, 4, 4 * 100 * sizeof(float)};
     const int32_t         ids[] = {1, 2, 99, 0};
     const struct {
+        ls_ref_tap tap;
+        float      values[32];
+    } norm = {{"attn_norm", "MUL", 0, 4, {2, 4, 1, 1}, {0}}, {1, 2, 3, 4, 5, 6, 7, 8}},
+      scores = {{"kq", "MUL_MAT", 0, 4, {8, 4, 1, 1}, {0}}, {1}},
+      weights = {{"kq_soft_max", "SOFT_MAX", 0, 4, {8, 4, 1, 1}, {0.5f}}, {1}},
+      mask = {{"mask", "SOFT_MAX", 0, 4, {8, 4, 1, 1}, {0.5f}}, {0}};
+    const struct {
         const void *data;
         size_t      len;
-    } said[] = {{&id, sizeof(id)},     {&opened, sizeof(opened)}, {NULL, 0}, {ids, sizeof(ids)},
-                {&done, sizeof(done)}, {&rows, sizeof(rows)},     {NULL, 0}, {NULL, 0}};
+        unsigned    how;
+    } said[] = {{&id, sizeof(id), 0},
+                {NULL, 0, 0},
+                {&opened, sizeof(opened), 0},
+                {NULL, 0, 0},
+                {ids, sizeof(ids), 0},
+                {&norm, sizeof(ls_ref_tap) + 32, TAP},
+                {&scores, sizeof(scores), TAP},
+                {&weights, sizeof(weights), TAP},
+                {&mask, sizeof(mask), TAP},
+                {&done, sizeof(done), 0},
+                {&rows, sizeof(rows), 0},
+                {NULL, 0, 0},
+                {NULL, 0, 0}};
     size_t   n_said = sizeof(said) / sizeof(said[0]);
     seed     s = {.n = 0};
     uint8_t *out;
     if (i >= 1 + 4 * n_said) return NULL;
     for (size_t k = 0; k < n_said; k++) {
-        answer(&s, i > 0 && k == (i - 1) / 4 ? how[1 + (i - 1) % 4] : 0, said[k].data, said[k].len);
+        unsigned broken = i > 0 && k == (i - 1) / 4 ? how[1 + (i - 1) % 4] : 0;
+        answer(&s, said[k].how | broken, said[k].data, said[k].len);
     }
     out = malloc(s.n);
     if (!out) abort();

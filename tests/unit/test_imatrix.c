@@ -13,8 +13,8 @@
 #include <string.h>
 
 #include "lockstep/quantize.h"
-#include "support/refusals.h"
 #include "support/gguf_build.h"
+#include "support/refusals.h"
 
 /* ---- building ---- */
 

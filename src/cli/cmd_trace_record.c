@@ -1,0 +1,303 @@
+// SPDX-License-Identifier: MIT
+/* cmd_trace_record.c - `lockstep trace record`: the taps of one engine's run, into a folder. */
+#include <errno.h>
+#include <fnmatch.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+#include "cli/cli_json.h"
+#include "cli/text.h"
+
+enum { ENGINE_NATIVE = -1 };
+static const cli_choice engines[] = {
+    {"native", ENGINE_NATIVE}, {"llama", LS_REF_LLAMA}, {"bitnet", LS_REF_BITNET}, {NULL, 0}};
+enum { VALUES_SKETCH, VALUES_FULL };
+static const cli_choice values[] = {{"sketch", VALUES_SKETCH}, {"full", VALUES_FULL}, {NULL, 0}};
+
+typedef struct record_opts {
+    cli_model_opts    model;
+    cli_prompt_opts   prompt;
+    cli_template_opts chat;
+    cli_engine_opts   engine;
+    const char       *out, *taps;
+    int               which, values;
+    int32_t           max_tokens;
+    bool              per_file, force, no_check;
+} record_opts;
+
+typedef struct state {
+    cli_context       *ctx;
+    const record_opts *o;
+    char              *text;
+    size_t             len;
+    ls_gguf           *gguf;
+    ls_tokenizer      *tokenizer;
+    ls_prompt          prompt;
+    int32_t           *ids;
+    size_t             n_ids;
+    ls_trace_options   trace_options;
+    ls_engine_options  engine_options;
+    ls_faults          faults;
+    ls_ref_status      ref;
+    ls_trace           trace;
+    char               values_path[4096];
+    cli_progress       progress;
+} state;
+
+/* ---- preparing ---- */
+
+/* The taps whose names a comma-separated list of shell patterns matches. */
+static ls_status choose_taps(state *s, ls_error *err)
+{
+    const char *at = s->o->taps ? s->o->taps : "*";
+    while (*at) {
+        char   pattern[64];
+        size_t n = strcspn(at, ",");
+        bool   any = false;
+        if (n == 0 || n >= sizeof(pattern))
+            return cli_usage(s->ctx, err, "'%s' is no list of taps", s->o->taps);
+        memcpy(pattern, at, n);
+        pattern[n] = '\0';
+        for (int op = 0; op < LS_N_OPS; op++) {
+            if (fnmatch(pattern, ls_op_name((ls_op)op), 0) != 0) continue;
+            s->trace_options.ops[op] = any = true;
+        }
+        if (!any) return cli_usage(s->ctx, err, "no tap is called '%s'", pattern);
+        at += n + (at[n] == ',');
+    }
+    return LS_OK;
+}
+
+static ls_status check_folder(state *s, ls_error *err)
+{
+    char        path[4096];
+    struct stat sb;
+    if (!s->o->out || !s->o->out[0]) return cli_usage(s->ctx, err, "no folder given (-o DIR)");
+    snprintf(path, sizeof(path), "%.4000s/manifest.json", s->o->out);
+    if (stat(path, &sb) == 0 && !s->o->force) {
+        ls_fail(err, LS_ERR_USAGE, "'%s' holds a trace already", s->o->out);
+        return ls_fail_hint(err, "choose another folder, or --force to replace it"), LS_ERR_USAGE;
+    }
+    return LS_OK;
+}
+
+static ls_status prepare(state *s, ls_error *err)
+{
+    const record_opts *o = s->o;
+    LS_TRY(cli_model_check(s->ctx, &o->model, err));
+    LS_TRY(check_folder(s, err));
+    LS_TRY(choose_taps(s, err));
+    LS_TRY(cli_prompt_read(s->ctx, &o->prompt, &s->text, &s->len, err));
+    LS_TRY(ls_gguf_open(&s->gguf, o->model.path, err));
+    LS_TRY(ls_tokenizer_create(&s->tokenizer, s->gguf, err));
+    LS_TRY(cli_template_apply(s->ctx, &o->chat, s->text, s->len, s->tokenizer, s->gguf, &s->prompt,
+                              err));
+    if (o->chat.bos != LS_BOS_AUTO) s->prompt.encode.bos = (ls_bos_mode)o->chat.bos;
+    LS_TRY(ls_tokenizer_encode(s->tokenizer, s->prompt.text, s->prompt.len, &s->prompt.encode,
+                               &s->ids, &s->n_ids, err));
+    if (s->n_ids == 0) return cli_usage(s->ctx, err, "the prompt has no tokens");
+    LS_TRY(cli_engine_resolve(s->ctx, &o->engine, &s->engine_options, &s->faults, err));
+    s->engine_options.model_path = o->model.path;
+    s->engine_options.n_ctx = (int32_t)s->n_ids + o->max_tokens;
+    s->engine_options.n_batch = (int32_t)s->n_ids; /* one evaluation, one record of each tap */
+    s->engine_options.cancelled = cli_catch_interrupt();
+    s->trace_options.prompt = s->ids;
+    s->trace_options.n_prompt = s->n_ids;
+    s->trace_options.max_tokens = o->max_tokens;
+    s->trace_options.cancelled = s->engine_options.cancelled;
+    if (o->which != ENGINE_NATIVE)
+        return cli_reference_find(s->ctx, (ls_ref_kind)o->which, &s->ref, err);
+    return LS_OK;
+}
+
+/* ---- recording ---- */
+
+static ls_status run(state *s, const ls_trace_options *opt, bool watched, ls_trace *out,
+                     ls_error *err)
+{
+    ls_engine_options eo = s->engine_options;
+    ls_recorder      *r;
+    ls_engine        *e = NULL;
+    ls_status         status;
+    LS_TRY(ls_recorder_create(&r, opt, err));
+    if (watched) eo.watch = ls_recorder_watch(r);
+    status = s->o->which == ENGINE_NATIVE ? ls_engine_open_native(&e, &eo, err)
+                                          : ls_engine_open_reference(&e, s->ref.exe, &eo, err);
+    if (status == LS_OK) status = ls_recorder_run(r, e, out, err);
+    ls_engine_close(e);
+    ls_recorder_destroy(r);
+    return status;
+}
+
+/* The same run with nobody watching: are the logits the same? */
+static ls_status check_effect(state *s, ls_error *err)
+{
+    ls_trace_options blind = s->trace_options;
+    ls_trace         t = {0};
+    ls_status        status;
+    memset(blind.ops, 0, sizeof(blind.ops));
+    blind.values_path = NULL;
+    status = run(s, &blind, false, &t, err);
+    if (status == LS_OK) s->trace.perturbed = strcmp(t.logits_sha256, s->trace.logits_sha256) != 0;
+    ls_trace_fini(&t);
+    return status;
+}
+
+static ls_status record(state *s, ls_error *err)
+{
+    const record_opts *o = s->o;
+    ls_trace_options   opt = s->trace_options;
+    ls_str             arch = {"", 0};
+    char               old[4096];
+    if (mkdir(o->out, 0777) != 0 && errno != EEXIST)
+        return ls_fail(err, LS_ERR_IO, "cannot make the folder '%s': %s", o->out, strerror(errno));
+    snprintf(old, sizeof(old), "%.4000s/manifest.json", o->out);
+    unlink(old); /* what is half written is no trace */
+    snprintf(s->values_path, sizeof(s->values_path), "%.4000s/values.safetensors", o->out);
+    unlink(s->values_path);
+    if (o->values == VALUES_FULL) opt.values_path = s->values_path;
+    cli_progress_begin(&s->progress, s->ctx, "tracing");
+    opt.progress = cli_progress_update;
+    opt.progress_ctx = &s->progress;
+    LS_TRY(run(s, &opt, true, &s->trace, err));
+    if (!o->no_check) LS_TRY(check_effect(s, err));
+    ls_gguf_str(s->gguf, "general.architecture", &arch);
+    snprintf(s->trace.arch, sizeof(s->trace.arch), "%.*s", LS_FMT(arch));
+    snprintf(s->trace.model_path, sizeof(s->trace.model_path), "%.500s", o->model.path);
+    LS_TRY(ls_gguf_sha256(s->trace.model_sha256, s->gguf, err));
+    return ls_trace_write(&s->trace, o->out, o->per_file, err);
+}
+
+/* ---- the report ---- */
+
+static ls_status report(state *s, ls_error *err)
+{
+    const ls_trace *t = &s->trace;
+    json_t         *declined = json_array();
+    char            list[512] = "";
+    size_t          n = 0;
+    for (int op = 0; op < LS_N_OPS; op++) {
+        if (!t->declined[op]) continue;
+        json_array_append_new(declined, json_string(ls_op_name((ls_op)op)));
+        n += (size_t)snprintf(list + n, sizeof(list) - n, "%s%s", n ? ", " : "",
+                              ls_op_name((ls_op)op));
+    }
+    if (s->ctx->json) {
+        return cli_json_print(
+            json_pack("{s:s, s:s, s:I, s:I, s:o, s:s, s:o}", "folder", s->o->out, "engine",
+                      t->engine.engine, "n_records", (json_int_t)t->n_records, "n_tokens",
+                      (json_int_t)t->n_tokens, "declined", declined, "logits_sha256",
+                      t->logits_sha256, "perturbed",
+                      t->perturbed < 0 ? json_null() : json_boolean(t->perturbed)),
+            NULL, err);
+    }
+    json_decref(declined);
+    printf("%zu taps of %s%s%s over %zu tokens in %s\n", t->n_records, t->engine.engine,
+           t->engine.isa[0] ? ", " : "", t->engine.isa, t->n_tokens, s->o->out);
+    if (list[0]) printf("not there in this engine or model: %s\n", list);
+    if (t->perturbed >= 0)
+        printf("logits %s without taps\n", t->perturbed ? "are OTHERS" : "are the same");
+    return LS_OK;
+}
+
+static ls_status run_command(cli_context *ctx, void *opts, ls_error *err)
+{
+    state     s = {.ctx = ctx, .o = opts};
+    ls_status status = prepare(&s, err);
+    if (status == LS_OK) status = record(&s, err);
+    cli_progress_end(&s.progress);
+    if (status == LS_OK) status = report(&s, err);
+    ls_trace_fini(&s.trace);
+    free(s.ids);
+    ls_prompt_fini(&s.prompt);
+    ls_tokenizer_destroy(s.tokenizer);
+    ls_gguf_close(s.gguf);
+    free(s.text);
+    return status;
+}
+
+static const cli_option table[] = {
+    {.name = "output",
+     .letter = 'o',
+     .kind = CLI_STRING,
+     .off = offsetof(record_opts, out),
+     .metavar = "DIR",
+     .help = "Folder for the trace; it is made. Required."},
+    {.name = "engine",
+     .kind = CLI_ENUM,
+     .off = offsetof(record_opts, which),
+     .metavar = "NAME",
+     .choices = engines,
+     .def = "native",
+     .help = "Engine to look into."},
+    {.name = "taps",
+     .kind = CLI_STRING,
+     .off = offsetof(record_opts, taps),
+     .metavar = "PATTERNS",
+     .def = "*",
+     .help = "Taps to record: names or shell patterns, separated by commas."},
+    {.name = "values",
+     .kind = CLI_ENUM,
+     .off = offsetof(record_opts, values),
+     .metavar = "WHAT",
+     .choices = values,
+     .def = "sketch",
+     .help =
+         "sketch: hash, statistics and eight projections of each tap. full: its values, too, in "
+         "values.safetensors."},
+    {.name = "max-tokens",
+     .letter = 'n',
+     .kind = CLI_INT,
+     .off = offsetof(record_opts, max_tokens),
+     .metavar = "N",
+     .min = 0,
+     .max = 1 << 20,
+     .def = "0",
+     .help = "Tokens to decode (greedily) and record after the prompt."},
+    {.name = "per-file",
+     .kind = CLI_FLAG,
+     .off = offsetof(record_opts, per_file),
+     .help = "Write one NAME.trace file for each tap as well."},
+    {.name = "no-check",
+     .kind = CLI_FLAG,
+     .off = offsetof(record_opts, no_check),
+     .help = "Do not run a second time without taps to see whether the logits stay the same."},
+    {.name = "force",
+     .kind = CLI_FLAG,
+     .off = offsetof(record_opts, force),
+     .help = "Replace a trace that is there."},
+    {0},
+};
+
+static const cli_group groups[] = {
+    {"Model", cli_model_table, offsetof(record_opts, model)},
+    {"Prompt", cli_prompt_table, offsetof(record_opts, prompt)},
+    {"Template", cli_template_table, offsetof(record_opts, chat)},
+    {"Trace", table, 0},
+    {"Engine", cli_engine_table, offsetof(record_opts, engine)},
+    {0},
+};
+static const record_opts defaults = {
+    .chat = CLI_TEMPLATE_DEFAULTS, .engine = CLI_ENGINE_DEFAULTS, .which = ENGINE_NATIVE};
+
+const cli_command cli_cmd_trace_record = {
+    .noun = "trace",
+    .verb = "record",
+    .summary = "Record what an engine computes, operation by operation",
+    .details = "Evaluates the prompt once (and N decoded tokens, one at a time) and records every "
+               "tap: the result of an operation in a layer, with its shape, hash and a sketch. "
+               "References show theirs through the evaluation callback of their public interface; "
+               "nothing in them is patched.",
+    .examples =
+        "$ lockstep trace record -m model.gguf -p \"Once upon a time\" -o native\n"
+        "$ lockstep trace record -m model.gguf -p \"Once upon a time\" --engine llama -o llama\n"
+        "$ lockstep trace diff native llama",
+    .groups = groups,
+    .defaults = &defaults,
+    .opts_bytes = sizeof(record_opts),
+    .reports = true,
+    .run = run_command,
+};

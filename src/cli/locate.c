@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: MIT
+/* locate.c - `--locate`: engines with taps, and what is found becomes part of the verdict. */
+#include "cli/locate.h"
+
+#include <math.h>
+#include <string.h>
+
+static ls_status open_engine(void *ctx, bool subject, ls_watch watch, ls_tap_fn *tap, void *tap_ctx,
+                             ls_engine **out, ls_error *err)
+{
+    const cli_locate *l = ctx;
+    ls_engine_options opt = subject ? *l->subject : *l->reference;
+    opt.watch = watch;
+    if (subject) {
+        opt.tap = tap;
+        opt.tap_ctx = tap_ctx;
+    }
+    if (!subject && l->reference_exe)
+        return ls_engine_open_reference(out, l->reference_exe, &opt, err);
+    return ls_engine_open_native(out, &opt, err);
+}
+
+const char *cli_located_place(const ls_located *l, char *buf, size_t cap)
+{
+    if (l->layer >= 0)
+        snprintf(buf, cap, "layer %d, %s, position %d", (int)l->layer, ls_op_name(l->op),
+                 (int)l->position);
+    else
+        snprintf(buf, cap, "%s, position %d", ls_op_name(l->op), (int)l->position);
+    return buf;
+}
+
+/* A fault that the logits hide is a fault all the same. */
+static void judge(const ls_located *l, ls_per_token_result *x)
+{
+    char place[96];
+    if (!l->found || !l->born || x->verdict != LS_VERDICT_MATCH) return;
+    x->verdict = LS_VERDICT_DIVERGED;
+    snprintf(x->reason, sizeof(x->reason),
+             "%s: NMSE %.3g on the reference's own input is over %g; the logits hide it",
+             cli_located_place(l, place, sizeof(place)), l->isolated, l->budget);
+    snprintf(x->reason_code, sizeof(x->reason_code), "%s", isnan(l->isolated) ? "nan" : "tap");
+}
+
+ls_status cli_locate_run(const cli_locate *l, ls_per_token_result *result, ls_located *out,
+                         ls_error *err)
+{
+    ls_locate_options opt = {.prompt = result->ids_subject,
+                             .n_prompt = result->n_ids_subject,
+                             .decoded = result->decoded,
+                             .n_decoded = result->n_decoded,
+                             .tap_tol = l->tap_tol,
+                             .open = open_engine,
+                             .ctx = (void *)(uintptr_t)l,
+                             .cancelled = l->cancelled};
+    LS_TRY(ls_locate(out, &opt, err));
+    result->coverage.taps_planned = out->taps_planned;
+    result->coverage.taps_compared = out->taps_compared;
+    judge(out, result);
+    return LS_OK;
+}
