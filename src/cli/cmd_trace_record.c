@@ -9,6 +9,7 @@
 
 #include "cli/cli.h"
 #include "cli/cli_json.h"
+#include "cli/scratch.h"
 #include "cli/text.h"
 
 enum { ENGINE_NATIVE = -1 };
@@ -45,6 +46,7 @@ typedef struct state {
     ls_trace           trace;
     char               values_path[4096];
     cli_progress       progress;
+    cli_scratch        scratch; /* what a reference reads in a folder's stead */
 } state;
 
 /* ---- preparing ---- */
@@ -108,9 +110,14 @@ static ls_status prepare(state *s, ls_error *err)
     s->trace_options.n_prompt = s->n_ids;
     s->trace_options.max_tokens = o->max_tokens;
     s->trace_options.cancelled = s->engine_options.cancelled;
-    if (o->which != ENGINE_NATIVE)
-        return cli_reference_find(s->ctx, (ls_ref_kind)o->which, &s->ref, err);
-    return LS_OK;
+    if (o->which == ENGINE_NATIVE) {
+        s->engine_options.model = s->gguf;
+        return LS_OK;
+    }
+    LS_TRY(cli_reference_find(s->ctx, (ls_ref_kind)o->which, &s->ref, err));
+    if (ls_gguf_get_source(s->gguf) != LS_SOURCE_HF) return LS_OK;
+    s->engine_options.model_path = s->scratch.file;
+    return cli_scratch_gguf(&s->scratch, s->ctx, s->gguf, err);
 }
 
 /* ---- recording ---- */
@@ -210,6 +217,7 @@ static ls_status run_command(cli_context *ctx, void *opts, ls_error *err)
     if (status == LS_OK) status = record(&s, err);
     cli_progress_end(&s.progress);
     if (status == LS_OK) status = report(&s, err);
+    cli_scratch_remove(&s.scratch);
     ls_trace_fini(&s.trace);
     free(s.ids);
     ls_prompt_fini(&s.prompt);
