@@ -55,7 +55,7 @@ static void time_file(const ls_tokenizer *t, const char *path)
 {
     FILE *f = fopen(path, "rb");
     char *text;
-    long  size;
+    long  size = 0;
     if (!f || fseek(f, 0, SEEK_END) || (size = ftell(f)) < 0 || fseek(f, 0, SEEK_SET)) {
         die(path, NULL);
     }
