@@ -13,6 +13,7 @@
 #include "base/pool.h"
 #include "convert/mixture.h"
 #include "dtype/dtype.h"
+#include "dtype/packed.h"
 #include "lockstep/gguf_write.h"
 #include "lockstep/quant.h"
 
@@ -48,8 +49,7 @@ typedef struct stretch {
     quantizing         *z;
     const ls_plan      *p;
     const ls_quantizer *q;
-    size_t              n, row_in, row_out; /* weights of a row, its bytes */
-    float               scale;              /* of a source that is I2_S    */
+    size_t              n, row_out;         /* weights of a row, its bytes */
     size_t              first, rows, chunk; /* rows; those of a chunk      */
 } stretch;
 
@@ -82,8 +82,7 @@ static ls_status convert_rows(const stretch *s, worker *w, size_t first, size_t 
 {
     const ls_tensor *t = s->p->tensor;
     uint8_t         *out = s->z->out + (first - s->first) * s->row_out;
-    ls_dtype_decode(t->dtype, w->x, (const uint8_t *)t->data + first * s->row_in, rows * s->n,
-                    s->scale);
+    ls_tensor_decode(w->x, t, first, rows);
     for (size_t r = 0, k; r < rows; r += k) { /* stretches of one expert */
         k = (size_t)t->ne[1] - (first + r) % (size_t)t->ne[1];
         if (k > rows - r || !s->p->importance) k = rows - r;
@@ -189,11 +188,9 @@ static ls_status copy(quantizing *z, const ls_tensor *t, ls_error *err)
 static ls_status convert(quantizing *z, const ls_plan *p, loss *l, ls_error *err)
 {
     const ls_tensor *t = p->tensor;
-    size_t           n = (size_t)t->ne[0], all = n_elements(t), rows = all / n, at_once;
+    size_t           n = (size_t)t->ne[0], rows = n_elements(t) / n, at_once;
     stretch          s = {.z = z, .p = p, .n = n};
-    s.row_in = ls_dtype_row_bytes(t->dtype, n);
     s.row_out = ls_dtype_row_bytes(p->dtype, n);
-    s.scale = ls_dtype_tensor_scale(t->dtype, t->data, all);
     s.chunk = n < CHUNK ? CHUNK / n : 1;
     if (s.chunk > rows) s.chunk = rows;
     at_once = s.chunk * CHUNKS < rows ? s.chunk * CHUNKS : rows;
@@ -211,7 +208,7 @@ static ls_status convert(quantizing *z, const ls_plan *p, loss *l, ls_error *err
             l->differences += z->chunk_loss[c].differences;
         }
         LS_TRY(ls_gguf_write_data(z->w, z->out, s.rows * s.row_out, err));
-        advance(z, s.rows * s.row_in);
+        advance(z, t->n_bytes / rows * s.rows);
     }
     return LS_OK;
 }
