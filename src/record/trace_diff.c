@@ -9,14 +9,15 @@
 
 #include "base/mem.h"
 #include "lockstep/checkpoint.h"
-#include "lockstep/record.h"
+#include "record/record_priv.h"
 
 typedef struct work {
-    ls_trace_diff  *out;
-    const ls_trace *a, *b;
-    ls_checkpoint  *va, *vb; /* values; NULL: sketches alone */
-    double          nmse_tol;
-    bool           *used; /* [b->n_records] */
+    ls_trace_diff          *out;
+    const ls_trace         *a, *b;
+    ls_checkpoint          *va, *vb; /* values; NULL: sketches alone */
+    double                  nmse_tol;
+    bool                   *used;   /* [b->n_records] */
+    const ls_trace_record **sorted; /* [b->n_records] */
 } work;
 
 static void decide(ls_trace_diff *d, ls_verdict v, const char *fmt, ...) LS_PRINTF(3, 4);
@@ -133,13 +134,12 @@ static void compare_tap(const work *w, ls_trace_diff_row *row)
     d->ok = d->finite && d->nmse <= w->nmse_tol;
 }
 
+/* Index of B's record of the same tap; SIZE_MAX: there is none. */
 static size_t find(const work *w, const ls_trace_record *r)
 {
-    for (size_t i = 0; i < w->b->n_records; i++) {
-        const ls_trace_record *o = &w->b->records[i];
-        if (o->seq == r->seq && o->layer == r->layer && o->op == r->op) return i;
-    }
-    return SIZE_MAX;
+    const ls_trace_record **at =
+        bsearch(&r, w->sorted, w->b->n_records, sizeof(*w->sorted), ls_trace_by_key);
+    return at ? (size_t)(*at - w->b->records) : SIZE_MAX;
 }
 
 /* Pair the records: A's in their order, then what B has besides. A tap that the other side
@@ -222,6 +222,10 @@ ls_status ls_trace_compare(ls_trace_diff *out, const ls_trace *a, const ls_trace
     LS_TRY(
         ls_alloc(&out->rows, a->n_records + b->n_records, sizeof(*out->rows), "a comparison", err));
     status = ls_alloc(&w.used, b->n_records, sizeof(*w.used), "a comparison", err);
+    if (status == LS_OK)
+        status = ls_alloc(&w.sorted, b->n_records, sizeof(*w.sorted), "a comparison", err);
+    for (size_t i = 0; status == LS_OK && i < b->n_records; i++) w.sorted[i] = &b->records[i];
+    if (status == LS_OK) qsort(w.sorted, b->n_records, sizeof(*w.sorted), ls_trace_by_key);
     if (status == LS_OK) status = open_values(a, &w.va, err);
     if (status == LS_OK) status = open_values(b, &w.vb, err);
     if (status == LS_OK) {
@@ -231,6 +235,7 @@ ls_status ls_trace_compare(ls_trace_diff *out, const ls_trace *a, const ls_trace
     ls_checkpoint_close(w.va);
     ls_checkpoint_close(w.vb);
     free(w.used);
+    free(w.sorted);
     return status;
 }
 

@@ -10,7 +10,7 @@
 
 #include "base/map.h"
 #include "base/mem.h"
-#include "lockstep/record.h"
+#include "record/record_priv.h"
 
 enum { MAX_RECORDS = 1 << 22 };
 
@@ -207,7 +207,7 @@ static const char *take_manifest(const json_t *j, ls_trace *t, ls_error *err)
     return NULL;
 }
 
-static int by_key(const void *x, const void *y)
+int ls_trace_by_key(const void *x, const void *y)
 {
     const ls_trace_record *a = *(ls_trace_record *const *)x, *b = *(ls_trace_record *const *)y;
     if (a->seq != b->seq) return a->seq < b->seq ? -1 : 1;
@@ -222,9 +222,9 @@ static ls_status check_twins(const ls_trace *t, ls_error *err)
     char                    name[96];
     LS_TRY(ls_alloc(&order, t->n_records, sizeof(*order), "a trace", err));
     for (size_t i = 0; i < t->n_records; i++) order[i] = &t->records[i];
-    qsort(order, t->n_records, sizeof(*order), by_key);
+    qsort(order, t->n_records, sizeof(*order), ls_trace_by_key);
     for (size_t i = 1; i < t->n_records; i++) {
-        if (by_key(&order[i - 1], &order[i]) != 0) continue;
+        if (ls_trace_by_key(&order[i - 1], &order[i]) != 0) continue;
         ls_trace_record_name(order[i], name, sizeof(name));
         free(order);
         ls_fail(err, LS_ERR_FORMAT, "the tap '%s' is recorded twice", name);
