@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* cmd_trace_diff.c - `lockstep trace diff`: two traces, tap by tap; `trace show`: one tap. */
+/* cmd_trace_diff.c - `lockstep trace diff`: two traces, tap by tap. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

@@ -10,6 +10,7 @@ const cli_command *const cli_commands[] = {
     &cli_cmd_crossval_determinism,
     &cli_cmd_trace_record,
     &cli_cmd_trace_diff,
+    &cli_cmd_trace_show,
     &cli_cmd_engine_list,
     &cli_cmd_engine_check,
     &cli_cmd_engine_setup,

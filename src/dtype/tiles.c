@@ -94,8 +94,9 @@ size_t ls_tiles_bytes(int dtype, size_t rows, size_t n)
 
 static void put_pair(int8_t *out, unsigned index)
 {
-    out[0] = index < 9 ? (int8_t)((int)index / 3 - 1) : 0;
-    out[1] = index < 9 ? (int8_t)((int)index % 3 - 1) : 0;
+    int i = index < 9 ? (int)index : 4;
+    out[0] = (int8_t)(i / 3 - 1);
+    out[1] = (int8_t)(i % 3 - 1);
 }
 
 static unsigned pair_of(const int8_t *w) { return (unsigned)(3 * w[0] + w[1] + 4); }

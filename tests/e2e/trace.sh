@@ -40,6 +40,14 @@ expect 2 "traces of two models" "$LS" trace diff "$T/a" "$T/model"
 expect 0 "a fault" record -m "$MODEL" --fault 2.ffn_act@3=scale:1.5 -o "$T/fault" --no-check
 expect 1 "a trace with a fault" "$LS" trace diff "$T/fault" "$T/a" --json
 equal "the fault" "$(json "$T/o" first_over.name)" t0/blk2/ffn_act
+expect 0 "all taps shown" "$LS" trace show "$T/a" --json
+equal "a row per tap" "$(grep -c '"stage"' "$T/o")" "$(wc -l <"$T/a/trace.jsonl")"
+expect 0 "one tap shown" "$LS" trace show "$T/a" t0/blk2/ffn_act --rows 1 --columns 1
+equal "its hash" "$(sed -n 's/^BLAKE3 //p' "$T/o")" \
+    "$(sed -n 's/.*"t0\/blk2\/ffn_act".*"blake3": *"\([0-9a-f]*\)".*/\1/p' "$T/a/trace.jsonl")"
+first_value() { "$LS" trace show "$1" t0/blk2/ffn_act --rows 1 --columns 1 | awk '/^position 0:/ { printf "%.5f", $3 }'; }
+equal "its first value, in both" "$(first_value "$T/a")" "$(first_value "$T/b")"
+expect 64 "a tap that is not there" "$LS" trace show "$T/a" t0/blk99/ffn_act
 mkdir "$T/empty"
 expect 3 "an empty folder" "$LS" trace diff "$T/a" "$T/empty"
 expect 3 "two empty folders" "$LS" trace diff "$T/empty" "$T/empty"
