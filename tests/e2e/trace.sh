@@ -45,7 +45,7 @@ equal "a row per tap" "$(grep -c '"stage"' "$T/o")" "$(wc -l <"$T/a/trace.jsonl"
 expect 0 "one tap shown" "$LS" trace show "$T/a" t0/blk2/ffn_act --rows 1 --columns 1
 equal "its hash" "$(sed -n 's/^BLAKE3 //p' "$T/o")" \
     "$(sed -n 's/.*"t0\/blk2\/ffn_act".*"blake3": *"\([0-9a-f]*\)".*/\1/p' "$T/a/trace.jsonl")"
-first_value() { "$LS" trace show "$1" t0/blk2/ffn_act --rows 1 --columns 1 | awk '/^position 0:/ { printf "%.5f", $3 }'; }
+first_value() { "$LS" trace show "$1" t0/blk2/ffn_act --rows 1 --columns 1 | awk '/^position 0:/ { printf "%.4f", $3 }'; }
 equal "its first value, in both" "$(first_value "$T/a")" "$(first_value "$T/b")"
 expect 64 "a tap that is not there" "$LS" trace show "$T/a" t0/blk99/ffn_act
 mkdir "$T/empty"
