@@ -131,10 +131,36 @@ typedef struct ls_locate_options {
     size_t         n_prompt, n_decoded;
     double         tap_tol;   /* NMSE of a tap at one position, in isolation and accumulated */
     size_t         max_bytes; /* of the reference's values held at once; 0: 256 MiB          */
+    bool           map;       /* every tap of every layer, not just around the break         */
     ls_locate_open_fn  *open;
     void               *ctx;
     const volatile int *cancelled;
 } ls_locate_options;
+
+/* Every tap of every position: what reports draw. NMSE of that row (of all its heads together); NaN: NaN or
+ * Inf; -1: not compared. The coordinates that differ most as the subject ran, largest first. */
+typedef struct ls_map_value {
+    uint32_t index; /* in the row; with heads: head * width + index */
+    float    subject, reference;
+} ls_map_value;
+#define LS_MAP_VALUES 4
+typedef struct ls_map_cell {
+    double       isolated;    /* on the reference's own input */
+    double       accumulated; /* as the subject ran           */
+    ls_map_value worst[LS_MAP_VALUES];
+    uint32_t     n_worst;     /* how many of them there are   */
+} ls_map_cell;
+typedef struct ls_map_row {
+    ls_op        op;
+    int32_t      layer;    /* -1: none */
+    size_t       heads, n; /* shape of one position: [heads][n] (scores: n is the longest row) */
+    ls_map_cell *cells;    /* [n_positions], owned */
+} ls_map_row;
+typedef struct ls_tap_map {
+    ls_map_row *rows; /* owned; in the order of evaluation; logits are the last */
+    size_t      n_rows, n_positions;
+} ls_tap_map;
+LS_API void ls_tap_map_fini(ls_tap_map *m); /* NULL and zeroed structs are allowed */
 
 typedef struct ls_located {
     bool    found;
@@ -149,7 +175,9 @@ typedef struct ls_located {
     int32_t bits_layer;
     size_t  taps_planned, taps_compared, taps_equal; /* records of both runs, equal to the last bit */
     bool    declined[LS_N_OPS]; /* taps that the reference does not show, though the subject has them */
+    ls_tap_map map; /* owned; where the options ask for it, else empty */
 } ls_located;
+LS_API void ls_located_fini(ls_located *l); /* NULL and zeroed structs are allowed */
 
 /* Two passes: sketches of everything; then, in the layers around the first tap that is over the
  * budget, every operation of the subject on the reference's own input: each of its results is
