@@ -45,6 +45,13 @@ for op in embeddings final_norm; do
 done
 fault "logits@3=scale:1.01" null logits 3
 fault "1.ffn_up=scale:1.001" 1 ffn_up 0
+for op in $ops embeddings; do # one element of one row
+    [[ $op == attn_scores* ]] && continue
+    at=$op layer=null
+    [[ $op != embeddings ]] && at=2.$op layer=2
+    fault "$at@4#3=add:2" $layer $op 4
+done
+expect 64 "an element past the end of a row" run --fault "1.attn_norm#100000=nan"
 echo "$n_faults faults"
 
 # What the logits hide and what they cannot show.
