@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "record/map.h"
+#include "record/outlier.h"
 
 #define DEFAULT_BYTES ((size_t)256 << 20)
 
@@ -16,7 +17,8 @@ typedef struct work {
     const ls_locate_options *opt;
     ls_located              *out;
     ls_walk                  walk;
-    ls_engine               *reference, *subject, *free_subject; /* the last for a map alone */
+    ls_engine               *reference, *subject;
+    ls_engine               *free_subject, *oracle; /* where they are needed, else NULL */
 } work;
 
 /* ---- engines ---- */
@@ -26,7 +28,8 @@ static void close_engines(work *w)
     ls_engine_close(w->subject);
     ls_engine_close(w->reference);
     ls_engine_close(w->free_subject);
-    w->subject = w->reference = w->free_subject = NULL;
+    ls_engine_close(w->oracle);
+    w->subject = w->reference = w->free_subject = w->oracle = NULL;
 }
 
 static ls_status open_engines(work *w, ls_error *err)
@@ -35,6 +38,8 @@ static ls_status open_engines(work *w, ls_error *err)
     LS_TRY(
         o->open(o->ctx, false, (ls_watch){ls_walk_hold, &w->walk}, NULL, NULL, &w->reference, err));
     LS_TRY(o->open(o->ctx, true, (ls_watch){0}, ls_walk_step, &w->walk, &w->subject, err));
+    if (w->walk.judging)
+        LS_TRY(o->open_oracle(o->ctx, ls_walk_step64, ls_walk_given, &w->walk, &w->oracle, err));
     if (!w->walk.free_run) return LS_OK;
     return o->open(o->ctx, true, (ls_watch){ls_walk_free, &w->walk}, NULL, NULL, &w->free_subject,
                    err);
@@ -52,6 +57,7 @@ static ls_status evaluate(work *w, const int32_t *ids, size_t n, ls_error *err)
         return w->walk.status;
     }
     if (w->free_subject) LS_TRY(ls_engine_eval(w->free_subject, ids, n, err));
+    if (w->oracle) LS_TRY(ls_engine_eval(w->oracle, ids, n, err));
     return ls_engine_eval(w->subject, ids, n, err);
 }
 
@@ -103,6 +109,7 @@ static ls_status walk_layers(work *w, const ls_trace *t, int32_t first, int32_t 
         LS_TRY(ls_engine_reset(w->reference, err));
         LS_TRY(ls_engine_reset(w->subject, err));
         if (w->free_subject) LS_TRY(ls_engine_reset(w->free_subject, err));
+        if (w->oracle) LS_TRY(ls_engine_reset(w->oracle, err));
     }
 }
 
@@ -191,6 +198,33 @@ static ls_status search(work *w, const ls_trace_diff *d, const ls_trace *t, ls_e
     return status;
 }
 
+/* ---- who is wrong ---- */
+
+static ls_status after_judging(work *w, size_t n, int32_t pos, bool *done, ls_error *err)
+{
+    if (w->out->op == LS_OP_LOGITS)
+        LS_TRY(ls_outlier_take_logits(w->out, w->subject, w->reference, w->oracle, n, pos, err));
+    else
+        ls_outlier_take(w->out, &w->walk, pos);
+    *done = w->out->position < pos + (int32_t)n;
+    return LS_OK;
+}
+
+/* The operation that was found once more, now with the oracle beside. */
+static ls_status judge(work *w, const ls_trace *t, ls_error *err)
+{
+    int32_t   first = w->out->layer;
+    ls_status status;
+    if (first < 0) first = w->out->op == LS_OP_EMBEDDINGS ? 0 : (int32_t)w->walk.n_layers - 1;
+    w->walk.judging = true;
+    w->walk.judged_op = w->out->op;
+    w->walk.judged_layer = w->out->layer;
+    status = walk_layers(w, t, first, 1, after_judging, err);
+    close_engines(w);
+    w->walk.judging = false;
+    return status;
+}
+
 /* ---- the errors of all taps ---- */
 
 static ls_status after_map(work *w, size_t n, int32_t pos, bool *done, ls_error *err)
@@ -275,6 +309,7 @@ static ls_status compare(work *w, const ls_trace *a, const ls_trace *b, ls_error
                            d.reason[0] ? d.reason : "none are there")
                  : ls_walk_init(&w->walk, err);
     if (status == LS_OK && d.first_over >= 0) status = search(w, &d, b, err);
+    if (status == LS_OK && w->out->born && w->opt->open_oracle) status = judge(w, b, err);
     if (status == LS_OK && w->opt->map) status = make_map(w, &d, b, err);
     ls_trace_diff_fini(&d);
     return status;

@@ -20,6 +20,8 @@ void ls_walk_drop(ls_walk *w)
         free(w->taps[i].d2);
         free(w->taps[i].r2);
         free(w->taps[i].free_run);
+        free(w->taps[i].stepped);
+        free(w->taps[i].exact);
     }
     if (w->index) memset(w->index, 0, LS_N_OPS * (w->n_layers + 1) * sizeof(*w->index));
     w->n = w->bytes = 0;
@@ -38,7 +40,7 @@ static size_t *slot(const ls_walk *w, ls_op op, int32_t layer)
     return &w->index[(size_t)op * (w->n_layers + 1) + (size_t)(layer + 1)];
 }
 
-static ls_walk_tap *find(const ls_walk *w, ls_op op, int32_t layer)
+ls_walk_tap *ls_walk_find(const ls_walk *w, ls_op op, int32_t layer)
 {
     size_t at = layer < (int32_t)w->n_layers ? *slot(w, op, layer) : 0;
     return at ? &w->taps[at - 1] : NULL;
@@ -88,6 +90,10 @@ static ls_status hold(ls_walk *w, const ls_tap_values *v, ls_error *err)
     LS_TRY(ls_alloc(&t->d2, n_rows, sizeof(double), "a tap", err));
     LS_TRY(ls_alloc(&t->r2, n_rows, sizeof(double), "a tap", err));
     if (w->free_run) LS_TRY(ls_alloc(&t->free_run, v->rows, sizeof(*t->free_run), "a tap", err));
+    if (w->judging && v->op == w->judged_op && v->layer == w->judged_layer) {
+        LS_TRY(ls_alloc(&t->stepped, n, sizeof(float), "a tap", err));
+        LS_TRY(ls_alloc(&t->exact, n, sizeof(double), "a tap", err));
+    }
     memcpy(t->data, v->data, n * sizeof(float));
     for (size_t r = 0; r < n_rows; r++) t->d2[r] = -1;
     for (size_t r = 0; t->free_run && r < v->rows; r++) t->free_run[r].accumulated = -1;
@@ -132,7 +138,7 @@ void ls_walk_keep_worst(ls_map_cell *c, size_t index, float subject, float refer
 void ls_walk_free(void *ctx, const ls_tap_values *v)
 {
     const ls_walk *w = ctx;
-    ls_walk_tap   *t = find(w, v->op, v->layer);
+    ls_walk_tap   *t = ls_walk_find(w, v->op, v->layer);
     if (!t || t->heads != v->heads || t->rows != v->rows || t->n != v->n || t->pos != v->pos)
         return;
     for (size_t r = 0; r < t->rows; r++) {
@@ -152,29 +158,55 @@ void ls_walk_free(void *ctx, const ls_tap_values *v)
     }
 }
 
-/* ---- the subject in the reference's steps ---- */
+/* ---- in the reference's steps ---- */
+
+/* Index in t->data of the row that a tap shows; SIZE_MAX: it is not there. */
+static size_t row_start(const ls_walk_tap *t, int32_t pos, int32_t head_or_none, size_t n)
+{
+    size_t head = head_or_none < 0 ? 0 : (size_t)head_or_none;
+    if (!t || pos < t->pos || (size_t)(pos - t->pos) >= t->rows) return SIZE_MAX;
+    if (head >= t->heads || n > t->n) return SIZE_MAX;
+    return (head * t->rows + (size_t)(pos - t->pos)) * t->n;
+}
 
 /* A row of attention ends at its position; what its window hides (minus infinity) stays hidden. */
 void ls_walk_step(void *ctx, const ls_tap *tap)
 {
-    ls_walk_tap *t = find(ctx, tap->op, tap->layer);
-    size_t       head = tap->head < 0 ? 0 : (size_t)tap->head, r;
-    const float *ref;
+    ls_walk_tap *t = ls_walk_find(ctx, tap->op, tap->layer);
+    size_t       at = row_start(t, tap->pos, tap->head, tap->n);
     double       d2 = 0, r2 = 0;
-    if (!t || tap->pos < t->pos || (size_t)(tap->pos - t->pos) >= t->rows) return;
-    if (head >= t->heads || tap->n > t->n) return;
-    r = head * t->rows + (size_t)(tap->pos - t->pos);
-    ref = t->data + r * t->n;
+    if (at == SIZE_MAX) return;
     for (size_t i = 0; i < tap->n; i++) {
+        float  ref = t->data[at + i];
         double d;
-        if (tap->data[i] == -INFINITY && ref[i] == 0) continue;
-        d = (double)tap->data[i] - (double)ref[i];
+        if (t->stepped) t->stepped[at + i] = tap->data[i];
+        if (tap->data[i] == -INFINITY && ref == 0) continue;
+        d = (double)tap->data[i] - (double)ref;
         d2 += d * d;
-        r2 += (double)ref[i] * (double)ref[i];
-        tap->data[i] = ref[i];
+        r2 += (double)ref * (double)ref;
+        tap->data[i] = ref;
     }
-    t->d2[r] = d2;
-    t->r2[r] = r2;
+    t->d2[at / t->n] = d2;
+    t->r2[at / t->n] = r2;
+}
+
+void ls_walk_step64(void *ctx, const ls_tap64 *tap)
+{
+    ls_walk_tap *t = ls_walk_find(ctx, tap->op, tap->layer);
+    size_t       at = row_start(t, tap->pos, tap->head, tap->n);
+    for (size_t i = 0; at != SIZE_MAX && i < tap->n; i++) {
+        if (t->exact) t->exact[at + i] = tap->data[i];
+        if (tap->data[i] == -(double)INFINITY && t->data[at + i] == 0) continue;
+        tap->data[i] = (double)t->data[at + i];
+    }
+}
+
+/* Nothing in other layers is needed: what comes in from there is the reference's. */
+bool ls_walk_given(void *ctx, ls_op op, int32_t layer)
+{
+    const ls_walk *w = ctx;
+    if (layer != w->judged_layer) return true;
+    return op != w->judged_op && ls_walk_find(w, op, layer) != NULL;
 }
 
 double ls_walk_isolated(const ls_walk_tap *t, size_t row)

@@ -19,6 +19,10 @@ typedef struct ls_walk_tap {
     float        *data;     /* [heads][rows][n]                                      */
     double       *d2, *r2;  /* [heads][rows]: of the subject in the reference's steps; d2 -1: not compared */
     ls_map_cell  *free_run; /* [rows]: accumulated and worst; NULL: the subject did not run free */
+    /* Of the tap that is judged, as data; else NULL: what the subject and the oracle make of the
+     * reference's input. */
+    float        *stepped;
+    double       *exact;
 } ls_walk_tap;
 
 typedef struct ls_walk {
@@ -28,6 +32,9 @@ typedef struct ls_walk {
     size_t       max_bytes;
     size_t       n_layers;
     bool         free_run;  /* make room for the subject's own run */
+    bool         judging;   /* a tap is judged: this one */
+    ls_op        judged_op;
+    int32_t      judged_layer;
     ls_walk_tap *taps;      /* in the order of evaluation */
     size_t       n, cap, bytes;
     size_t      *index;     /* [LS_N_OPS][n_layers + 1]: tap + 1, 0: none */
@@ -43,6 +50,11 @@ void      ls_walk_drop(ls_walk *w);
 ls_watch_fn ls_walk_hold; /* ctx: the ls_walk */
 ls_watch_fn ls_walk_free;
 ls_tap_fn   ls_walk_step; /* from any thread, each row once */
+/* The same for the oracle, which needs to compute the judged tap alone. */
+ls_tap64_fn ls_walk_step64;
+ls_given_fn ls_walk_given;
+
+ls_walk_tap *ls_walk_find(const ls_walk *w, ls_op op, int32_t layer); /* NULL: not held */
 
 /* NMSE of row `row` of a tap in the reference's steps, all heads together. -1: not compared; NaN: NaN or
  * Inf. */

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# locate.sh MODEL N_LAYERS - errors put into the native engine, and `--locate` names layer, operation and
-# first position of each against the real llama.cpp; without one, every operation is equal to the last bit.
+# locate.sh MODEL N_LAYERS - errors put into the native engine, and `--locate` names layer, operation,
+# first position and the engine that is wrong of each against the real llama.cpp; without one, every operation is equal to the last bit.
 . "$(dirname "$0")/lib.sh"
 name=$1 n_layers=$2
 model "$name"
@@ -16,8 +16,8 @@ n_faults=0
 fault() {
     n_faults=$((n_faults + 1))
     expect 1 "$1" run --fault "$1" || return
-    equal "$1: culprit" "$(json "$T/o" located.layer located.op located.position located.origin | tr '\n' ' ')" \
-        "$2 $3 $4 born "
+    equal "$1: culprit" "$(json "$T/o" located.layer located.op located.position located.origin located.outlier | tr '\n' ' ')" \
+        "$2 $3 $4 born subject "
 }
 
 expect 0 "no fault" run
