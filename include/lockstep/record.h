@@ -140,6 +140,10 @@ typedef struct ls_locate_options {
     const int32_t *prompt, *decoded;
     size_t         n_prompt, n_decoded;
     double         tap_tol;   /* NMSE of a tap at one position, in isolation and accumulated */
+    double         rho_tol, rho_floor; /* see tolerances.def; rho_tol 0: the defaults of both */
+    bool           by_oracle; /* budgets from the oracle: an operation is over when one engine is rho_tol
+                               * times as far from it as the other, whatever tap_tol says. Searches
+                               * all layers */
     size_t         max_bytes; /* of the reference's values held at once; 0: 256 MiB          */
     bool           map;       /* every tap of every layer, not just around the break         */
     ls_locate_open_fn  *open;
@@ -180,8 +184,9 @@ typedef struct ls_located {
     int32_t layer, position; /* layer -1: none */
     double  isolated;   /* NMSE at that position, on the reference's input; NaN: NaN or Inf */
     double  accumulated; /* NMSE of the tap as the subject computed it, over all positions  */
-    double  budget;
+    double  budget;     /* of isolated; by_oracle: of the larger of the two errors to it     */
     ls_outlier outlier;      /* of the operation that was found, where it was born there          */
+    bool    by_oracle;       /* the budget is the oracle's: see ls_locate_options                 */
     bool    judged;          /* the oracle has computed it; else the next three are 0             */
     double  subject_error, reference_error; /* NMSE to the oracle at that position                */
     double  rho;             /* sqrt(subject_error / reference_error)                             */

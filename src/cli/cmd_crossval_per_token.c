@@ -14,6 +14,7 @@
 #include "cli/locate.h"
 #include "cli/report.h"
 #include "cli/scratch.h"
+#include "cli/tolerances.h"
 #include "cli/vote.h"
 
 enum { AGAINST_AUTO = -2, AGAINST_NATIVE = -1 }; /* else an ls_ref_kind */
@@ -31,7 +32,6 @@ typedef struct per_token_opts {
     int32_t           max_tokens;
     ls_budget         budget;
     bool              verbose, dump_ids, dump_reference_ids, locate, oracle;
-    double            tap_tol;
     const char       *dump_logits, *output;
 } per_token_opts;
 
@@ -296,7 +296,8 @@ static ls_status locate(state *s, ls_error *err)
     cli_locate l = {.subject = &s->engine_options,
                     .reference = &s->reference_options,
                     .reference_exe = native ? NULL : s->found.exe,
-                    .tap_tol = s->o->tap_tol,
+                    .budget = &s->o->budget,
+                    .by_oracle = s->o->oracle,
                     .cancelled = cli_catch_interrupt()};
     if (s->result.verdict != LS_VERDICT_MATCH && s->result.verdict != LS_VERDICT_DIVERGED)
         return LS_OK;
@@ -345,7 +346,8 @@ static ls_status vote(state *s, ls_error *err)
     for (size_t i = 1; i < s->o->engines.n; i++) LS_TRY(add_voter(s, s->o->engines.at[i], err));
     v->oracle = s->o->oracle ? (int)v->n : -1;
     if (s->o->oracle) {
-        v->voters[v->n] = (cli_voter){.name = "oracle", .options = s->engine_options, .oracle = true};
+        v->voters[v->n] =
+            (cli_voter){.name = "oracle", .options = s->engine_options, .oracle = true};
         v->voters[v->n++].options.faults = NULL;
     }
     ls_engine_close(s->subject);
@@ -509,8 +511,10 @@ static const cli_option comparison[] = {
     {.name = "oracle",
      .kind = CLI_FLAG,
      .off = AT(oracle),
-     .help = "Evaluate the model in double precision, too, and say how far each engine is from "
-             "that. Slow."},
+     .help =
+         "Evaluate the model in double precision, too, and say how far each engine is from "
+         "that. With --locate: an operation is over its budget when one engine is three times as "
+         "far from it as the other. Slow."},
     {.name = "locate",
      .kind = CLI_FLAG,
      .off = AT(locate),
@@ -518,11 +522,11 @@ static const cli_option comparison[] = {
              "reference's own input. Runs both engines twice more."},
     {.name = "tap-tol",
      .kind = CLI_DOUBLE,
-     .off = AT(tap_tol),
+     .off = AT(budget.tap_tol),
      .metavar = "X",
      .min = 0,
      .max = 1e9,
-     .def = "1e-6",
+     .def = cli_text_tap_tol,
      .help = "With --locate: largest NMSE of one operation's result at one position."},
     {.name = "backend",
      .kind = CLI_ENUM,
@@ -557,7 +561,7 @@ static const cli_option comparison[] = {
      .metavar = "X",
      .min = 0,
      .max = 1,
-     .def = "0.999",
+     .def = cli_text_cos_tol,
      .aliases = "cos-tolerance",
      .help = "Centred cosine that every position must reach. A value below 0.5 is read as 1 - "
              "cosine."},
@@ -567,7 +571,7 @@ static const cli_option comparison[] = {
      .metavar = "X",
      .min = 0,
      .max = 1e300,
-     .def = "1e-4",
+     .def = cli_text_nmse_tol,
      .help = "Centred NMSE that no position may exceed."},
     {.name = "kl-tol",
      .kind = CLI_DOUBLE,
@@ -575,7 +579,7 @@ static const cli_option comparison[] = {
      .metavar = "X",
      .min = 0,
      .max = 1e300,
-     .def = "1e-3",
+     .def = cli_text_kl_tol,
      .help = "KL(reference, subject) in nats that no position may exceed."},
     {.name = "strict",
      .kind = CLI_FLAG,
@@ -631,12 +635,16 @@ static const cli_group groups[] = {
 };
 
 static const per_token_opts defaults = {
-    .tap_tol = 1e-6,
     .chat = CLI_TEMPLATE_DEFAULTS,
     .engine = CLI_ENGINE_DEFAULTS,
     .against = AGAINST_AUTO,
     .max_tokens = 4,
-    .budget = {.cos_tol = 0.999, .nmse_tol = 1e-4, .kl_tol = 1e-3},
+    .budget =
+        {
+#define LS_TOLERANCE(field, value, what) .field = value,
+#include "lockstep/tolerances.def"
+#undef LS_TOLERANCE
+        },
 };
 
 const cli_command cli_cmd_crossval_per_token = {

@@ -46,9 +46,17 @@ static void judge(const ls_located *l, ls_per_token_result *x)
     char place[96];
     if (!l->found || !l->born || x->verdict != LS_VERDICT_MATCH) return;
     x->verdict = LS_VERDICT_DIVERGED;
-    snprintf(x->reason, sizeof(x->reason),
-             "%s: NMSE %.3g on the reference's own input is over %g; the logits hide it",
-             cli_located_place(l, place, sizeof(place)), l->isolated, l->budget);
+    cli_located_place(l, place, sizeof(place));
+    if (l->by_oracle)
+        snprintf(
+            x->reason, sizeof(x->reason),
+            "%s: NMSE to the oracle is %.3g, and of the reference %.3g, on the reference's own "
+            "input; the logits hide it",
+            place, l->subject_error, l->reference_error);
+    else
+        snprintf(x->reason, sizeof(x->reason),
+                 "%s: NMSE %.3g on the reference's own input is over %g; the logits hide it", place,
+                 l->isolated, l->budget);
     snprintf(x->reason_code, sizeof(x->reason_code), "%s", isnan(l->isolated) ? "nan" : "tap");
 }
 
@@ -59,7 +67,10 @@ ls_status cli_locate_run(const cli_locate *l, ls_per_token_result *result, ls_lo
                              .n_prompt = result->n_ids_subject,
                              .decoded = result->decoded,
                              .n_decoded = result->n_decoded,
-                             .tap_tol = l->tap_tol,
+                             .tap_tol = l->budget->tap_tol,
+                             .rho_tol = l->budget->rho_tol,
+                             .rho_floor = l->budget->rho_floor,
+                             .by_oracle = l->by_oracle,
                              .open = open_engine,
                              .open_oracle = open_oracle,
                              .ctx = (void *)(uintptr_t)l,

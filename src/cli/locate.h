@@ -9,7 +9,8 @@ typedef struct cli_locate {
     const ls_engine_options *subject;
     const ls_engine_options *reference;
     const char              *reference_exe; /* NULL: the reference is native    */
-    double                   tap_tol;
+    const ls_budget         *budget;
+    bool                     by_oracle; /* see ls_locate_options */
     const volatile int      *cancelled;
 } cli_locate;
 
