@@ -50,6 +50,7 @@ ls_status cli_locate_run(const cli_locate *l, ls_per_token_result *result, ls_lo
                              .decoded = result->decoded,
                              .n_decoded = result->n_decoded,
                              .tap_tol = l->tap_tol,
+                             .map = l->map,
                              .open = open_engine,
                              .ctx = (void *)(uintptr_t)l,
                              .cancelled = l->cancelled};

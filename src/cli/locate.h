@@ -10,6 +10,7 @@ typedef struct cli_locate {
     const ls_engine_options *reference;
     const char              *reference_exe; /* NULL: the reference is native    */
     double                   tap_tol;
+    bool                     map; /* every tap at every position            */
     const volatile int      *cancelled;
 } cli_locate;
 
