@@ -9,10 +9,20 @@
 /* Write one character or escape of n bytes. */
 typedef void put_fn(FILE *f, const char *p, size_t n);
 
-/* Noncharacters are valid UTF-8, but no characters of XML. */
-static bool noncharacter(const char *p, size_t n)
+/* Of three bytes of valid UTF-8. */
+static unsigned code_point(const char *p)
 {
-    return n == 3 && memcmp(p, "\xef\xbf\xbe", 2) == 0 && ((unsigned char)p[2] | 1) == 0xbf;
+    const unsigned char *u = (const unsigned char *)p;
+    return (u[0] & 15u) << 12 | (u[1] & 63u) << 6 | (u[2] & 63u);
+}
+
+/* What no document should hold: U+FFFE and U+FFFF are no characters of XML, and the controls of
+ * bidirectional text would turn around what stands behind them. */
+static bool hidden(const char *p, size_t n)
+{
+    unsigned c = n == 3 ? code_point(p) : 0;
+    return c >= 0xfffe || c == 0x200e || c == 0x200f || (c >= 0x202a && c <= 0x202e) ||
+           (c >= 0x2066 && c <= 0x2069);
 }
 
 static void each(FILE *f, ls_str s, put_fn *put)
@@ -21,8 +31,7 @@ static void each(FILE *f, ls_str s, put_fn *put)
     size_t n;
     for (size_t i = 0; i < s.len;) {
         i += cli_clean_one(s.p + i, s.len - i, one, &n);
-        if (noncharacter(one, n))
-            n = (size_t)snprintf(one, sizeof(one), "\\uff%02x", (unsigned char)one[2] | 0xf0u);
+        if (hidden(one, n)) n = (size_t)snprintf(one, sizeof(one), "\\u%04x", code_point(one));
         if (one[0] & 0x80)
             put(f, one, n);
         else /* one letter, or an escape: the backslash may be markup, too */

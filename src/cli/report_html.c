@@ -76,14 +76,16 @@ static void token_cell(const cli_report *r, FILE *f, int32_t id)
     fputs("</td>", f);
 }
 
-/* A row of a list of facts. An empty value was not measured. */
+static void not_known(FILE *f) { fputs("<span class=\"unknown\">not known</span>", f); }
+
+/* A row of a list of facts. */
 static void fact(FILE *f, const char *name, const char *value)
 {
     fprintf(f, "<dt>%s</dt><dd>", name);
     if (value[0])
         text(f, value);
     else
-        not_measured(f);
+        not_known(f);
     fputs("</dd>\n", f);
 }
 
@@ -189,9 +191,9 @@ static void model(const cli_report *r, FILE *f)
     if (arch.len)
         cli_markup_xml(f, arch);
     else
-        not_measured(f);
+        not_known(f);
     fputs("</dd>\n<dt>tensors</dt><dd>", f);
-    if (!n) not_measured(f);
+    if (!n) not_known(f);
     for (size_t i = 0; i < n; i++) {
         const char *name = ls_dtype_name(type[i]);
         fprintf(f, "%s%zu %s", i ? ", " : "", number_of[i], name ? name : "unknown");
@@ -353,7 +355,7 @@ static void summary(const cli_report *r, FILE *f)
           "<div class=\"wide\"><table id=\"summary\">\n<thead><tr><td></td><th "
           "scope=\"col\">worst</th>"
           "<th scope=\"col\">at position</th><th scope=\"col\">mean</th>"
-          "<th scope=\"col\">budget</th></tr></thead>\n<tbody>\n",
+          "<th scope=\"col\" class=\"text\">budget</th></tr></thead>\n<tbody>\n",
           f);
     summary_row(f, "cosine", &s->min_cosine, &s->mean_cosine, CLI_FIXED, "");
     summary_row(f, "centred cosine", &s->min_cosine_centred, NULL, CLI_FIXED, cos);
@@ -365,7 +367,7 @@ static void summary(const cli_report *r, FILE *f)
     if (r->result->coverage.positions_compared)
         fprintf(
             f,
-            "The most likely token agrees at %.4g %% of the positions (%d near ties, %d flips); "
+            "The most likely token agrees at %.4g %% of the positions (near ties: %d, flips: %d); "
             "%zu of %zu positions are equal to the last bit.",
             s->top1_agreement * 100, (int)s->near_ties, (int)s->flips, s->n_equal,
             r->result->n_positions);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /* report_html.h - the data in the page of `--format html`: a JSON document for its script.
  *
- *   {"report": the JSON report, "texts": {"ID": "piece"}, "values": K, "map": [rows]}
+ *   {"report": the JSON report, "texts": {"ID": "piece"}, "budget": NMSE of a tap, "values": K,
+ *    "map": [rows]}
  *
  * A row of the map is {"op", "layer" (-1: none), "heads", "n", "i", "a", "c", "w"}. "i" and "a" are the
  * isolated and the accumulated NMSE of every position: base64 of little-endian doubles, or one number

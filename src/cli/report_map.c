@@ -3,6 +3,7 @@
  *
  * A map of 512 positions x 32 layers x 18 operations has 300,000 cells. In decimal they would make
  * 60 MB; as bytes, with as many values per cell as fit, 16. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli/markup.h"
@@ -36,28 +37,34 @@ static ls_status report(const cli_report *r, FILE *f, ls_error *err)
     return LS_OK;
 }
 
-static void piece(const cli_report *r, FILE *f, int32_t id)
+/* The text of a token, if it has one and was not written before. */
+static void piece(const cli_report *r, FILE *f, int32_t id, bool *written, size_t n)
 {
     char   buf[256];
     ls_str s = cli_token_text(r, id, buf, sizeof(buf));
-    if (id < 0 || !s.len) return;
+    if (!s.len || (size_t)id >= n || written[id]) return;
+    written[id] = true;
     fprintf(f, ",\"%d\":\"", (int)id);
     cli_markup_json(f, s);
     fputc('"', f);
 }
 
-/* Of every token that the script may show. One that comes twice is said twice: JSON takes the last,
- * and both are the same. */
-static void texts(const cli_report *r, FILE *f)
+/* Of every token that the script may show. */
+static ls_status texts(const cli_report *r, FILE *f, ls_error *err)
 {
     const ls_per_token_result *x = r->result;
+    size_t                     n = r->tokenizer ? (size_t)ls_tokenizer_n_vocab(r->tokenizer) : 0;
+    bool                      *written = calloc(n + 1, sizeof(*written));
+    if (!written) return ls_fail(err, LS_ERR_NOMEM, "not enough memory for the data of the page");
     fputs("{\"\":\"\"", f);
     for (size_t i = 0; i < x->n_positions; i++) {
-        piece(r, f, x->positions[i].token);
-        piece(r, f, x->positions[i].top1_subject);
-        piece(r, f, x->positions[i].top1_reference);
+        piece(r, f, x->positions[i].token, written, n);
+        piece(r, f, x->positions[i].top1_subject, written, n);
+        piece(r, f, x->positions[i].top1_reference, written, n);
     }
     fputc('}', f);
+    free(written);
+    return LS_OK;
 }
 
 /* ---- the map ---- */
@@ -168,7 +175,8 @@ ls_status cli_report_data(const cli_report *r, FILE *f, ls_error *err)
     fputs("{\"report\":", f);
     LS_TRY(report(r, f, err));
     fputs(",\n\"texts\":", f);
-    texts(r, f);
+    LS_TRY(texts(r, f, err));
+    if (r->located) fprintf(f, ",\n\"budget\":%.17g", r->located->budget);
     map(r->located ? &r->located->map : &none, f);
     fputs("}", f);
     return LS_OK;

@@ -219,7 +219,7 @@ static void engine_line(FILE *f, const char *role, const ls_engine_info *e)
     engine_name(f, e);
     fputs(", ", f);
     text(f, e->isa[0] ? e->isa : "unknown instruction set");
-    fprintf(f, ", %d threads, batch %d, KV ", (int)e->n_threads, (int)e->n_batch);
+    fprintf(f, ", threads %d, batch %d, KV ", (int)e->n_threads, (int)e->n_batch);
     text(f, e->kv_type);
     fputc('\n', f);
 }
