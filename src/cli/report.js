@@ -142,7 +142,7 @@
 
   const STRIP = 56, GAP = 18, TOP = 8;
   const at = { pos: 0, group: 0, row: 0 };
-  let mode = "accumulated", layout = null, base = null;
+  let mode = "accumulated", layout = null;
 
   function arrange() {
     const room = $("scroll").clientWidth, ratio = window.devicePixelRatio || 1;
@@ -266,34 +266,29 @@
     if (layout.labels > 40) put("token", layout.foot + 32, colours.muted);
   }
 
-  function drawBase() {
-    const width = n * layout.width;
-    base = document.createElement("canvas");
-    const g = sized(base, width, layout.height);
+  function drawPlot() {
+    const width = n * layout.width, g = sized($("plot"), width, layout.height);
     drawStrips(g, width);
-    drawHeat(g);
+    if (groups.length) drawHeat(g);
     drawLabels(g);
-    drawAxis();
-    sized($("plot"), width, layout.height);
+  }
+
+  // Two elements over the drawing, so that a step of the cursor draws nothing anew.
+  function place(id, x, y, width, height) {
+    Object.assign($(id).style, { left: x + "px", top: y + "px", width: width + "px", height: height + "px" });
   }
 
   function drawCursor() {
-    const g = $("plot").getContext("2d"), w = layout.width, x = at.pos * w;
-    g.clearRect(0, 0, n * w, layout.height);
-    g.fillStyle = colours.accent;
-    g.globalAlpha = 0.16;
-    g.fillRect(x - 1, 0, w + 1, layout.foot);
-    g.globalAlpha = 1;
-    g.drawImage(base, 0, 0, n * w, layout.height);
-    g.strokeStyle = colours.accent;
-    g.lineWidth = 2;
-    if (groups.length) g.strokeRect(x - 1, layout.heat + at.group * layout.row - 1, w + 1, layout.row + 1);
-    else g.strokeRect(x - 1, TOP - 1, w + 1, layout.foot - TOP);
+    const w = layout.width, x = at.pos * w;
+    place("column", x, 0, w, layout.foot);
+    if (groups.length) place("cell", x, layout.heat + at.group * layout.row, w, layout.row);
+    else place("cell", x, TOP, w, layout.foot - TOP);
   }
 
   function draw() {
     arrange();
-    drawBase();
+    drawAxis();
+    drawPlot();
     drawCursor();
   }
 
