@@ -11,6 +11,7 @@
 #include "lockstep/hash.h"
 #include "lockstep/mini.h"
 #include "lockstep/model.h"
+#include "lockstep/oracle.h"
 #include "lockstep/quant.h"
 #include "lockstep/quantize.h"
 #include "lockstep/record.h"

@@ -23,6 +23,7 @@ typedef enum cli_kind {
     CLI_DOUBLE, /* double      within [min, max]                               */
     CLI_ENUM,   /* int         one of `choices`                                */
     CLI_LIST,   /* cli_list:   may be given several times, at most CLI_MAX_LIST */
+    CLI_ENUMS,  /* cli_enums:  the same, each one of `choices`                 */
 } cli_kind;
 
 typedef struct cli_choice {
@@ -36,6 +37,11 @@ typedef struct cli_list {
     size_t      n;
 } cli_list;
 
+typedef struct cli_enums {
+    int    at[CLI_MAX_LIST];
+    size_t n;
+} cli_enums;
+
 typedef struct cli_option {
     const char       *name;    /* long name without dashes; NULL ends a table               */
     char              letter;  /* short name; 0: none                                       */
@@ -44,7 +50,7 @@ typedef struct cli_option {
     const char       *metavar; /* "FILE", "DIR" and "MODEL" complete to paths; NULL for flags */
     const char       *help;    /* one or two sentences; the default is appended from `def`  */
     const char       *def;     /* the default in words; NULL: none worth saying             */
-    const cli_choice *choices; /* CLI_ENUM                                                  */
+    const cli_choice *choices; /* CLI_ENUM, CLI_ENUMS                                       */
     double            min, max;/* CLI_INT, CLI_DOUBLE; both 0: any value                    */
     const char       *aliases; /* other long names, separated by spaces                     */
     const char *(*suggest)(size_t i); /* CLI_STRING: values to complete, NULL past the end  */

@@ -14,6 +14,7 @@
 #include "cli/locate.h"
 #include "cli/report.h"
 #include "cli/scratch.h"
+#include "cli/vote.h"
 
 enum { AGAINST_AUTO = -2, AGAINST_NATIVE = -1 }; /* else an ls_ref_kind */
 enum { BACKEND_BOTH, BACKEND_NATIVE, BACKEND_CPP };
@@ -25,9 +26,10 @@ typedef struct per_token_opts {
     cli_template_opts chat;
     cli_engine_opts   engine;
     int               backend, against, format, sums;
+    cli_enums         engines; /* --against: the first is the reference, all of them vote */
     int32_t           max_tokens;
     ls_budget         budget;
-    bool              verbose, dump_ids, dump_reference_ids, locate;
+    bool              verbose, dump_ids, dump_reference_ids, locate, oracle;
     double            tap_tol;
     const char       *dump_logits, *output;
 } per_token_opts;
@@ -51,9 +53,27 @@ typedef struct state {
     ls_ref_status       found;   /* the reference that was found, unless it is native */
     cli_scratch         scratch; /* what it reads in a folder's stead                 */
     ls_located          located;
+    cli_vote            vote;
 } state;
 
 /* ---- before the engines: options, tokenizer, template, length ---- */
+
+static bool votes(const state *s) { return s->o->engines.n > 1 || s->o->oracle; }
+
+static ls_status check_vote(const state *s, ls_error *err)
+{
+    size_t n = 1 + (s->o->engines.n ? s->o->engines.n : 1) + s->o->oracle;
+    if (!votes(s)) return LS_OK;
+    if (s->o->backend != BACKEND_BOTH)
+        return cli_usage(s->ctx, err, "a vote needs both engines: leave out '--backend'");
+    if (n > LS_VOTE_MAX)
+        return cli_usage(s->ctx, err, "%zu engines are more than %d", n, LS_VOTE_MAX);
+    for (size_t i = 0; i < s->o->engines.n; i++)
+        for (size_t j = 0; j < i; j++)
+            if (s->o->engines.at[i] == s->o->engines.at[j])
+                return cli_usage(s->ctx, err, "option '--against' names an engine twice");
+    return LS_OK;
+}
 
 static ls_status check_options(state *s, ls_error *err)
 {
@@ -76,6 +96,7 @@ static ls_status check_options(state *s, ls_error *err)
     }
     LS_TRY(cli_engine_resolve(s->ctx, &o->engine, &s->engine_options, &s->faults, err));
     s->engine_options.model_path = o->model.path;
+    LS_TRY(check_vote(s, err));
     return cli_prompt_read(s->ctx, &o->prompt, &s->text, &s->len, err);
 }
 
@@ -160,14 +181,19 @@ static ls_status find_reference(state *s, ls_ref_status *found)
 }
 
 /* Ourselves on another instruction set: scalar, unless the subject runs that. */
-static ls_status open_native_reference(state *s, ls_error *err)
+static ls_engine_options other_native(const state *s)
 {
     ls_engine_options opt = s->engine_options;
     ls_tier           own = opt.tier == LS_TIER_AUTO ? ls_tier_best() : opt.tier;
     opt.tier = own == LS_TIER_SCALAR ? ls_tier_best() : LS_TIER_SCALAR;
     opt.faults = NULL;
-    s->reference_options = opt;
-    return ls_engine_open_native(&s->reference, &opt, err);
+    return opt;
+}
+
+static ls_status open_native_reference(state *s, ls_error *err)
+{
+    s->reference_options = other_native(s);
+    return ls_engine_open_native(&s->reference, &s->reference_options, err);
 }
 
 static ls_status open_reference(state *s, ls_error *err)
@@ -207,7 +233,7 @@ static ls_status open_external(state *s, ls_error *err)
         s->reference_options.model_path = s->scratch.file;
     }
     status = open_reference(s, err);
-    if (!s->o->locate) cli_scratch_remove(&s->scratch);
+    if (!s->o->locate && !votes(s)) cli_scratch_remove(&s->scratch);
     return status;
 }
 
@@ -282,6 +308,54 @@ static ls_status locate(state *s, ls_error *err)
     return LS_OK;
 }
 
+/* ---- more engines ---- */
+
+/* The engine of an --against, with whatever it needs to read the model. */
+static ls_status add_voter(state *s, int against, ls_error *err)
+{
+    cli_voter    *v = &s->vote.voters[s->vote.n++];
+    ls_ref_status found;
+    if (against == AGAINST_NATIVE) {
+        v->options = other_native(s);
+        snprintf(v->name, sizeof(v->name), "native on another tier");
+        return LS_OK;
+    }
+    if (against == AGAINST_AUTO) against = (int)ls_ref_for_model(s->o->model.path);
+    LS_TRY(cli_reference_find(s->ctx, (ls_ref_kind)against, &found, err));
+    v->options = s->engine_options;
+    v->options.model = NULL;
+    v->options.faults = NULL;
+    if (s->scratch.file[0]) v->options.model_path = s->scratch.file;
+    snprintf(v->exe, sizeof(v->exe), "%s", found.exe);
+    snprintf(v->name, sizeof(v->name), "%s", ls_ref_display_name((ls_ref_kind)against));
+    return LS_OK;
+}
+
+static ls_status vote(state *s, ls_error *err)
+{
+    cli_vote *v = &s->vote;
+    if (s->result.verdict != LS_VERDICT_MATCH && s->result.verdict != LS_VERDICT_DIVERGED)
+        return LS_OK;
+    v->voters[v->n++] = (cli_voter){.name = "native", .options = s->engine_options};
+    v->voters[v->n] = (cli_voter){.options = s->reference_options};
+    snprintf(v->voters[v->n].exe, sizeof(v->voters[v->n].exe), "%s", s->found.exe);
+    snprintf(v->voters[v->n++].name, sizeof(v->voters[0].name), "%s",
+             s->o->against == AGAINST_NATIVE ? "native on another tier"
+                                             : ls_ref_display_name(s->found.kind));
+    for (size_t i = 1; i < s->o->engines.n; i++) LS_TRY(add_voter(s, s->o->engines.at[i], err));
+    v->oracle = s->o->oracle ? (int)v->n : -1;
+    if (s->o->oracle) {
+        v->voters[v->n] = (cli_voter){.name = "oracle", .options = s->engine_options, .oracle = true};
+        v->voters[v->n++].options.faults = NULL;
+    }
+    ls_engine_close(s->subject);
+    ls_engine_close(s->reference);
+    s->subject = s->reference = NULL;
+    LS_TRY(cli_vote_run(v, s->ctx, &s->result, s->o->budget.nmse_tol, err));
+    s->report.vote = v;
+    return LS_OK;
+}
+
 static ls_status work(state *s, ls_error *err)
 {
     LS_TRY(check_options(s, err));
@@ -289,7 +363,8 @@ static ls_status work(state *s, ls_error *err)
     LS_TRY(cli_check_interrupt(err));
     LS_TRY(open_engines(s, err));
     LS_TRY(compare(s, err));
-    return s->o->locate ? locate(s, err) : LS_OK;
+    if (s->o->locate) LS_TRY(locate(s, err));
+    return votes(s) ? vote(s, err) : LS_OK;
 }
 
 /* ---- the report ---- */
@@ -366,6 +441,7 @@ static ls_status run(cli_context *ctx, void *opts, ls_error *err)
     state                    s = {.ctx = ctx, .o = o};
     ls_error                 why = {0};
     ls_status                status;
+    if (o->engines.n) o->against = o->engines.at[0];
     if (ctx->json) o->format = CLI_FORM_JSON;
     if (o->format == CLI_FORM_JSON) ctx->json_errors = 1;
     if (cli_report_forms[o->format].locates) o->locate = true;
@@ -390,8 +466,9 @@ static ls_status run(cli_context *ctx, void *opts, ls_error *err)
     ls_engine_close(s.subject);
     ls_engine_close(s.reference);
     cli_scratch_remove(&s.scratch);
-    ls_per_token_fini(&s.result);
+    cli_vote_fini(&s.vote);
     ls_located_fini(&s.located);
+    ls_per_token_fini(&s.result);
     ls_prompt_fini(&s.prompt);
     ls_tokenizer_destroy(s.tokenizer);
     ls_gguf_close(s.gguf);
@@ -414,15 +491,21 @@ static const cli_choice targets[] = {{"auto", AGAINST_AUTO},
 
 static const cli_option comparison[] = {
     {.name = "against",
-     .kind = CLI_ENUM,
-     .off = AT(against),
+     .kind = CLI_ENUMS,
+     .off = AT(engines),
      .metavar = "ENGINE",
      .choices = targets,
      .def = "auto",
      .aliases = "cpp-backend",
      .help = "The reference. auto: bitnet where the model's path says so, else llama, and an "
              "installed one where that is missing. native: this engine itself, on the scalar "
-             "tier."},
+             "tier. Given again: more engines that see the same tokens; if one of all stands "
+             "alone, it is named."},
+    {.name = "oracle",
+     .kind = CLI_FLAG,
+     .off = AT(oracle),
+     .help = "Evaluate the model in double precision, too, and say how far each engine is from "
+             "that. Slow."},
     {.name = "locate",
      .kind = CLI_FLAG,
      .off = AT(locate),

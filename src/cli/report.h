@@ -25,6 +25,7 @@ typedef struct cli_report {
     bool                       verbose;
     const ls_per_token_result *result;
     const ls_located          *located; /* NULL: nobody looked */
+    const struct cli_vote     *vote;    /* NULL: two engines alone */
     const ls_error            *error; /* NULL, or what ended the run without a verdict */
     int                        exit_code;
 } cli_report;

@@ -6,6 +6,7 @@
 #include "cli/locate.h"
 #include "cli/report.h"
 #include "cli/text.h"
+#include "cli/vote.h"
 
 /* Up to this many positions are all shown; beyond, the first ones and those that matter. */
 enum { SHOW_ALL = 16, SHOW_FIRST = 4, SHOW_LAST = 2, SHOW_BAD = 8, SHOW_IDS = 64 };
@@ -299,6 +300,19 @@ static void next_steps(const cli_report *r, FILE *f)
           f);
 }
 
+/* What the float64 oracle makes of the operation that was found. */
+static void outlier_line(const ls_located *l, FILE *f)
+{
+    static const char *const who[] = {
+        [LS_OUTLIER_UNCLEAR] = "the oracle cannot say who is wrong",
+        [LS_OUTLIER_SUBJECT] = "the subject is wrong",
+        [LS_OUTLIER_REFERENCE] = "the reference is wrong",
+    };
+    if (l->judged)
+        fprintf(f, "  %s: NMSE to the float64 oracle is %.3g of the subject, %.3g of the reference\n",
+                who[l->outlier], l->subject_error, l->reference_error);
+}
+
 static void located_lines(const ls_located *l, FILE *f)
 {
     char place[96];
@@ -331,6 +345,28 @@ static void located_lines(const ls_located *l, FILE *f)
                 "  first over %g: %s, NMSE %.3g; only carried there: no operation is over it on "
                 "the reference's own input\n",
                 l->budget, place, l->accumulated);
+    outlier_line(l, f);
+}
+
+/* Who of several engines is alone, and how far each is from the oracle. */
+static void vote_lines(const cli_vote *v, FILE *f)
+{
+    const ls_vote *x = &v->result;
+    fputs("\nvote: worst centred NMSE of logits\n", f);
+    for (size_t i = 0; i < v->n; i++)
+        for (size_t j = i + 1; j < v->n; j++)
+            fprintf(f, "  %-22s %-22s %10.3g at position %d\n", v->voters[i].name,
+                    v->voters[j].name, x->worst[i][j], (int)x->worst_at[i][j]);
+    if (x->outlier >= 0)
+        fprintf(f, "  %s stands alone; the others agree\n", v->voters[x->outlier].name);
+    else
+        fputs(x->agree ? "  all agree\n" : "  no majority: nobody can be called wrong\n", f);
+    if (v->oracle >= 0) {
+        ls_extreme rho = cli_vote_worst_rho(v);
+        if (rho.pos >= 0)
+            fprintf(f, "  %s is at most %.3g times as far from the oracle as %s (position %d)\n",
+                    v->voters[0].name, rho.value, v->voters[1].name, (int)rho.pos);
+    }
 }
 
 static void verdict_lines(const cli_report *r, FILE *f)
@@ -343,6 +379,7 @@ static void verdict_lines(const cli_report *r, FILE *f)
     const ls_per_token_result *x = r->result;
     const ls_coverage         *c = &x->coverage;
     if (r->located) located_lines(r->located, f);
+    if (r->vote) vote_lines(r->vote, f);
     fprintf(f, "\ncompared %zu/%zu positions x %zu/%zu logits, %zu/%zu taps\n",
             c->positions_compared, c->positions_planned, c->logits_compared, c->vocab,
             c->taps_compared, c->taps_planned);
