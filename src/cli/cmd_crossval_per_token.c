@@ -345,7 +345,8 @@ static ls_status vote(state *s, ls_error *err)
     for (size_t i = 1; i < s->o->engines.n; i++) LS_TRY(add_voter(s, s->o->engines.at[i], err));
     v->oracle = s->o->oracle ? (int)v->n : -1;
     if (s->o->oracle) {
-        v->voters[v->n] = (cli_voter){.name = "oracle", .options = s->engine_options, .oracle = true};
+        v->voters[v->n] =
+            (cli_voter){.name = "oracle", .options = s->engine_options, .oracle = true};
         v->voters[v->n++].options.faults = NULL;
     }
     ls_engine_close(s->subject);

@@ -127,7 +127,8 @@ static void zsh_text(FILE *f, const char *s)
 
 static void zsh_option(FILE *f, const cli_option *o, const char *form, const char *kind)
 {
-    fprintf(f, " \\\n            '%s%s%s[", o->kind == CLI_LIST || o->kind == CLI_ENUMS ? "*" : "", form, kind);
+    fprintf(f, " \\\n            '%s%s%s[", o->kind == CLI_LIST || o->kind == CLI_ENUMS ? "*" : "",
+            form, kind);
     zsh_text(f, o->help);
     fputc(']', f);
     if (o->kind != CLI_FLAG) {

@@ -13,6 +13,7 @@
 #include "cli/locate.h"
 #include "cli/markup.h"
 #include "cli/report_assets.h"
+#include "cli/vote.h"
 
 enum { TOKENS_AROUND = 12 };
 
@@ -148,6 +149,24 @@ static void coverage(const cli_report *r, FILE *f)
     count(f, "taps", c->taps_compared, c->taps_planned);
 }
 
+/* What the float64 oracle makes of it. */
+static void outlier(const ls_located *l, FILE *f)
+{
+    fputs("<dt>who is wrong</dt><dd>", f);
+    if (!l->judged)
+        not_measured(f);
+    else
+        fputs(l->outlier == LS_OUTLIER_UNCLEAR ? "unclear" : "the ", f);
+    if (l->judged && l->outlier != LS_OUTLIER_UNCLEAR) fputs(ls_outlier_name(l->outlier), f);
+    fputs("</dd>\n", f);
+    if (!l->judged) return;
+    fputs("<dt>NMSE to the float64 oracle</dt><dd>", f);
+    number(f, l->subject_error, CLI_SCIENCE);
+    fputs(" of the subject, ", f);
+    number(f, l->reference_error, CLI_SCIENCE);
+    fputs(" of the reference</dd>\n", f);
+}
+
 static void located(const cli_report *r, FILE *f)
 {
     const ls_located *l = r->located;
@@ -174,7 +193,45 @@ static void located(const cli_report *r, FILE *f)
     number(f, l->accumulated, CLI_SCIENCE);
     fputs("</dd>\n<dt>budget</dt><dd>", f);
     number(f, l->budget, CLI_SHORT);
-    fputs("</dd>\n</dl>\n</section>\n", f);
+    fputs("</dd>\n", f);
+    if (l->born) outlier(l, f);
+    fputs("</dl>\n</section>\n", f);
+}
+
+static void vote_row(FILE *f, const cli_vote *v, size_t i, size_t j)
+{
+    fputs("<tr><th scope=\"row\">", f);
+    text(f, v->voters[i].name);
+    fputs("</th><td class=\"text\">", f);
+    text(f, v->voters[j].name);
+    fputs("</td>", f);
+    cell(f, v->result.worst[i][j], CLI_SCIENCE, v->result.worst_at[i][j] >= 0);
+    fputs("<td>", f);
+    if (v->result.worst_at[i][j] >= 0) fprintf(f, "%d", (int)v->result.worst_at[i][j]);
+    fputs("</td></tr>\n", f);
+}
+
+static void vote(const cli_report *r, FILE *f)
+{
+    const cli_vote *v = r->vote;
+    if (!v) return;
+    fputs(
+        "<section aria-labelledby=\"vote-title\">\n<h2 id=\"vote-title\">Vote of the engines</h2>\n"
+        "<p>",
+        f);
+    if (v->result.outlier >= 0) {
+        text(f, v->voters[v->result.outlier].name);
+        fputs(" stands alone; the others agree.", f);
+    } else {
+        fputs(v->result.agree ? "All agree." : "No majority: nobody can be called wrong.", f);
+    }
+    fputs("</p>\n<div class=\"wide\"><table id=\"vote\">\n<thead><tr><th scope=\"col\">engine</th>"
+          "<th scope=\"col\" class=\"text\">and</th><th scope=\"col\">worst centred NMSE</th>"
+          "<th scope=\"col\">at position</th></tr></thead>\n<tbody>\n",
+          f);
+    for (size_t i = 0; i < v->n; i++)
+        for (size_t j = i + 1; j < v->n; j++) vote_row(f, v, i, j);
+    fputs("</tbody></table></div>\n</section>\n", f);
 }
 
 /* ---- who ---- */
@@ -499,10 +556,15 @@ static const struct section {
     const char *name;
     void (*write)(const cli_report *r, FILE *f);
 } sections[] = {
-    {"title", title},         {"css", css},           {"state", state},       {"verdict", verdict},
-    {"reason", reason},       {"coverage", coverage}, {"located", located},   {"model", model},
-    {"engines", engines},     {"tokens", tokens},     {"map", map_note},      {"summary", summary},
-    {"positions", positions}, {"taps", taps},         {"settings", settings}, {"js", js},
+    {"title", title},     {"css", css},
+    {"state", state},     {"verdict", verdict},
+    {"reason", reason},   {"coverage", coverage},
+    {"located", located}, {"vote", vote},
+    {"model", model},     {"engines", engines},
+    {"tokens", tokens},   {"map", map_note},
+    {"summary", summary}, {"positions", positions},
+    {"taps", taps},       {"settings", settings},
+    {"js", js},
 };
 
 /* What stands between the braces. The data alone can fail. */

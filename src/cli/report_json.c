@@ -207,10 +207,10 @@ static json_t *vote(const cli_vote *v)
     for (size_t i = 0; i < v->n; i++) {
         json_array_append_new(engines, json_string(v->voters[i].name));
         for (size_t j = i + 1; j < v->n; j++)
-            json_array_append_new(
-                pairs, json_pack("{s:s, s:s, s:o, s:i}", "a", v->voters[i].name, "b",
-                                 v->voters[j].name, "nmse", number(v->result.worst[i][j]),
-                                 "position", (int)v->result.worst_at[i][j]));
+            json_array_append_new(pairs, json_pack("{s:s, s:s, s:o, s:i}", "a", v->voters[i].name,
+                                                   "b", v->voters[j].name, "nmse",
+                                                   number(v->result.worst[i][j]), "position",
+                                                   (int)v->result.worst_at[i][j]));
     }
     for (size_t i = 0; v->oracle >= 0 && i < v->result.n_positions; i++)
         json_array_append_new(rho, number(cli_vote_rho(v, i)));

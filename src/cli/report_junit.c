@@ -11,6 +11,7 @@
 #include "cli/locate.h"
 #include "cli/markup.h"
 #include "cli/report.h"
+#include "cli/vote.h"
 
 typedef enum outcome { PASSED, FAILED, ERRED, SKIPPED } outcome;
 
@@ -211,6 +212,12 @@ static void properties(const cli_report *r, FILE *f)
     count(f, "positions", c->positions_compared, c->positions_planned);
     count(f, "logits", c->logits_compared, c->positions_compared ? c->vocab : 0);
     count(f, "taps", c->taps_compared, c->taps_planned);
+    if (r->located && r->located->judged)
+        property(f, "wrong", ls_outlier_name(r->located->outlier));
+    if (r->vote)
+        property(f, "alone",
+                 r->vote->result.outlier >= 0 ? r->vote->voters[r->vote->result.outlier].name
+                                              : "nobody");
     for (size_t i = 0; i < r->faults->n; i++) property(f, "fault", r->faults->at[i]);
     fputs("    </properties>\n", f);
 }

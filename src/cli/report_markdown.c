@@ -9,6 +9,7 @@
 #include "cli/locate.h"
 #include "cli/markup.h"
 #include "cli/report.h"
+#include "cli/vote.h"
 
 enum { SHOW_WORST = 8, SHOW_POSITIONS = 96 };
 
@@ -101,7 +102,25 @@ static void located(const ls_located *l, FILE *f)
                 l->isolated, l->accumulated);
     else
         fprintf(f, ", only carried there: NMSE %.3g as it ran", l->accumulated);
-    fprintf(f, "; the budget is %g\n\n", l->budget);
+    fprintf(f, "; the budget is %g", l->budget);
+    if (l->judged) fprintf(f, "; who is wrong: %s", ls_outlier_name(l->outlier));
+    fputs("\n\n", f);
+}
+
+static void vote(const cli_vote *v, FILE *f)
+{
+    fputs("**Vote** of ", f);
+    for (size_t i = 0; i < v->n; i++) {
+        if (i) fputs(", ", f);
+        text(f, v->voters[i].name);
+    }
+    if (v->result.outlier >= 0) {
+        fputs(": ", f);
+        text(f, v->voters[v->result.outlier].name);
+        fputs(" stands alone\n\n", f);
+    } else {
+        fputs(v->result.agree ? ": all agree\n\n" : ": no majority\n\n", f);
+    }
 }
 
 static void position_head(FILE *f)
@@ -249,6 +268,7 @@ ls_status cli_report_markdown(const cli_report *r, FILE *f, ls_error *err)
     verdict(r, f);
     coverage(r, f);
     if (r->located) located(r->located, f);
+    if (r->vote) vote(r->vote, f);
     worst(r, f);
     summary(r, f);
     positions(r, f);
