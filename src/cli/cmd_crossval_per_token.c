@@ -3,8 +3,8 @@
  *
  * Cheapest failure first: options, tokenizer, template, is there a reference, then the engines;
  * the verifier compares token ids before anything is evaluated. The reference is opened before
- * the native engine, which takes the width of its vector sums from it. Text and JSON give the
- * same exit code, and JSON is printed whatever happens.
+ * the native engine, which takes the width of its vector sums from it. Every form of the report
+ * gives the same exit code, and all but text are printed whatever happens.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +19,6 @@
 
 enum { AGAINST_AUTO = -2, AGAINST_NATIVE = -1 }; /* else an ls_ref_kind */
 enum { BACKEND_BOTH, BACKEND_NATIVE, BACKEND_CPP };
-enum { FORMAT_TEXT, FORMAT_JSON };
 enum { SUMS_REFERENCE, SUMS_OWN };
 
 typedef struct per_token_opts {
@@ -298,6 +297,7 @@ static ls_status locate(state *s, ls_error *err)
                     .reference_exe = native ? NULL : s->found.exe,
                     .budget = &s->o->budget,
                     .by_oracle = s->o->oracle,
+                    .map = cli_report_forms[s->o->format].map,
                     .cancelled = cli_catch_interrupt()};
     if (s->result.verdict != LS_VERDICT_MATCH && s->result.verdict != LS_VERDICT_DIVERGED)
         return LS_OK;
@@ -396,12 +396,7 @@ static ls_status print_report(state *s, ls_error *err)
     cli_output out = {0};
     ls_status  status;
     LS_TRY(cli_output_open(&out, s->o->output, err));
-    if (s->o->format == FORMAT_JSON)
-        status = cli_report_json(&s->report, out.f, err);
-    else {
-        status = LS_OK;
-        cli_report_text(&s->report, out.f);
-    }
+    status = cli_report_forms[s->o->format].write(&s->report, out.f, err);
     if (status == LS_OK) status = cli_output_commit(&out, err);
     cli_output_abort(&out);
     return status;
@@ -411,7 +406,7 @@ static ls_status print_report(state *s, ls_error *err)
 static void print_aside(const state *s)
 {
     bool same_screen = !s->o->output && isatty(STDOUT_FILENO) && isatty(STDERR_FILENO);
-    bool text = s->o->format == FORMAT_TEXT;
+    bool text = s->o->format == CLI_FORM_TEXT;
     if (s->result.verdict == LS_VERDICT_TOKENS_DIFFER && text && !s->ctx->quiet)
         cli_report_mismatch(&s->report, stderr);
     else if (s->result.error.status != LS_OK && !(text && same_screen))
@@ -425,13 +420,13 @@ static void print_aside(const state *s)
 static ls_status finish(state *s, ls_status status, const ls_error *why, ls_error *err)
 {
     bool verdict = status == LS_OK || s->result.error.status != LS_OK;
+    bool report = verdict || cli_report_forms[s->o->format].always;
     dump_ids(s);
-    if (s->gguf && (verdict || s->o->format == FORMAT_JSON))
-        ls_gguf_sha256(s->report.sha256, s->gguf, NULL);
+    if (s->gguf && report) ls_gguf_sha256(s->report.sha256, s->gguf, NULL);
     s->report.exit_code =
         verdict ? ls_verdict_exit_code(s->result.verdict) : ls_exit_code(status, why);
     s->report.error = verdict ? NULL : why;
-    if (verdict || s->o->format == FORMAT_JSON) LS_TRY(print_report(s, err));
+    if (report) LS_TRY(print_report(s, err));
     if (!verdict) {
         *err = *why;
         return status;
@@ -449,8 +444,9 @@ static ls_status run(cli_context *ctx, void *opts, ls_error *err)
     ls_error                 why = {0};
     ls_status                status;
     if (o->engines.n) o->against = o->engines.at[0];
-    if (ctx->json) o->format = FORMAT_JSON;
-    if (o->format == FORMAT_JSON) ctx->json_errors = 1;
+    if (ctx->json) o->format = CLI_FORM_JSON;
+    if (o->format == CLI_FORM_JSON) ctx->json_errors = 1;
+    if (cli_report_forms[o->format].locates) o->locate = true;
     ls_per_token_fini(&s.result); /* an empty result: INCONCLUSIVE */
     s.report = (cli_report){.model_path = o->model.path ? o->model.path : "",
                             .backend = backend_names[o->backend],
@@ -492,7 +488,6 @@ static const cli_choice targets[] = {{"auto", AGAINST_AUTO},
                                      {"bitnet", LS_REF_BITNET},
                                      {"native", AGAINST_NATIVE},
                                      {NULL, 0}};
-static const cli_choice formats[] = {{"text", FORMAT_TEXT}, {"json", FORMAT_JSON}, {NULL, 0}};
 
 #define AT(field) offsetof(per_token_opts, field)
 
@@ -593,9 +588,11 @@ static const cli_option reporting[] = {
      .kind = CLI_ENUM,
      .off = AT(format),
      .metavar = "FORM",
-     .choices = formats,
+     .choices = cli_report_names,
      .def = "text",
-     .help = "Form of the report; --json is short for --format json."},
+     .help = "Form of the report; --json is short for --format json. html is one page to look at, "
+             "and implies --locate; junit is for test runners, markdown for pull requests, csv has "
+             "one row per position."},
     {.name = "output",
      .letter = 'o',
      .kind = CLI_STRING,

@@ -71,6 +71,7 @@ ls_status cli_locate_run(const cli_locate *l, ls_per_token_result *result, ls_lo
                              .rho_tol = l->budget->rho_tol,
                              .rho_floor = l->budget->rho_floor,
                              .by_oracle = l->by_oracle,
+                             .map = l->map,
                              .open = open_engine,
                              .open_oracle = open_oracle,
                              .ctx = (void *)(uintptr_t)l,

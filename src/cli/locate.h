@@ -11,6 +11,7 @@ typedef struct cli_locate {
     const char              *reference_exe; /* NULL: the reference is native    */
     const ls_budget         *budget;
     bool                     by_oracle; /* see ls_locate_options */
+    bool                     map; /* every tap at every position            */
     const volatile int      *cancelled;
 } cli_locate;
 

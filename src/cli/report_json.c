@@ -221,7 +221,7 @@ static json_t *vote(const cli_vote *v)
                      "rho", rho);
 }
 
-static json_t *build(const cli_report *r)
+json_t *cli_report_json_build(const cli_report *r)
 {
     const ls_per_token_result *x = r->result;
     const char                *status = r->error ? "error" : ls_verdict_status(x->verdict);
@@ -265,7 +265,7 @@ static json_t *build(const cli_report *r)
 
 ls_status cli_report_json(const cli_report *r, FILE *f, ls_error *err)
 {
-    json_t *root = build(r);
+    json_t *root = cli_report_json_build(r);
     if (!root) return ls_fail(err, LS_ERR_NOMEM, "not enough memory for the JSON report");
     json_dumpf(root, f, JSON_INDENT(2) | JSON_REAL_PRECISION(17));
     fputc('\n', f);

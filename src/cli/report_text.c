@@ -115,16 +115,6 @@ static void token_cell(const cli_report *r, FILE *f, int32_t id, int width, bool
     cli_print_padded(f, (ls_str){cell, (size_t)used}, last ? 0 : width);
 }
 
-/* The first part of the budget that the position breaks, in the order of the predicate. */
-static const char *broken_part(const ls_position *p, const ls_budget *b)
-{
-    if (!p->finite) return "NaN or Inf";
-    if (!(p->cosine_centred >= b->cos_tol)) return "cosine";
-    if (!(p->nmse <= b->nmse_tol)) return "NMSE";
-    if (!(p->kl <= b->kl_tol)) return "KL";
-    return p->flip == LS_FLIP_NEAR_TIE ? "near tie, strict" : "top-1";
-}
-
 static void position_line(const cli_report *r, FILE *f, const ls_position *p)
 {
     fprintf(f, " %5d  ", (int)p->pos);
@@ -137,7 +127,7 @@ static void position_line(const cli_report *r, FILE *f, const ls_position *p)
         token_cell(r, f, p->top1_subject, TOKEN_WIDTH, true);
         if (p->flip == LS_FLIP_NEAR_TIE) fputs(", a near tie", f);
     }
-    if (!p->ok) fprintf(f, "  <-- %s", broken_part(p, &r->budget));
+    if (!p->ok) fprintf(f, "  <-- %s", cli_broken_part(p, &r->budget));
     fputc('\n', f);
 }
 
@@ -414,7 +404,7 @@ static void verdict_lines(const cli_report *r, FILE *f)
     }
 }
 
-void cli_report_text(const cli_report *r, FILE *f)
+ls_status cli_report_text(const cli_report *r, FILE *f, ls_error *err)
 {
     const ls_per_token_result *x = r->result;
     if (r->gguf) model_lines(r, f);
@@ -427,4 +417,6 @@ void cli_report_text(const cli_report *r, FILE *f)
     summary_table(r, f);
     verdict_lines(r, f);
     next_steps(r, f);
+    (void)err; /* nothing but the stream can fail */
+    return LS_OK;
 }
