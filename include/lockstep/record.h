@@ -126,6 +126,9 @@ LS_API void      ls_trace_diff_fini(ls_trace_diff *d); /* NULL and zeroed struct
 typedef ls_status ls_locate_open_fn(void *ctx, bool subject, ls_watch watch, ls_tap_fn *tap,
                                     void *tap_ctx, ls_engine **out, ls_error *err);
 
+/* The engine is not needed any more; it may serve the next open. */
+typedef void ls_locate_close_fn(void *ctx, ls_engine *e);
+
 typedef struct ls_locate_options {
     const int32_t *prompt, *decoded;
     size_t         n_prompt, n_decoded;
@@ -133,6 +136,7 @@ typedef struct ls_locate_options {
     size_t         max_bytes; /* of the reference's values held at once; 0: 256 MiB          */
     bool           map;       /* every tap of every layer, not just around the break         */
     ls_locate_open_fn  *open;
+    ls_locate_close_fn *close; /* NULL: ls_engine_close */
     void               *ctx;
     const volatile int *cancelled;
 } ls_locate_options;
@@ -184,5 +188,31 @@ LS_API void ls_located_fini(ls_located *l); /* NULL and zeroed structs are allow
  * compared and then replaced by the reference's. Errors: those of the engines; REFERENCE where
  * nothing could be compared. */
 LS_API ls_status ls_locate(ls_located *out, const ls_locate_options *opt, ls_error *err);
+
+/* ---- the shortest sequence that still does it ---- */
+
+/* Whether these ids still show what is looked for. A failure ends the search. */
+typedef ls_status ls_shrink_test_fn(void *ctx, const int32_t *ids, size_t n, bool *still,
+                                    ls_error *err);
+
+typedef struct ls_shrink_options {
+    ls_shrink_test_fn *test;
+    void              *ctx;
+    size_t             max_tests; /* 0: 1000 */
+    void (*progress)(void *ctx, size_t done, size_t total); /* tests; NULL: none */
+    void              *progress_ctx;
+} ls_shrink_options;
+
+typedef struct ls_shrunk {
+    size_t n;       /* ids that are left                                        */
+    size_t n_tests;
+    bool   minimal; /* none of them can be left out; else max_tests was reached */
+} ls_shrunk;
+
+/* Delta debugging (Zeller and Hildebrandt 2002, "ddmin"): leave out ids, large parts first, as long as
+ * the rest passes the test, which all n ids are known to do. ids [n] becomes the shortest sequence
+ * found. The same tests give the same sequence. Errors: those of the test; NOMEM. */
+LS_API ls_status ls_shrink(int32_t *ids, size_t n, const ls_shrink_options *opt, ls_shrunk *out,
+                           ls_error *err);
 
 #endif

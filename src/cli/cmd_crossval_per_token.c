@@ -23,6 +23,7 @@ enum { SUMS_REFERENCE, SUMS_OWN };
 typedef struct per_token_opts {
     cli_model_opts    model;
     cli_prompt_opts   prompt;
+    cli_ids_opts      ids;
     cli_template_opts chat;
     cli_engine_opts   engine;
     int               backend, against, format, sums;
@@ -39,6 +40,8 @@ typedef struct state {
     per_token_opts     *o;
     char               *text; /* of the prompt option */
     size_t              len;
+    int32_t            *ids; /* given instead of it, else NULL */
+    size_t              n_ids;
     ls_gguf            *gguf;
     ls_tokenizer       *tokenizer;
     ls_prompt           prompt;
@@ -77,7 +80,7 @@ static ls_status check_options(state *s, ls_error *err)
     }
     LS_TRY(cli_engine_resolve(s->ctx, &o->engine, &s->engine_options, &s->faults, err));
     s->engine_options.model_path = o->model.path;
-    return cli_prompt_read(s->ctx, &o->prompt, &s->text, &s->len, err);
+    return o->ids.text ? LS_OK : cli_prompt_read(s->ctx, &o->prompt, &s->text, &s->len, err);
 }
 
 static ls_status count_tokens(const state *s, const ls_encode_options *enc, size_t *n,
@@ -93,10 +96,10 @@ static ls_status count_tokens(const state *s, const ls_encode_options *enc, size
 static ls_status plan_context(state *s, ls_error *err)
 {
     ls_encode_options enc = s->prompt.encode;
-    size_t            n = 0, own = 0;
-    LS_TRY(count_tokens(s, &enc, &n, err));
+    size_t            n = s->n_ids, own = 0;
+    if (!s->ids) LS_TRY(count_tokens(s, &enc, &n, err));
     if (s->o->chat.bos != LS_BOS_AUTO) enc.bos = (ls_bos_mode)s->o->chat.bos;
-    LS_TRY(count_tokens(s, &enc, &own, err));
+    if (!s->ids) LS_TRY(count_tokens(s, &enc, &own, err));
     if (own > n) n = own;
     n += (size_t)s->o->max_tokens;
     if (n > INT32_MAX) return ls_fail(err, LS_ERR_LIMIT, "%zu positions are too many", n);
@@ -113,6 +116,11 @@ static ls_status open_text(state *s, ls_error *err)
     s->report.gguf = s->gguf;
     LS_TRY(ls_tokenizer_create(&s->tokenizer, s->gguf, err));
     s->report.tokenizer = s->tokenizer;
+    if (s->o->ids.text) {
+        LS_TRY(cli_ids_read(s->ctx, &s->o->ids, ls_tokenizer_n_vocab(s->tokenizer), &s->ids,
+                            &s->n_ids, err));
+        return plan_context(s, err);
+    }
     s->report.prompt = s->text;
     s->report.prompt_len = s->len;
     LS_TRY(cli_template_apply(s->ctx, &s->o->chat, s->text, s->len, s->tokenizer, s->gguf,
@@ -238,6 +246,8 @@ static ls_status compare(state *s, ls_error *err)
     ls_per_token_options opt = {
         .text = s->prompt.text,
         .len = s->prompt.len,
+        .ids = s->ids,
+        .n_ids = s->n_ids,
         .encode = s->prompt.encode,
         .subject_bos = (ls_bos_mode)s->o->chat.bos,
         .max_tokens = s->o->max_tokens,
@@ -399,6 +409,7 @@ static ls_status run(cli_context *ctx, void *opts, ls_error *err)
     ls_tokenizer_destroy(s.tokenizer);
     ls_gguf_close(s.gguf);
     free(s.text);
+    free(s.ids);
     return status;
 }
 
@@ -539,6 +550,7 @@ static const cli_option reporting[] = {
 static const cli_group groups[] = {
     {"Model and prompt", cli_model_table, AT(model)},
     {"Model and prompt", cli_prompt_table, AT(prompt)},
+    {"Model and prompt", cli_ids_table, AT(ids)},
     {"Model and prompt", cli_template_table, AT(chat)},
     {"Comparison", comparison, 0},
     {"Report", reporting, 0},

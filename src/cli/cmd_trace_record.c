@@ -21,6 +21,7 @@ static const cli_choice values[] = {{"sketch", VALUES_SKETCH}, {"full", VALUES_F
 typedef struct record_opts {
     cli_model_opts    model;
     cli_prompt_opts   prompt;
+    cli_ids_opts      given;
     cli_template_opts chat;
     cli_engine_opts   engine;
     const char       *out, *taps;
@@ -86,21 +87,31 @@ static ls_status check_folder(state *s, ls_error *err)
     return LS_OK;
 }
 
+static ls_status read_ids(state *s, ls_error *err)
+{
+    const record_opts *o = s->o;
+    if (o->given.text) {
+        return cli_ids_read(s->ctx, &o->given, ls_tokenizer_n_vocab(s->tokenizer), &s->ids,
+                            &s->n_ids, err);
+    }
+    LS_TRY(cli_template_apply(s->ctx, &o->chat, s->text, s->len, s->tokenizer, s->gguf, &s->prompt,
+                              err));
+    if (o->chat.bos != LS_BOS_AUTO) s->prompt.encode.bos = (ls_bos_mode)o->chat.bos;
+    LS_TRY(ls_tokenizer_encode(s->tokenizer, s->prompt.text, s->prompt.len, &s->prompt.encode,
+                               &s->ids, &s->n_ids, err));
+    return s->n_ids ? LS_OK : cli_usage(s->ctx, err, "the prompt has no tokens");
+}
+
 static ls_status prepare(state *s, ls_error *err)
 {
     const record_opts *o = s->o;
     LS_TRY(cli_model_check(s->ctx, &o->model, err));
     LS_TRY(check_folder(s, err));
     LS_TRY(choose_taps(s, err));
-    LS_TRY(cli_prompt_read(s->ctx, &o->prompt, &s->text, &s->len, err));
+    if (!o->given.text) LS_TRY(cli_prompt_read(s->ctx, &o->prompt, &s->text, &s->len, err));
     LS_TRY(ls_gguf_open(&s->gguf, o->model.path, err));
     LS_TRY(ls_tokenizer_create(&s->tokenizer, s->gguf, err));
-    LS_TRY(cli_template_apply(s->ctx, &o->chat, s->text, s->len, s->tokenizer, s->gguf, &s->prompt,
-                              err));
-    if (o->chat.bos != LS_BOS_AUTO) s->prompt.encode.bos = (ls_bos_mode)o->chat.bos;
-    LS_TRY(ls_tokenizer_encode(s->tokenizer, s->prompt.text, s->prompt.len, &s->prompt.encode,
-                               &s->ids, &s->n_ids, err));
-    if (s->n_ids == 0) return cli_usage(s->ctx, err, "the prompt has no tokens");
+    LS_TRY(read_ids(s, err));
     LS_TRY(cli_engine_resolve(s->ctx, &o->engine, &s->engine_options, &s->faults, err));
     s->engine_options.model_path = o->model.path;
     s->engine_options.n_ctx = (int32_t)s->n_ids + o->max_tokens;
@@ -283,6 +294,7 @@ static const cli_option table[] = {
 static const cli_group groups[] = {
     {"Model", cli_model_table, offsetof(record_opts, model)},
     {"Prompt", cli_prompt_table, offsetof(record_opts, prompt)},
+    {"Prompt", cli_ids_table, offsetof(record_opts, given)},
     {"Template", cli_template_table, offsetof(record_opts, chat)},
     {"Trace", table, 0},
     {"Engine", cli_engine_table, offsetof(record_opts, engine)},

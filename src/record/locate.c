@@ -207,6 +207,14 @@ static ls_status compare_logits(work *w, ls_engine *subject, ls_engine *referenc
 
 /* ---- the passes ---- */
 
+static void close_engine(const ls_locate_options *o, ls_engine *e)
+{
+    if (e && o->close)
+        o->close(o->ctx, e);
+    else
+        ls_engine_close(e);
+}
+
 static ls_status record_one(const work *w, bool subject, ls_trace *out, ls_error *err)
 {
     const ls_locate_options *o = w->opt;
@@ -222,7 +230,7 @@ static ls_status record_one(const work *w, bool subject, ls_trace *out, ls_error
     LS_TRY(ls_recorder_create(&r, &to, err));
     status = o->open(o->ctx, subject, ls_recorder_watch(r), NULL, NULL, &e, err);
     if (status == LS_OK) status = ls_recorder_run(r, e, out, err);
-    ls_engine_close(e);
+    close_engine(o, e);
     ls_recorder_destroy(r);
     return status;
 }
@@ -257,8 +265,8 @@ static ls_status isolate(work *w, ls_error *err)
     for (size_t i = 0; status == LS_OK && !w->out->found && i < o->n_decoded; i++) {
         status = walk(w, subject, reference, o->decoded + i, 1, (int32_t)(o->n_prompt + i), err);
     }
-    ls_engine_close(subject);
-    ls_engine_close(reference);
+    close_engine(o, subject);
+    close_engine(o, reference);
     return status;
 }
 
