@@ -152,6 +152,8 @@ struct cli_env {
     const char *scratch_dir;
     const char *threads, *threads_name; /* text of the variable and which one it was; NULL: unset */
     const char *timeout, *seed;
+    const char *trace_dir, *trace_name;  /* traces of every command go there: NULL: unset; the variable */
+    bool        trace_per_file;
     bool        dumb_terminal;    /* TERM=dumb: no progress bar */
 };
 

@@ -14,6 +14,7 @@
 #include "cli/locate.h"
 #include "cli/report.h"
 #include "cli/scratch.h"
+#include "cli/tracing.h"
 
 enum { AGAINST_AUTO = -2, AGAINST_NATIVE = -1 }; /* else an ls_ref_kind */
 enum { BACKEND_BOTH, BACKEND_NATIVE, BACKEND_CPP };
@@ -216,7 +217,7 @@ static ls_status open_external(state *s, ls_error *err)
         s->reference_options.model_path = s->scratch.file;
     }
     status = open_reference(s, err);
-    if (!s->o->locate) cli_scratch_remove(&s->scratch);
+    if (!s->o->locate && !s->ctx->env->trace_dir) cli_scratch_remove(&s->scratch);
     return status;
 }
 
@@ -292,14 +293,39 @@ static ls_status locate(state *s, ls_error *err)
     return LS_OK;
 }
 
+/* Both engines once more, for LOCKSTEP_TRACE_DIR. */
+static ls_status leave_traces(state *s, ls_error *err)
+{
+    bool                       native = s->o->against == AGAINST_NATIVE;
+    const ls_per_token_result *x = &s->result;
+    cli_tracing                t = {.engine = &s->engine_options,
+                                    .model_path = s->o->model.path,
+                                    .gguf = s->gguf,
+                                    .trace = {.prompt = x->ids_subject,
+                                              .n_prompt = x->n_ids_subject,
+                                              .decoded = x->decoded,
+                                              .max_tokens = (int32_t)x->n_decoded}};
+    if (!s->ctx->env->trace_dir || x->n_positions == 0) return LS_OK;
+    if (x->subject_info.engine[0]) LS_TRY(cli_tracing_write(s->ctx, &t, NULL, err));
+    if (!x->reference_info.engine[0]) return LS_OK;
+    t.engine = &s->reference_options;
+    t.exe = native ? NULL : s->found.exe;
+    t.trace.prompt = x->ids_reference;
+    t.trace.n_prompt = x->n_ids_reference;
+    return cli_tracing_write(s->ctx, &t, "reference", err);
+}
+
 static ls_status work(state *s, ls_error *err)
 {
+    LS_TRY(cli_tracing_check(s->ctx, NULL, err));
+    if (s->o->backend != BACKEND_NATIVE) LS_TRY(cli_tracing_check(s->ctx, "reference", err));
     LS_TRY(check_options(s, err));
     LS_TRY(open_text(s, err));
     LS_TRY(cli_check_interrupt(err));
     LS_TRY(open_engines(s, err));
     LS_TRY(compare(s, err));
-    return s->o->locate ? locate(s, err) : LS_OK;
+    if (s->o->locate) LS_TRY(locate(s, err));
+    return leave_traces(s, err);
 }
 
 /* ---- the report ---- */
