@@ -39,8 +39,15 @@ typedef struct ls_trace_record {
     int32_t   pos;   /* of the first row */
     size_t    heads, rows, n; /* [heads][rows][n]; heads 1: shape [rows][n] */
     ls_sketch sketch;
+    /* only of NAME.trace files of others: */
+    bool hash_only;  /* of the sketch hash, n and RMS alone are known (RMS unknown: n_not_finite 1) */
+    bool sha256;     /* the hash is one, in the field of the other */
+    char dtype[12];  /* of what was hashed as floats; "": F32 */
+    char stage[64];  /* with op LS_N_OPS, a tap that Lockstep does not have: its name; layer may be -2 */
 } ls_trace_record;
 
+/* Its operation, or the name that somebody else gave it. */
+LS_API const char *ls_trace_record_stage(const ls_trace_record *r);
 /* "t0/blk3/attn_norm", "t1/logits". Returns buf. */
 LS_API const char *ls_trace_record_name(const ls_trace_record *r, char *buf, size_t cap);
 
@@ -56,6 +63,8 @@ typedef struct ls_trace {
     int              perturbed; /* 1: without taps the logits are others; 0: they are not; -1: not tried */
     char             folder[512]; /* where it was read from; "": nowhere */
     bool             has_values;
+    bool             bare; /* a folder of NAME.trace files alone: engine, model, tokens and what was
+                            * planned are not known */
 } ls_trace;
 
 LS_API void ls_trace_fini(ls_trace *t); /* NULL and zeroed structs are allowed */
@@ -85,7 +94,7 @@ LS_API void      ls_recorder_destroy(ls_recorder *r); /* NULL is allowed */
 /* Write manifest.json and trace.jsonl (and with per_file one NAME.trace per record) into a folder
  * that exists. Errors: IO, NOMEM. */
 LS_API ls_status ls_trace_write(const ls_trace *t, const char *folder, bool per_file, ls_error *err);
-/* Read a folder. Errors: IO; FORMAT with file and line, also where the number of records is not
+/* Read a folder; where neither manifest.json nor trace.jsonl is there, its NAME.trace files. Errors: IO; FORMAT with file and line, also where the number of records is not
  * the manifest's or a record stands twice; NOMEM. A folder without records: REFERENCE, nothing can be
  * compared. */
 LS_API ls_status ls_trace_read(ls_trace *out, const char *folder, ls_error *err);
@@ -109,6 +118,7 @@ typedef struct ls_trace_diff_row {
 typedef struct ls_trace_diff {
     ls_verdict         verdict;
     char               reason[512];
+    char               unchecked[512]; /* what a folder without a manifest leaves open; "": nothing */
     ls_trace_diff_row *rows; /* owned; in the order of A's evaluation, then what A lacks */
     size_t             n_rows, n_planned, n_compared, n_same_bits, n_findings;
     ptrdiff_t          first_bits, first_over; /* indices into rows; -1: none */
