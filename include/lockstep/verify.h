@@ -86,6 +86,8 @@ typedef ls_status ls_rows_fn(void *ctx, const float *subject, const float *refer
 typedef struct ls_per_token_options {
     const char       *text;       /* prompt after its template */
     size_t            len;
+    const int32_t    *ids;        /* the prompt's ids, for both sides; NULL: of the text */
+    size_t            n_ids;
     ls_encode_options encode;             /* what the template says: for the reference */
     ls_bos_mode       subject_bos;        /* LS_BOS_AUTO: as encode.bos; else acts on the subject only */
     int32_t           max_tokens; /* decoded positions         */

@@ -16,6 +16,7 @@
 #include "cli/scratch.h"
 #include "cli/tolerances.h"
 #include "cli/vote.h"
+#include "cli/tracing.h"
 
 enum { AGAINST_AUTO = -2, AGAINST_NATIVE = -1 }; /* else an ls_ref_kind */
 enum { BACKEND_BOTH, BACKEND_NATIVE, BACKEND_CPP };
@@ -24,6 +25,7 @@ enum { SUMS_REFERENCE, SUMS_OWN };
 typedef struct per_token_opts {
     cli_model_opts    model;
     cli_prompt_opts   prompt;
+    cli_ids_opts      ids;
     cli_template_opts chat;
     cli_engine_opts   engine;
     int               backend, against, format, sums;
@@ -40,6 +42,8 @@ typedef struct state {
     per_token_opts     *o;
     char               *text; /* of the prompt option */
     size_t              len;
+    int32_t            *ids; /* given instead of it, else NULL */
+    size_t              n_ids;
     ls_gguf            *gguf;
     ls_tokenizer       *tokenizer;
     ls_prompt           prompt;
@@ -97,7 +101,7 @@ static ls_status check_options(state *s, ls_error *err)
     LS_TRY(cli_engine_resolve(s->ctx, &o->engine, &s->engine_options, &s->faults, err));
     s->engine_options.model_path = o->model.path;
     LS_TRY(check_vote(s, err));
-    return cli_prompt_read(s->ctx, &o->prompt, &s->text, &s->len, err);
+    return o->ids.text ? LS_OK : cli_prompt_read(s->ctx, &o->prompt, &s->text, &s->len, err);
 }
 
 static ls_status count_tokens(const state *s, const ls_encode_options *enc, size_t *n,
@@ -113,10 +117,10 @@ static ls_status count_tokens(const state *s, const ls_encode_options *enc, size
 static ls_status plan_context(state *s, ls_error *err)
 {
     ls_encode_options enc = s->prompt.encode;
-    size_t            n = 0, own = 0;
-    LS_TRY(count_tokens(s, &enc, &n, err));
+    size_t            n = s->n_ids, own = 0;
+    if (!s->ids) LS_TRY(count_tokens(s, &enc, &n, err));
     if (s->o->chat.bos != LS_BOS_AUTO) enc.bos = (ls_bos_mode)s->o->chat.bos;
-    LS_TRY(count_tokens(s, &enc, &own, err));
+    if (!s->ids) LS_TRY(count_tokens(s, &enc, &own, err));
     if (own > n) n = own;
     n += (size_t)s->o->max_tokens;
     if (n > INT32_MAX) return ls_fail(err, LS_ERR_LIMIT, "%zu positions are too many", n);
@@ -133,6 +137,11 @@ static ls_status open_text(state *s, ls_error *err)
     s->report.gguf = s->gguf;
     LS_TRY(ls_tokenizer_create(&s->tokenizer, s->gguf, err));
     s->report.tokenizer = s->tokenizer;
+    if (s->o->ids.text) {
+        LS_TRY(cli_ids_read(s->ctx, &s->o->ids, ls_tokenizer_n_vocab(s->tokenizer), &s->ids,
+                            &s->n_ids, err));
+        return plan_context(s, err);
+    }
     s->report.prompt = s->text;
     s->report.prompt_len = s->len;
     LS_TRY(cli_template_apply(s->ctx, &s->o->chat, s->text, s->len, s->tokenizer, s->gguf,
@@ -233,7 +242,7 @@ static ls_status open_external(state *s, ls_error *err)
         s->reference_options.model_path = s->scratch.file;
     }
     status = open_reference(s, err);
-    if (!s->o->locate && !votes(s)) cli_scratch_remove(&s->scratch);
+    if (!s->o->locate && !votes(s) && !s->ctx->env->trace_dir) cli_scratch_remove(&s->scratch);
     return status;
 }
 
@@ -263,6 +272,8 @@ static ls_status compare(state *s, ls_error *err)
     ls_per_token_options opt = {
         .text = s->prompt.text,
         .len = s->prompt.len,
+        .ids = s->ids,
+        .n_ids = s->n_ids,
         .encode = s->prompt.encode,
         .subject_bos = (ls_bos_mode)s->o->chat.bos,
         .max_tokens = s->o->max_tokens,
@@ -358,15 +369,40 @@ static ls_status vote(state *s, ls_error *err)
     return LS_OK;
 }
 
+/* Both engines once more, for LOCKSTEP_TRACE_DIR. */
+static ls_status leave_traces(state *s, ls_error *err)
+{
+    bool                       native = s->o->against == AGAINST_NATIVE;
+    const ls_per_token_result *x = &s->result;
+    cli_tracing                t = {.engine = &s->engine_options,
+                                    .model_path = s->o->model.path,
+                                    .gguf = s->gguf,
+                                    .trace = {.prompt = x->ids_subject,
+                                              .n_prompt = x->n_ids_subject,
+                                              .decoded = x->decoded,
+                                              .max_tokens = (int32_t)x->n_decoded}};
+    if (!s->ctx->env->trace_dir || x->n_positions == 0) return LS_OK;
+    if (x->subject_info.engine[0]) LS_TRY(cli_tracing_write(s->ctx, &t, NULL, err));
+    if (!x->reference_info.engine[0]) return LS_OK;
+    t.engine = &s->reference_options;
+    t.exe = native ? NULL : s->found.exe;
+    t.trace.prompt = x->ids_reference;
+    t.trace.n_prompt = x->n_ids_reference;
+    return cli_tracing_write(s->ctx, &t, "reference", err);
+}
+
 static ls_status work(state *s, ls_error *err)
 {
+    LS_TRY(cli_tracing_check(s->ctx, NULL, err));
+    if (s->o->backend != BACKEND_NATIVE) LS_TRY(cli_tracing_check(s->ctx, "reference", err));
     LS_TRY(check_options(s, err));
     LS_TRY(open_text(s, err));
     LS_TRY(cli_check_interrupt(err));
     LS_TRY(open_engines(s, err));
     LS_TRY(compare(s, err));
     if (s->o->locate) LS_TRY(locate(s, err));
-    return votes(s) ? vote(s, err) : LS_OK;
+    if (votes(s)) LS_TRY(vote(s, err));
+    return leave_traces(s, err);
 }
 
 /* ---- the report ---- */
@@ -475,6 +511,7 @@ static ls_status run(cli_context *ctx, void *opts, ls_error *err)
     ls_tokenizer_destroy(s.tokenizer);
     ls_gguf_close(s.gguf);
     free(s.text);
+    free(s.ids);
     return status;
 }
 
@@ -624,6 +661,7 @@ static const cli_option reporting[] = {
 static const cli_group groups[] = {
     {"Model and prompt", cli_model_table, AT(model)},
     {"Model and prompt", cli_prompt_table, AT(prompt)},
+    {"Model and prompt", cli_ids_table, AT(ids)},
     {"Model and prompt", cli_template_table, AT(chat)},
     {"Comparison", comparison, 0},
     {"Report", reporting, 0},

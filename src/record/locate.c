@@ -23,11 +23,19 @@ typedef struct work {
 
 /* ---- engines ---- */
 
+static void close_engine(const ls_locate_options *o, ls_engine *e)
+{
+    if (e && o->close)
+        o->close(o->ctx, e);
+    else
+        ls_engine_close(e);
+}
+
 static void close_engines(work *w)
 {
-    ls_engine_close(w->subject);
-    ls_engine_close(w->reference);
-    ls_engine_close(w->free_subject);
+    close_engine(w->opt, w->subject);
+    close_engine(w->opt, w->reference);
+    close_engine(w->opt, w->free_subject);
     ls_engine_close(w->oracle);
     w->subject = w->reference = w->free_subject = w->oracle = NULL;
 }
@@ -299,7 +307,7 @@ static ls_status record_one(const work *w, bool subject, ls_trace *out, ls_error
     LS_TRY(ls_recorder_create(&r, &to, err));
     status = o->open(o->ctx, subject, ls_recorder_watch(r), NULL, NULL, &e, err);
     if (status == LS_OK) status = ls_recorder_run(r, e, out, err);
-    ls_engine_close(e);
+    close_engine(o, e);
     ls_recorder_destroy(r);
     return status;
 }
