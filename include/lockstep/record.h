@@ -10,6 +10,7 @@
 #define LOCKSTEP_RECORD_H
 
 #include "lockstep/engine.h"
+#include "lockstep/oracle.h"
 #include "lockstep/verify.h"
 
 #define LS_SKETCH_PROJECTIONS 8
@@ -126,6 +127,15 @@ LS_API void      ls_trace_diff_fini(ls_trace_diff *d); /* NULL and zeroed struct
 typedef ls_status ls_locate_open_fn(void *ctx, bool subject, ls_watch watch, ls_tap_fn *tap,
                                     void *tap_ctx, ls_engine **out, ls_error *err);
 
+/* The same for the oracle (oracle.h). */
+typedef ls_status ls_locate_oracle_fn(void *ctx, ls_tap64_fn *tap, ls_given_fn *given, void *tap_ctx,
+                                      ls_engine **out, ls_error *err);
+
+/* Which of the two is farther from the oracle, on the reference's own input. */
+typedef enum ls_outlier { LS_OUTLIER_UNCLEAR = 0, LS_OUTLIER_SUBJECT, LS_OUTLIER_REFERENCE } ls_outlier;
+
+LS_API const char *ls_outlier_name(ls_outlier o); /* "unclear", "subject", "reference" */
+
 typedef struct ls_locate_options {
     const int32_t *prompt, *decoded;
     size_t         n_prompt, n_decoded;
@@ -133,6 +143,7 @@ typedef struct ls_locate_options {
     size_t         max_bytes; /* of the reference's values held at once; 0: 256 MiB          */
     bool           map;       /* every tap of every layer, not just around the break         */
     ls_locate_open_fn  *open;
+    ls_locate_oracle_fn *open_oracle; /* NULL: nobody says who is wrong */
     void               *ctx;
     const volatile int *cancelled;
 } ls_locate_options;
@@ -170,6 +181,10 @@ typedef struct ls_located {
     double  isolated;   /* NMSE at that position, on the reference's input; NaN: NaN or Inf */
     double  accumulated; /* NMSE of the tap as the subject computed it, over all positions  */
     double  budget;
+    ls_outlier outlier;      /* of the operation that was found, where it was born there          */
+    bool    judged;          /* the oracle has computed it; else the next three are 0             */
+    double  subject_error, reference_error; /* NMSE to the oracle at that position                */
+    double  rho;             /* sqrt(subject_error / reference_error)                             */
     bool    other_bits; /* some tap is not equal to the last bit: the first, as the subject ran */
     ls_op   bits_op;
     int32_t bits_layer;

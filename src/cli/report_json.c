@@ -189,11 +189,14 @@ static json_t *taps(const ls_located *l)
 static json_t *located(const ls_located *l)
 {
     if (!l->found) return json_null();
-    return json_pack("{s:o, s:s, s:i, s:s, s:s, s:o, s:o, s:o}", "layer", index_or_null(l->layer),
-                     "op", ls_op_name(l->op), "position", (int)l->position, "origin",
-                     l->born ? "born" : "carried", "outlier", "unclear", "isolated",
-                     l->born ? number(l->isolated) : json_null(), "accumulated",
-                     number(l->accumulated), "budget", number(l->budget));
+    return json_pack("{s:o, s:s, s:i, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "layer",
+                     index_or_null(l->layer), "op", ls_op_name(l->op), "position", (int)l->position,
+                     "origin", l->born ? "born" : "carried", "outlier", ls_outlier_name(l->outlier),
+                     "isolated", l->born ? number(l->isolated) : json_null(), "accumulated",
+                     number(l->accumulated), "budget", number(l->budget), "subject_error",
+                     l->judged ? number(l->subject_error) : json_null(), "reference_error",
+                     l->judged ? number(l->reference_error) : json_null(), "rho",
+                     l->judged ? number(l->rho) : json_null());
 }
 
 static json_t *build(const cli_report *r)

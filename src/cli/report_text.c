@@ -309,6 +309,19 @@ static void next_steps(const cli_report *r, FILE *f)
           f);
 }
 
+/* What the float64 oracle makes of the operation that was found. */
+static void outlier_line(const ls_located *l, FILE *f)
+{
+    static const char *const who[] = {
+        [LS_OUTLIER_UNCLEAR] = "the oracle cannot say who is wrong",
+        [LS_OUTLIER_SUBJECT] = "the subject is wrong",
+        [LS_OUTLIER_REFERENCE] = "the reference is wrong",
+    };
+    if (l->judged)
+        fprintf(f, "  %s: NMSE to the float64 oracle is %.3g of the subject, %.3g of the reference\n",
+                who[l->outlier], l->subject_error, l->reference_error);
+}
+
 static void located_lines(const ls_located *l, FILE *f)
 {
     char place[96];
@@ -341,6 +354,7 @@ static void located_lines(const ls_located *l, FILE *f)
                 "  first over %g: %s, NMSE %.3g; only carried there: no operation is over it on "
                 "the reference's own input\n",
                 l->budget, place, l->accumulated);
+    outlier_line(l, f);
 }
 
 static void verdict_lines(const cli_report *r, FILE *f)
