@@ -318,7 +318,8 @@ static void outlier_line(const ls_located *l, FILE *f)
         [LS_OUTLIER_REFERENCE] = "the reference is wrong",
     };
     if (l->judged)
-        fprintf(f, "  %s: NMSE to the float64 oracle is %.3g of the subject, %.3g of the reference\n",
+        fprintf(f,
+                "  %s: NMSE to the float64 oracle is %.3g of the subject, %.3g of the reference\n",
                 who[l->outlier], l->subject_error, l->reference_error);
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* outlier.c - who is wrong about an operation: the subject, the oracle and the reference, all on the
- * reference's input. */
+/* outlier.c - who is wrong about an operation: the subject, the oracle and the reference, all on
+ * the reference's input. */
 #include "record/outlier.h"
 
 #include <math.h>
@@ -57,7 +57,7 @@ void ls_outlier_take(ls_located *out, const ls_walk *w, int32_t pos)
 ls_status ls_outlier_take_logits(ls_located *out, ls_engine *subject, ls_engine *reference,
                                  ls_engine *oracle, size_t n, int32_t pos, ls_error *err)
 {
-    size_t       V = (size_t)ls_engine_get_info(subject)->n_vocab, i = (size_t)(out->position - pos);
+    size_t V = (size_t)ls_engine_get_info(subject)->n_vocab, i = (size_t)(out->position - pos);
     const float *s, *r, *o;
     if (out->position < pos || i >= n) return LS_OK;
     LS_TRY(ls_engine_logits(subject, i, &s, err));
