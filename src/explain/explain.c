@@ -33,7 +33,7 @@ void ls_explain_add(work *w, const char *what, const char *noun, const char *val
     w->status = ls_grow(&out->rows, &out->cap, out->n_rows + 1, sizeof(*r), "a table", &w->error);
     if (w->status != LS_OK) return;
     r = &out->rows[out->n_rows++];
-    *r = (ls_explain_row){.nmse = nmse, .effort = effort};
+    *r = (ls_explain_row){.nmse = nmse, .effort = effort, .order = out->n_rows};
     snprintf(r->what, sizeof(r->what), "%s", what);
     snprintf(r->value, sizeof(r->value), "%s", value);
     snprintf(r->own, sizeof(r->own), "%s", own);
@@ -44,14 +44,16 @@ void ls_explain_add(work *w, const char *what, const char *noun, const char *val
  * so: each has to be ten times as near. */
 static double rank(const ls_explain_row *r)
 {
-    double x = isnan(r->nmse) ? (double)INFINITY : fmax(r->nmse, 1e-14);
+    double x = isnan(r->nmse) ? (double)INFINITY : fmax(r->nmse, 1e-13);
     return x * pow(10, r->effort);
 }
 
 static int nearest_first(const void *a, const void *b)
 {
-    double x = rank(a), y = rank(b);
-    return x < y ? -1 : x > y;
+    const ls_explain_row *p = a, *q = b;
+    double                x = rank(p), y = rank(q);
+    if (x == y) return p->order < q->order ? -1 : p->order > q->order;
+    return x < y ? -1 : 1;
 }
 
 static bool explains(double nmse, double own) { return nmse <= NEAR && nmse * NEARER <= own; }

@@ -28,7 +28,7 @@ typedef struct choice {
     uint64_t    ops;
     size_t      at; /* in ls_semantics: of an enum, or of a bool */
     bool        flag;
-    const char *values[MAX_VALUES]; /* names of the values 0, 1, ...; NULL: none */
+    const char *values[MAX_VALUES]; /* names of 0, 1, ... up to NULL; "": not tried */
 } choice;
 
 #define AT(field) offsetof(ls_semantics, field)
@@ -71,7 +71,7 @@ static const choice choices[] = {
      BIT(ATTN_SCORES) | BIT(ATTN_OUT),
      AT(kv),
      false,
-     {"exact", "F32", "F16"}},
+     {"", "F32", "F16"}},
     {"sinks",
      "attention's sinks are",
      BIT(ATTN_SCORES_SOFTMAX),
@@ -128,7 +128,7 @@ static void try_choice(work *w, const choice *c)
     int          own = get(&w->own, c);
     ls_semantics s = w->own;
     for (int v = 0; v < MAX_VALUES && c->values[v]; v++) {
-        if (v == own) continue;
+        if (v == own || !*c->values[v]) continue;
         set(&s, c, v);
         ls_explain_add(w, c->what, c->noun, c->values[v], c->values[own],
                        ls_explain_evaluate(w, &s), 0);

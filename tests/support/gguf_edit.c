@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* gguf_edit.c - a model file with something changed, for tests.
  *
- *   gguf_edit IN OUT [arch NAME] [float KEY X] [bool KEY 0|1] [scale TENSOR ROW BLOCK X]
+ *   gguf_edit IN OUT [arch NAME] [float|int|bool KEY X] [scale TENSOR ROW BLOCK X]
  *
  * arch renames the architecture and the keys that begin with it. scale multiplies the scale of
  * block BLOCK of row ROW (q8_0, q4_0: 32 elements; f32: 32 elements each); of i2_s the tensor's
@@ -59,6 +59,9 @@ static void put_keys(edit *e)
         if (strcmp(e->argv[i], "float") == 0 &&
             ls_gguf_write_float(e->w, e->argv[i + 1], LS_GGUF_F32, atof(e->argv[i + 2]), &e->err))
             die(e, "float:");
+        if (strcmp(e->argv[i], "int") == 0 &&
+            ls_gguf_write_int(e->w, e->argv[i + 1], LS_GGUF_U32, atoi(e->argv[i + 2]), &e->err))
+            die(e, "int:");
         if (strcmp(e->argv[i], "bool") == 0 &&
             ls_gguf_write_bool(e->w, e->argv[i + 1], atoi(e->argv[i + 2]) != 0, &e->err))
             die(e, "bool:");
@@ -81,20 +84,24 @@ static void scale_float(uint8_t *at, float x)
     memcpy(at, &f, sizeof(f));
 }
 
-static void scale(const edit *e, uint8_t *data, const ls_tensor *t, size_t row, size_t block,
-                  float x)
+/* Block i of the tensor: 32 elements, in each of these types. */
+static void scale(const edit *e, uint8_t *data, const ls_tensor *t, size_t i, float x)
 {
-    size_t per_row = (size_t)t->ne[0] / ls_dtype_block(t->dtype),
-           bytes = ls_dtype_block_bytes(t->dtype);
-    if (t->dtype == LS_DTYPE_I2_S)
-        scale_float(data + t->n_bytes - 32, x);
-    else if (t->dtype == LS_DTYPE_Q8_0 || t->dtype == LS_DTYPE_Q4_0)
-        scale_half(data + (row * per_row + block) * bytes, x);
+    if (t->dtype == LS_DTYPE_Q8_0 || t->dtype == LS_DTYPE_Q4_0)
+        scale_half(data + i * ls_dtype_block_bytes(t->dtype), x);
     else if (t->dtype == LS_DTYPE_F32)
-        for (size_t i = 0; i < 32; i++)
-            scale_float(data + (row * per_row + 32 * block + i) * bytes, x);
+        for (size_t k = 32 * i; k < 32 * i + 32; k++) scale_float(data + k * sizeof(float), x);
     else
         die(e, "scale: not of this type");
+}
+
+static void scale_some(const edit *e, uint8_t *data, const ls_tensor *t, char **words)
+{
+    size_t per_row = (size_t)t->ne[0] / 32, rows = (size_t)t->ne[1];
+    bool   all = strcmp(words[0], "all") == 0;
+    size_t first = all ? 0 : (size_t)atoi(words[0]) * per_row + (size_t)atoi(words[1]);
+    for (size_t i = first; i < (all ? rows * per_row : first + 1); i++)
+        scale(e, data, t, i, (float)atof(words[2]));
 }
 
 static void put_tensor(edit *e, const ls_tensor *t)
@@ -103,8 +110,7 @@ static void put_tensor(edit *e, const ls_tensor *t)
     memcpy(data, t->data, t->n_bytes);
     for (int i = 3; i + 4 < e->argc; i++) {
         if (strcmp(e->argv[i], "scale") == 0 && ls_str_is(t->name, e->argv[i + 1]))
-            scale(e, data, t, (size_t)atoi(e->argv[i + 2]), (size_t)atoi(e->argv[i + 3]),
-                  (float)atof(e->argv[i + 4]));
+            scale_some(e, data, t, e->argv + i + 2);
     }
     if (ls_gguf_write_data(e->w, data, t->n_bytes, &e->err) != LS_OK) die(e, "data:");
     free(data);
