@@ -324,22 +324,30 @@ static json_t *explained(const state *s)
                      (json_int_t)e->positions, "candidates", rows(e));
 }
 
-static ls_status print_report(const state *s, int exit_code, ls_error *err)
+/* `why`: what ended the run without a verdict, or NULL. */
+static json_t *report(const state *s, int exit_code, const ls_error *why)
 {
     const ls_per_token_result *x = &s->result;
-    cli_output                 out = {0};
-    ls_status                  status;
-    if (s->ctx->json) {
-        return cli_json_print(
-            json_pack("{s:s, s:s, s:i, s:o, s:s, s:s, s:o, s:s, s:o, s:o}", "schema",
-                      "lockstep.explain/1", "verdict", ls_verdict_name(x->verdict), "exit_code",
-                      exit_code, "reason", cli_json_text(x->reason, strlen(x->reason)), "subject",
-                      cli_engine_name(&x->subject_info), "reference",
-                      cli_engine_name(&x->reference_info), "model",
-                      cli_json_text(s->o->model.path, strlen(s->o->model.path)), "reference_model",
-                      s->reference.model_path, "located", place(s), "explained", explained(s)),
-            s->o->output, err);
-    }
+    const char                *reason = why ? why->what : x->reason,
+               *model = s->o->model.path ? s->o->model.path : "";
+    const char *other = s->reference.model_path ? s->reference.model_path : "";
+    json_t     *root = json_pack(
+            "{s:s, s:s, s:i, s:o, s:s, s:s, s:o, s:o, s:o, s:o}", "schema", "lockstep.explain/1",
+            "verdict", ls_verdict_name(x->verdict), "exit_code", exit_code, "reason",
+            cli_json_text(reason, strlen(reason)), "subject", cli_engine_name(&x->subject_info),
+            "reference", cli_engine_name(&x->reference_info), "model",
+            cli_json_text(model, strlen(model)), "reference_model", cli_json_text(other, strlen(other)),
+            "located", place(s), "explained", explained(s));
+    if (root && why) json_object_set_new(root, "error", cli_json_error(why));
+    return root;
+}
+
+static ls_status print_report(const state *s, int exit_code, const ls_error *why, ls_error *err)
+{
+    cli_output out = {0};
+    ls_status  status;
+    if (s->ctx->json) return cli_json_print(report(s, exit_code, why), s->o->output, err);
+    if (why) return LS_OK;
     LS_TRY(cli_output_open(&out, s->o->output, err));
     print_text(s, out.f);
     status = cli_output_commit(&out, err);
@@ -347,25 +355,31 @@ static ls_status print_report(const state *s, int exit_code, ls_error *err)
     return status;
 }
 
-/* A reference that is missing or dies leaves no verdict: exit 3, as everywhere. */
-static ls_status finish(state *s, ls_status status, ls_error *err)
+/* A reference that is missing leaves no verdict: exit 3, as everywhere; JSON is printed even so. */
+static ls_status finish(state *s, ls_status status, const ls_error *why, ls_error *err)
 {
-    if (status != LS_OK) return status;
-    s->ctx->exit_code = ls_verdict_exit_code(s->result.verdict);
-    return print_report(s, s->ctx->exit_code, err);
+    s->ctx->exit_code =
+        status == LS_OK ? ls_verdict_exit_code(s->result.verdict) : ls_exit_code(status, why);
+    if (status != LS_OK && s->result.verdict == LS_VERDICT_MATCH)
+        s->result.verdict = LS_VERDICT_INCONCLUSIVE;
+    LS_TRY(print_report(s, s->ctx->exit_code, status == LS_OK ? NULL : why, err));
+    if (status != LS_OK) *err = *why;
+    return status;
 }
 
 static ls_status run(cli_context *ctx, void *opts, ls_error *err)
 {
     state     s = {.ctx = ctx, .o = opts};
+    ls_error  why = {0};
     ls_status status;
     ls_per_token_fini(&s.result); /* an empty result: INCONCLUSIVE */
     cli_catch_interrupt();
-    status = finish(&s, work(&s, err), err);
+    status = work(&s, &why);
     if (status != LS_OK && cli_check_interrupt(NULL) != LS_OK) { /* of which engines die, too */
-        ls_error_clear(err);
-        status = cli_check_interrupt(err);
+        ls_error_clear(&why);
+        status = cli_check_interrupt(&why);
     }
+    status = finish(&s, status, &why, err);
     cli_scratch_remove(&s.scratch);
     ls_explained_fini(&s.explained);
     ls_located_fini(&s.located);
