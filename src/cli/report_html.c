@@ -57,6 +57,11 @@ static void reason(const cli_report *r, FILE *f)
         cli_html_text(f, sentence);
         fputs("</p>\n", f);
     }
+    if (r->error && r->error->where[0]) {
+        fputs("<p class=\"hint\">at ", f);
+        cli_html_text(f, r->error->where);
+        fputs("</p>\n", f);
+    }
     if (hint[0]) {
         fputs("<p class=\"hint\">", f);
         cli_html_text(f, hint);
@@ -258,7 +263,9 @@ static void engines(const cli_report *r, FILE *f)
                 {"KV cache", engine_attention}, {"sums", engine_sums},
                 {"tokens", engine_speed}};
     const ls_per_token_result *x = r->result;
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+    bool                       any = x->subject_info.engine[0] || x->reference_info.engine[0];
+    size_t                     n = any ? sizeof(rows) / sizeof(rows[0]) : 1;
+    for (size_t i = 0; i < n; i++) {
         fprintf(f, "<tr><th scope=\"row\">%s</th>", rows[i].name);
         for (int side = 0; side < 2; side++) {
             const ls_engine_info *e = side ? &x->reference_info : &x->subject_info;

@@ -24,7 +24,7 @@ static void id_cell(const cli_report *r, FILE *f, const int32_t *ids, size_t n, 
     if (i < n)
         cli_html_token_cell(r, f, ids[i]);
     else
-        fputs("<td class=\"unknown\">(end)</td>", f);
+        fputs("<td class=\"text unknown\">(end)</td>", f);
 }
 
 void cli_html_tokens(const cli_report *r, FILE *f)
