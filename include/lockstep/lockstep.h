@@ -7,6 +7,7 @@
 #include "lockstep/convert.h"
 #include "lockstep/engine.h"
 #include "lockstep/error.h"
+#include "lockstep/explain.h"
 #include "lockstep/gguf.h"
 #include "lockstep/hash.h"
 #include "lockstep/mini.h"

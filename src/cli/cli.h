@@ -115,6 +115,7 @@ extern const cli_command *const cli_commands[];
 
 /* Defined in cmd_*.c, one row each. */
 extern const cli_command cli_cmd_run, cli_cmd_crossval_per_token, cli_cmd_crossval_determinism,
+    cli_cmd_crossval_shrink, cli_cmd_crossval_explain,
     cli_cmd_trace_record, cli_cmd_trace_diff, cli_cmd_trace_show, cli_cmd_engine_list, cli_cmd_engine_check, cli_cmd_engine_setup, cli_cmd_engine_path,
     cli_cmd_model_inspect, cli_cmd_model_verify, cli_cmd_model_convert,
     cli_cmd_model_quantize, cli_cmd_model_tokenize, cli_cmd_model_mini,
@@ -157,6 +158,8 @@ struct cli_env {
     const char *scratch_dir;
     const char *threads, *threads_name; /* text of the variable and which one it was; NULL: unset */
     const char *timeout, *seed;
+    const char *trace_dir, *trace_name;  /* traces of every command go there: NULL: unset; the variable */
+    bool        trace_per_file;
     bool        dumb_terminal;    /* TERM=dumb: no progress bar */
 };
 
@@ -186,6 +189,16 @@ typedef struct cli_prompt_opts {
     const char *file; /* byte for byte; "-" is standard input */
 } cli_prompt_opts;
 extern const cli_option cli_prompt_table[];
+/* --ids: the prompt's token ids instead of its text; a table of its own, for the commands that take
+ * them. */
+typedef struct cli_ids_opts {
+    const char *text; /* "1, 15043, 3186"; NULL: not given */
+} cli_ids_opts;
+extern const cli_option cli_ids_table[];
+/* Parse them: *ids is owned (free). Errors: USAGE (no list of ids, an id that is not below n_vocab, or
+ * given together with a prompt or with what acts on its text), NOMEM. */
+ls_status cli_ids_read(const cli_context *ctx, const cli_ids_opts *o, int32_t n_vocab, int32_t **ids,
+                       size_t *n, ls_error *err);
 /* The prompt: *text is owned (free), NUL-terminated; it may hold any bytes.
  * Errors: USAGE (neither or both given), IO, NOMEM. */
 ls_status cli_prompt_read(const cli_context *ctx, const cli_prompt_opts *o, char **text,
@@ -224,6 +237,12 @@ extern const cli_option cli_template_table[];
 ls_status cli_template_apply(const cli_context *ctx, const cli_template_opts *o, const char *text,
                              size_t len, const ls_tokenizer *t, const ls_gguf *g, ls_prompt *out,
                              ls_error *err);
+
+/* --tap-tol --cos-tol --nmse-tol --kl-tol --strict, into an ls_budget. Its defaults are an initializer of
+ * rows of lockstep/tolerances.def. */
+extern const cli_option cli_budget_table[];
+/* A --cos-tol below 0.5 means 1 - cosine; says so. */
+void cli_budget_resolve(const cli_context *ctx, ls_budget *b);
 
 /* ---- references ---- */
 

@@ -14,6 +14,7 @@
 #include "cli/locate.h"
 #include "cli/report.h"
 #include "cli/scratch.h"
+#include "cli/tracing.h"
 #include "cli/vote.h"
 
 enum { AGAINST_AUTO = -2, AGAINST_NATIVE = -1 }; /* else an ls_ref_kind */
@@ -23,6 +24,7 @@ enum { SUMS_REFERENCE, SUMS_OWN };
 typedef struct per_token_opts {
     cli_model_opts    model;
     cli_prompt_opts   prompt;
+    cli_ids_opts      ids;
     cli_template_opts chat;
     cli_engine_opts   engine;
     int               backend, against, format, sums;
@@ -30,7 +32,6 @@ typedef struct per_token_opts {
     int32_t           max_tokens;
     ls_budget         budget;
     bool              verbose, dump_ids, dump_reference_ids, locate, oracle;
-    double            tap_tol;
     const char       *dump_logits, *output;
 } per_token_opts;
 
@@ -40,6 +41,8 @@ typedef struct state {
     per_token_opts     *o;
     char               *text; /* of the prompt option */
     size_t              len;
+    int32_t            *ids; /* given instead of it, else NULL */
+    size_t              n_ids;
     ls_gguf            *gguf;
     ls_tokenizer       *tokenizer;
     ls_prompt           prompt;
@@ -87,17 +90,12 @@ static ls_status check_options(state *s, ls_error *err)
                              "option '--%s' acts on the native engine, which "
                              "--backend cpp leaves out",
                              only_native[i]);
-    if (o->budget.cos_tol < 0.5) {
-        double as_cosine = 1 - o->budget.cos_tol;
-        cli_note(s->ctx, "note: --cos-tol %g is read as 1 - cosine: a cosine of at least %.10g",
-                 o->budget.cos_tol, as_cosine);
-        o->budget.cos_tol = as_cosine;
-        s->report.budget = o->budget;
-    }
+    cli_budget_resolve(s->ctx, &o->budget);
+    s->report.budget = o->budget;
     LS_TRY(cli_engine_resolve(s->ctx, &o->engine, &s->engine_options, &s->faults, err));
     s->engine_options.model_path = o->model.path;
     LS_TRY(check_vote(s, err));
-    return cli_prompt_read(s->ctx, &o->prompt, &s->text, &s->len, err);
+    return o->ids.text ? LS_OK : cli_prompt_read(s->ctx, &o->prompt, &s->text, &s->len, err);
 }
 
 static ls_status count_tokens(const state *s, const ls_encode_options *enc, size_t *n,
@@ -113,10 +111,10 @@ static ls_status count_tokens(const state *s, const ls_encode_options *enc, size
 static ls_status plan_context(state *s, ls_error *err)
 {
     ls_encode_options enc = s->prompt.encode;
-    size_t            n = 0, own = 0;
-    LS_TRY(count_tokens(s, &enc, &n, err));
+    size_t            n = s->n_ids, own = 0;
+    if (!s->ids) LS_TRY(count_tokens(s, &enc, &n, err));
     if (s->o->chat.bos != LS_BOS_AUTO) enc.bos = (ls_bos_mode)s->o->chat.bos;
-    LS_TRY(count_tokens(s, &enc, &own, err));
+    if (!s->ids) LS_TRY(count_tokens(s, &enc, &own, err));
     if (own > n) n = own;
     n += (size_t)s->o->max_tokens;
     if (n > INT32_MAX) return ls_fail(err, LS_ERR_LIMIT, "%zu positions are too many", n);
@@ -133,6 +131,11 @@ static ls_status open_text(state *s, ls_error *err)
     s->report.gguf = s->gguf;
     LS_TRY(ls_tokenizer_create(&s->tokenizer, s->gguf, err));
     s->report.tokenizer = s->tokenizer;
+    if (s->o->ids.text) {
+        LS_TRY(cli_ids_read(s->ctx, &s->o->ids, ls_tokenizer_n_vocab(s->tokenizer), &s->ids,
+                            &s->n_ids, err));
+        return plan_context(s, err);
+    }
     s->report.prompt = s->text;
     s->report.prompt_len = s->len;
     LS_TRY(cli_template_apply(s->ctx, &s->o->chat, s->text, s->len, s->tokenizer, s->gguf,
@@ -233,7 +236,7 @@ static ls_status open_external(state *s, ls_error *err)
         s->reference_options.model_path = s->scratch.file;
     }
     status = open_reference(s, err);
-    if (!s->o->locate && !votes(s)) cli_scratch_remove(&s->scratch);
+    if (!s->o->locate && !votes(s) && !s->ctx->env->trace_dir) cli_scratch_remove(&s->scratch);
     return status;
 }
 
@@ -263,6 +266,8 @@ static ls_status compare(state *s, ls_error *err)
     ls_per_token_options opt = {
         .text = s->prompt.text,
         .len = s->prompt.len,
+        .ids = s->ids,
+        .n_ids = s->n_ids,
         .encode = s->prompt.encode,
         .subject_bos = (ls_bos_mode)s->o->chat.bos,
         .max_tokens = s->o->max_tokens,
@@ -295,7 +300,8 @@ static ls_status locate(state *s, ls_error *err)
     cli_locate l = {.subject = &s->engine_options,
                     .reference = &s->reference_options,
                     .reference_exe = native ? NULL : s->found.exe,
-                    .tap_tol = s->o->tap_tol,
+                    .budget = &s->o->budget,
+                    .by_oracle = s->o->oracle,
                     .map = cli_report_forms[s->o->format].map,
                     .cancelled = cli_catch_interrupt()};
     if (s->result.verdict != LS_VERDICT_MATCH && s->result.verdict != LS_VERDICT_DIVERGED)
@@ -357,15 +363,40 @@ static ls_status vote(state *s, ls_error *err)
     return LS_OK;
 }
 
+/* Both engines once more, for LOCKSTEP_TRACE_DIR. */
+static ls_status leave_traces(state *s, ls_error *err)
+{
+    bool                       native = s->o->against == AGAINST_NATIVE;
+    const ls_per_token_result *x = &s->result;
+    cli_tracing                t = {.engine = &s->engine_options,
+                                    .model_path = s->o->model.path,
+                                    .gguf = s->gguf,
+                                    .trace = {.prompt = x->ids_subject,
+                                              .n_prompt = x->n_ids_subject,
+                                              .decoded = x->decoded,
+                                              .max_tokens = (int32_t)x->n_decoded}};
+    if (!s->ctx->env->trace_dir || x->n_positions == 0) return LS_OK;
+    if (x->subject_info.engine[0]) LS_TRY(cli_tracing_write(s->ctx, &t, NULL, err));
+    if (!x->reference_info.engine[0]) return LS_OK;
+    t.engine = &s->reference_options;
+    t.exe = native ? NULL : s->found.exe;
+    t.trace.prompt = x->ids_reference;
+    t.trace.n_prompt = x->n_ids_reference;
+    return cli_tracing_write(s->ctx, &t, "reference", err);
+}
+
 static ls_status work(state *s, ls_error *err)
 {
+    LS_TRY(cli_tracing_check(s->ctx, NULL, err));
+    if (s->o->backend != BACKEND_NATIVE) LS_TRY(cli_tracing_check(s->ctx, "reference", err));
     LS_TRY(check_options(s, err));
     LS_TRY(open_text(s, err));
     LS_TRY(cli_check_interrupt(err));
     LS_TRY(open_engines(s, err));
     LS_TRY(compare(s, err));
     if (s->o->locate) LS_TRY(locate(s, err));
-    return votes(s) ? vote(s, err) : LS_OK;
+    if (votes(s)) LS_TRY(vote(s, err));
+    return leave_traces(s, err);
 }
 
 /* ---- the report ---- */
@@ -474,6 +505,7 @@ static ls_status run(cli_context *ctx, void *opts, ls_error *err)
     ls_tokenizer_destroy(s.tokenizer);
     ls_gguf_close(s.gguf);
     free(s.text);
+    free(s.ids);
     return status;
 }
 
@@ -505,21 +537,15 @@ static const cli_option comparison[] = {
     {.name = "oracle",
      .kind = CLI_FLAG,
      .off = AT(oracle),
-     .help = "Evaluate the model in double precision, too, and say how far each engine is from "
-             "that. Slow."},
+     .help =
+         "Evaluate the model in double precision, too, and say how far each engine is from "
+         "that. With --locate: an operation is over its budget when one engine is three times as "
+         "far from it as the other. Slow."},
     {.name = "locate",
      .kind = CLI_FLAG,
      .off = AT(locate),
      .help = "Compare every operation, too, and name the first that is over its budget on the "
              "reference's own input. Runs both engines twice more."},
-    {.name = "tap-tol",
-     .kind = CLI_DOUBLE,
-     .off = AT(tap_tol),
-     .metavar = "X",
-     .min = 0,
-     .max = 1e9,
-     .def = "1e-6",
-     .help = "With --locate: largest NMSE of one operation's result at one position."},
     {.name = "backend",
      .kind = CLI_ENUM,
      .off = AT(backend),
@@ -547,36 +573,6 @@ static const cli_option comparison[] = {
      .def = "4",
      .help = "Positions to decode after the prompt; both engines are fed the reference's choice. "
              "0: the prompt alone."},
-    {.name = "cos-tol",
-     .kind = CLI_DOUBLE,
-     .off = AT(budget.cos_tol),
-     .metavar = "X",
-     .min = 0,
-     .max = 1,
-     .def = "0.999",
-     .aliases = "cos-tolerance",
-     .help = "Centred cosine that every position must reach. A value below 0.5 is read as 1 - "
-             "cosine."},
-    {.name = "nmse-tol",
-     .kind = CLI_DOUBLE,
-     .off = AT(budget.nmse_tol),
-     .metavar = "X",
-     .min = 0,
-     .max = 1e300,
-     .def = "1e-4",
-     .help = "Centred NMSE that no position may exceed."},
-    {.name = "kl-tol",
-     .kind = CLI_DOUBLE,
-     .off = AT(budget.kl_tol),
-     .metavar = "X",
-     .min = 0,
-     .max = 1e300,
-     .def = "1e-3",
-     .help = "KL(reference, subject) in nats that no position may exceed."},
-    {.name = "strict",
-     .kind = CLI_FLAG,
-     .off = AT(budget.strict),
-     .help = "A near tie that flips the most likely token is a divergence, too."},
     {0},
 };
 
@@ -621,20 +617,26 @@ static const cli_option reporting[] = {
 static const cli_group groups[] = {
     {"Model and prompt", cli_model_table, AT(model)},
     {"Model and prompt", cli_prompt_table, AT(prompt)},
+    {"Model and prompt", cli_ids_table, AT(ids)},
     {"Model and prompt", cli_template_table, AT(chat)},
     {"Comparison", comparison, 0},
+    {"Comparison", cli_budget_table, AT(budget)},
     {"Report", reporting, 0},
     {"Engine", cli_engine_table, AT(engine)},
     {0},
 };
 
 static const per_token_opts defaults = {
-    .tap_tol = 1e-6,
     .chat = CLI_TEMPLATE_DEFAULTS,
     .engine = CLI_ENGINE_DEFAULTS,
     .against = AGAINST_AUTO,
     .max_tokens = 4,
-    .budget = {.cos_tol = 0.999, .nmse_tol = 1e-4, .kl_tol = 1e-3},
+    .budget =
+        {
+#define LS_TOLERANCE(field, value, what) .field = value,
+#include "lockstep/tolerances.def"
+#undef LS_TOLERANCE
+        },
 };
 
 const cli_command cli_cmd_crossval_per_token = {

@@ -95,8 +95,10 @@ const char *cli_usage_line(const cli_command *c, char *buf, size_t cap)
     char name[64];
     snprintf(buf, cap, "%s%s%s%s%s [options]", cli_command_name(c, name, sizeof(name)),
              has_table(c, cli_model_table) ? " -m MODEL" : "",
-             has_table(c, cli_prompt_table) ? " (-p TEXT | -f FILE)" : "", c->operands ? " " : "",
-             c->operands ? c->operands : "");
+             has_table(c, cli_ids_table)      ? " (-p TEXT | -f FILE | --ids LIST)"
+             : has_table(c, cli_prompt_table) ? " (-p TEXT | -f FILE)"
+                                              : "",
+             c->operands ? " " : "", c->operands ? c->operands : "");
     return buf;
 }
 

@@ -58,6 +58,69 @@ ls_status cli_prompt_read(const cli_context *ctx, const cli_prompt_opts *o, char
     return LS_OK;
 }
 
+const cli_option cli_ids_table[] = {
+    {.name = "ids",
+     .kind = CLI_STRING,
+     .off = offsetof(cli_ids_opts, text),
+     .metavar = "LIST",
+     .help = "Token ids instead of a prompt, '1,15043,3186': nothing is tokenized, nothing put "
+             "before them."},
+    {0},
+};
+
+/* How many ids a list has at most: numbers, and commas or blanks between them. */
+static size_t most_ids(const char *text)
+{
+    size_t n = 1;
+    for (; *text; text++) n += *text == ',' || *text == ' ';
+    return n;
+}
+
+static ls_status parse_id(const cli_context *ctx, const char **at, int32_t n_vocab, int32_t *out,
+                          ls_error *err)
+{
+    size_t len = strcspn(*at, ", ");
+    char  *end;
+    long   v = strtol(*at, &end, 10);
+    if (len == 0 || (size_t)(end - *at) != len || **at < '0' || **at > '9')
+        return cli_usage(ctx, err, "option '--ids': '%.*s' is no token id",
+                         (int)(len < 40 ? len : 40), *at);
+    if (len > 10 || v >= n_vocab)
+        return cli_usage(ctx, err, "option '--ids': the vocabulary has %d tokens, none of id %.*s",
+                         (int)n_vocab, (int)(len < 40 ? len : 40), *at);
+    *out = (int32_t)v;
+    *at = end;
+    return LS_OK;
+}
+
+ls_status cli_ids_read(const cli_context *ctx, const cli_ids_opts *o, int32_t n_vocab,
+                       int32_t **ids, size_t *n, ls_error *err)
+{
+    static const char *const others[] = {"prompt", "file", "prompt-template", "system-prompt",
+                                         "bos"};
+    const char              *at = o->text;
+    *ids = NULL;
+    *n = 0;
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+        if (cli_given(ctx, others[i]))
+            return cli_usage(ctx, err, "options '--ids' and '--%s' cannot be used together",
+                             others[i]);
+    }
+    *ids = calloc(most_ids(at), sizeof(**ids));
+    if (!*ids) return ls_fail(err, LS_ERR_NOMEM, "not enough memory for the ids");
+    for (at += strspn(at, " "); *at; at += strspn(at, " ")) {
+        ls_status status = parse_id(ctx, &at, n_vocab, &(*ids)[*n], err);
+        if (status != LS_OK) return free(*ids), *ids = NULL, status;
+        *n += 1;
+        at += strspn(at, " ");
+        if (*at == ',') at++;
+    }
+    if (*n > 0) return LS_OK;
+    free(*ids);
+    *ids = NULL;
+    return cli_usage(ctx, err, "option '--ids' is empty");
+}
+
 /* ---- engine ---- */
 
 static const cli_choice kv_types[] = {{"f16", LS_DTYPE_F16}, {"f32", LS_DTYPE_F32}, {NULL, 0}};
@@ -232,4 +295,61 @@ ls_status cli_reference_find(const cli_context *ctx, ls_ref_kind kind, ls_ref_st
     if (out->lib_dir[0]) ls_fail_at(err, "%s", out->lib_dir);
     if (out->fix[0]) ls_fail_hint(err, "run: %s", out->fix);
     return LS_ERR_REFERENCE;
+}
+
+/* ---- budgets ---- */
+
+#define LS_TOLERANCE(field, value, what) static const char text_##field[] = #value;
+#include "lockstep/tolerances.def"
+#undef LS_TOLERANCE
+
+const cli_option cli_budget_table[] = {
+    {.name = "tap-tol",
+     .kind = CLI_DOUBLE,
+     .off = offsetof(ls_budget, tap_tol),
+     .metavar = "X",
+     .min = 0,
+     .max = 1e9,
+     .def = text_tap_tol,
+     .help = "Largest NMSE of one operation's result at one position."},
+    {.name = "cos-tol",
+     .kind = CLI_DOUBLE,
+     .off = offsetof(ls_budget, cos_tol),
+     .metavar = "X",
+     .min = 0,
+     .max = 1,
+     .def = text_cos_tol,
+     .aliases = "cos-tolerance",
+     .help = "Centred cosine that every position must reach. A value below 0.5 is read as 1 - "
+             "cosine."},
+    {.name = "nmse-tol",
+     .kind = CLI_DOUBLE,
+     .off = offsetof(ls_budget, nmse_tol),
+     .metavar = "X",
+     .min = 0,
+     .max = 1e300,
+     .def = text_nmse_tol,
+     .help = "Centred NMSE that no position may exceed."},
+    {.name = "kl-tol",
+     .kind = CLI_DOUBLE,
+     .off = offsetof(ls_budget, kl_tol),
+     .metavar = "X",
+     .min = 0,
+     .max = 1e300,
+     .def = text_kl_tol,
+     .help = "KL(reference, subject) in nats that no position may exceed."},
+    {.name = "strict",
+     .kind = CLI_FLAG,
+     .off = offsetof(ls_budget, strict),
+     .help = "A near tie that flips the most likely token is a divergence, too."},
+    {0},
+};
+
+void cli_budget_resolve(const cli_context *ctx, ls_budget *b)
+{
+    double as_cosine = 1 - b->cos_tol;
+    if (b->cos_tol >= 0.5) return;
+    cli_note(ctx, "note: --cos-tol %g is read as 1 - cosine: a cosine of at least %.10g",
+             b->cos_tol, as_cosine);
+    b->cos_tol = as_cosine;
 }

@@ -332,15 +332,19 @@ static void located_lines(const ls_located *l, FILE *f)
     else if (l->other_bits)
         fprintf(f, "  first with other bits: %s\n", ls_op_name(l->bits_op));
     if (!l->found) {
-        fprintf(f, "  no operation is over %g\n", l->budget);
+        if (l->by_oracle)
+            fputs("  no operation is much farther from the oracle in one engine\n", f);
+        else
+            fprintf(f, "  no operation is over %g\n", l->budget);
         return;
     }
     cli_located_place(l, place, sizeof(place));
     if (l->born)
         fprintf(f,
                 "  %s: born here. NMSE %.3g on the reference's own input, %.3g as it ran; the "
-                "budget is %g\n",
-                place, l->isolated, l->accumulated, l->budget);
+                "budget is %.3g%s\n",
+                place, l->isolated, l->accumulated, l->budget,
+                l->by_oracle ? " to the oracle" : "");
     else
         fprintf(f,
                 "  first over %g: %s, NMSE %.3g; only carried there: no operation is over it on "

@@ -374,7 +374,8 @@ static void dense(const oracle *o, int32_t l, const double *x)
 {
     const layer *w = &o->layers[l];
     size_t       F = w->up.rows, D = (size_t)o->c->n_embd;
-    if (o->s.gated && !given(o, LS_OP_FFN_GATE, l, o->gate, F)) {
+    bool         gated = o->s.gated && w->gate.t;
+    if (gated && !given(o, LS_OP_FFN_GATE, l, o->gate, F)) {
         linear(o, LS_OP_FFN_GATE, l, w->gate, o->gate, x, o->T);
         add_bias(o, l, "ffn_gate.bias", 0, o->gate, F, o->T);
     }
@@ -382,11 +383,11 @@ static void dense(const oracle *o, int32_t l, const double *x)
         linear(o, LS_OP_FFN_UP, l, w->up, o->up, x, o->T);
         add_bias(o, l, "ffn_up.bias", 0, o->up, F, o->T);
     }
-    if (o->s.gated) show(o, LS_OP_FFN_GATE, l, o->gate, F);
+    if (gated) show(o, LS_OP_FFN_GATE, l, o->gate, F);
     show(o, LS_OP_FFN_UP, l, o->up, F);
     for (size_t i = 0; i < o->T * F; i++)
-        o->gate[i] = o->s.gated ? ls_oracle_act(o->s.act, o->gate[i], o->up[i])
-                                : ls_oracle_act(o->s.act, o->up[i], 1);
+        o->gate[i] = gated ? ls_oracle_act(o->s.act, o->gate[i], o->up[i])
+                           : ls_oracle_act(o->s.act, o->up[i], 1);
     show(o, LS_OP_FFN_ACT, l, o->gate, F);
     sub_norm(o, LS_OP_FFN_SUB_NORM, l, "ffn_sub_norm.weight", o->gate, F);
     if (!given(o, LS_OP_FFN_DOWN, l, o->ffn, D)) {
@@ -476,6 +477,7 @@ static void shared_expert(const oracle *o, int32_t l, const double *x, double *y
 static void experts(const oracle *o, int32_t l, const double *x)
 {
     size_t D = (size_t)o->c->n_embd, E = (size_t)o->c->n_expert;
+    bool   shared = o->s.experts_shared && o->layers[l].up_shared.t;
     if (!given(o, LS_OP_FFN_ROUTER, l, o->router, E)) {
         linear(o, LS_OP_FFN_ROUTER, l, o->layers[l].router, o->router, x, o->T);
         add_bias(o, l, "ffn_gate_inp.bias", 0, o->router, E, o->T);
@@ -484,8 +486,7 @@ static void experts(const oracle *o, int32_t l, const double *x)
     if (!given(o, LS_OP_FFN_MOE_OUT, l, o->ffn, D)) {
         for (size_t t = 0; t < o->T; t++)
             chosen_experts(o, l, t, x + t * D, o->router + t * E, o->ffn + t * D);
-        for (size_t t = 0; o->s.experts_shared && t < o->T; t++)
-            shared_expert(o, l, x + t * D, o->ffn + t * D);
+        for (size_t t = 0; shared && t < o->T; t++) shared_expert(o, l, x + t * D, o->ffn + t * D);
     }
     show(o, LS_OP_FFN_MOE_OUT, l, o->ffn, D);
 }
