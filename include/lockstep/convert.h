@@ -55,4 +55,29 @@ LS_API ls_status ls_convert_to_gguf(const char *path, const ls_gguf *model,
 LS_API ls_status ls_convert_to_folder(const char *path, const ls_gguf *model,
                                       const ls_convert_options *opt, ls_error *err);
 
+/* One layer of a model as a model of its own, which computes from token ids 0 .. n_rows - 1 what that
+ * layer computes from these hidden states: they are its embeddings. */
+typedef struct ls_block_options {
+    int32_t        layer;
+    const float   *input; /* [n_rows][width]: what the layer read, after all that is done to embeddings.
+                           * NULL: the rows of the model's own embeddings that `ids` names, unscaled */
+    const int32_t *ids;   /* [n_rows], only without input */
+    size_t         n_rows;
+} ls_block_options;
+
+typedef struct ls_block_info {
+    int32_t  layer;   /* of the block in the new model: 0, but where it depends on a layer's number what
+                       * it computes; layers that change nothing then stand before it */
+    int32_t  n_vocab; /* n_rows, at least 32 */
+    bool     exact;   /* the layer reads the input to the last bit; scaled embeddings may lose some */
+    uint64_t n_bytes; /* of the file */
+} ls_block_info;
+
+/* Write it to `path`. Final norm and rotary factors stay, the output matrix keeps as many of its rows
+ * as the vocabulary has tokens, learned positions become 0.
+ * Errors: UNSUPPORTED (an architecture that the native engine does not evaluate, a layer whose
+ * arithmetic depends on the other layers), USAGE (no such layer or id), FORMAT, IO, NOMEM. */
+LS_API ls_status ls_convert_block(const char *path, const ls_gguf *model, const ls_block_options *opt,
+                                  ls_block_info *out, ls_error *err);
+
 #endif

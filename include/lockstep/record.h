@@ -40,8 +40,15 @@ typedef struct ls_trace_record {
     int32_t   pos;   /* of the first row */
     size_t    heads, rows, n; /* [heads][rows][n]; heads 1: shape [rows][n] */
     ls_sketch sketch;
+    /* only of NAME.trace files of others: */
+    bool hash_only;  /* of the sketch hash, n and RMS alone are known (RMS unknown: n_not_finite 1) */
+    bool sha256;     /* the hash is one, in the field of the other */
+    char dtype[12];  /* of what was hashed as floats; "": F32 */
+    char stage[64];  /* with op LS_N_OPS, a tap that Lockstep does not have: its name; layer may be -2 */
 } ls_trace_record;
 
+/* Its operation, or the name that somebody else gave it. */
+LS_API const char *ls_trace_record_stage(const ls_trace_record *r);
 /* "t0/blk3/attn_norm", "t1/logits". Returns buf. */
 LS_API const char *ls_trace_record_name(const ls_trace_record *r, char *buf, size_t cap);
 
@@ -57,6 +64,8 @@ typedef struct ls_trace {
     int              perturbed; /* 1: without taps the logits are others; 0: they are not; -1: not tried */
     char             folder[512]; /* where it was read from; "": nowhere */
     bool             has_values;
+    bool             bare; /* a folder of NAME.trace files alone: engine, model, tokens and what was
+                            * planned are not known */
 } ls_trace;
 
 LS_API void ls_trace_fini(ls_trace *t); /* NULL and zeroed structs are allowed */
@@ -86,7 +95,7 @@ LS_API void      ls_recorder_destroy(ls_recorder *r); /* NULL is allowed */
 /* Write manifest.json and trace.jsonl (and with per_file one NAME.trace per record) into a folder
  * that exists. Errors: IO, NOMEM. */
 LS_API ls_status ls_trace_write(const ls_trace *t, const char *folder, bool per_file, ls_error *err);
-/* Read a folder. Errors: IO; FORMAT with file and line, also where the number of records is not
+/* Read a folder; where neither manifest.json nor trace.jsonl is there, its NAME.trace files. Errors: IO; FORMAT with file and line, also where the number of records is not
  * the manifest's or a record stands twice; NOMEM. A folder without records: REFERENCE, nothing can be
  * compared. */
 LS_API ls_status ls_trace_read(ls_trace *out, const char *folder, ls_error *err);
@@ -110,6 +119,7 @@ typedef struct ls_trace_diff_row {
 typedef struct ls_trace_diff {
     ls_verdict         verdict;
     char               reason[512];
+    char               unchecked[512]; /* what a folder without a manifest leaves open; "": nothing */
     ls_trace_diff_row *rows; /* owned; in the order of A's evaluation, then what A lacks */
     size_t             n_rows, n_planned, n_compared, n_same_bits, n_findings;
     ptrdiff_t          first_bits, first_over; /* indices into rows; -1: none */
@@ -135,15 +145,22 @@ typedef ls_status ls_locate_oracle_fn(void *ctx, ls_tap64_fn *tap, ls_given_fn *
 typedef enum ls_outlier { LS_OUTLIER_UNCLEAR = 0, LS_OUTLIER_SUBJECT, LS_OUTLIER_REFERENCE } ls_outlier;
 
 LS_API const char *ls_outlier_name(ls_outlier o); /* "unclear", "subject", "reference" */
+/* The engine is not needed any more; it may serve the next open. */
+typedef void ls_locate_close_fn(void *ctx, ls_engine *e);
 
 typedef struct ls_locate_options {
     const int32_t *prompt, *decoded;
     size_t         n_prompt, n_decoded;
     double         tap_tol;   /* NMSE of a tap at one position, in isolation and accumulated */
+    double         rho_tol, rho_floor; /* see tolerances.def; rho_tol 0: the defaults of both */
+    bool           by_oracle; /* budgets from the oracle: an operation is over when one engine is rho_tol
+                               * times as far from it as the other, whatever tap_tol says. Searches
+                               * all layers */
     size_t         max_bytes; /* of the reference's values held at once; 0: 256 MiB          */
     bool           map;       /* every tap of every layer, not just around the break         */
     ls_locate_open_fn  *open;
     ls_locate_oracle_fn *open_oracle; /* NULL: nobody says who is wrong */
+    ls_locate_close_fn *close; /* NULL: ls_engine_close */
     void               *ctx;
     const volatile int *cancelled;
 } ls_locate_options;
@@ -180,8 +197,9 @@ typedef struct ls_located {
     int32_t layer, position; /* layer -1: none */
     double  isolated;   /* NMSE at that position, on the reference's input; NaN: NaN or Inf */
     double  accumulated; /* NMSE of the tap as the subject computed it, over all positions  */
-    double  budget;
+    double  budget;     /* of isolated; by_oracle: of the larger of the two errors to it     */
     ls_outlier outlier;      /* of the operation that was found, where it was born there          */
+    bool    by_oracle;       /* the budget is the oracle's: see ls_locate_options                 */
     bool    judged;          /* the oracle has computed it; else the next three are 0             */
     double  subject_error, reference_error; /* NMSE to the oracle at that position                */
     double  rho;             /* sqrt(subject_error / reference_error)                             */
@@ -199,5 +217,31 @@ LS_API void ls_located_fini(ls_located *l); /* NULL and zeroed structs are allow
  * compared and then replaced by the reference's. Errors: those of the engines; REFERENCE where
  * nothing could be compared. */
 LS_API ls_status ls_locate(ls_located *out, const ls_locate_options *opt, ls_error *err);
+
+/* ---- the shortest sequence that still does it ---- */
+
+/* Whether these ids still show what is looked for. A failure ends the search. */
+typedef ls_status ls_shrink_test_fn(void *ctx, const int32_t *ids, size_t n, bool *still,
+                                    ls_error *err);
+
+typedef struct ls_shrink_options {
+    ls_shrink_test_fn *test;
+    void              *ctx;
+    size_t             max_tests; /* 0: 1000 */
+    void (*progress)(void *ctx, size_t done, size_t total); /* tests; NULL: none */
+    void              *progress_ctx;
+} ls_shrink_options;
+
+typedef struct ls_shrunk {
+    size_t n;       /* ids that are left                                        */
+    size_t n_tests;
+    bool   minimal; /* none of them can be left out; else max_tests was reached */
+} ls_shrunk;
+
+/* Delta debugging (Zeller and Hildebrandt 2002, "ddmin"): leave out ids, large parts first, as long as
+ * the rest passes the test, which all n ids are known to do. ids [n] becomes the shortest sequence
+ * found. The same tests give the same sequence. Errors: those of the test; NOMEM. */
+LS_API ls_status ls_shrink(int32_t *ids, size_t n, const ls_shrink_options *opt, ls_shrunk *out,
+                           ls_error *err);
 
 #endif

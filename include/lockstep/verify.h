@@ -22,12 +22,13 @@ LS_API int         ls_verdict_exit_code(ls_verdict v);
 
 typedef enum ls_flip { LS_FLIP_NONE = 0, LS_FLIP_NEAR_TIE, LS_FLIP_HARD } ls_flip;
 
-/* The budget of a position (product definition: "the exact predicate of MATCH"). */
+/* The budget of a position and of an operation. What each is and its default: tolerances.def. Zero is a
+ * budget of zero. */
 typedef struct ls_budget {
-    double cos_tol;  /* centred cosine at least this; default 0.999       */
-    double nmse_tol; /* centred NMSE at most this; default 1e-4           */
-    double kl_tol;   /* KL(reference, subject) in nats at most; 1e-3      */
-    bool   strict;   /* near ties do not count as MATCH                   */
+    double cos_tol, nmse_tol, kl_tol;
+    double tie_tol, tie_sigmas;
+    double tap_tol, rho_tol, rho_floor;
+    bool   strict; /* near ties do not count as MATCH */
 } ls_budget;
 
 LS_API ls_budget ls_budget_default(void);
@@ -85,6 +86,8 @@ typedef ls_status ls_rows_fn(void *ctx, const float *subject, const float *refer
 typedef struct ls_per_token_options {
     const char       *text;       /* prompt after its template */
     size_t            len;
+    const int32_t    *ids;        /* the prompt's ids, for both sides; NULL: of the text */
+    size_t            n_ids;
     ls_encode_options encode;             /* what the template says: for the reference */
     ls_bos_mode       subject_bos;        /* LS_BOS_AUTO: as encode.bos; else acts on the subject only */
     int32_t           max_tokens; /* decoded positions         */

@@ -23,6 +23,7 @@ typedef enum cli_kind {
     CLI_DOUBLE, /* double      within [min, max]                               */
     CLI_ENUM,   /* int         one of `choices`                                */
     CLI_LIST,   /* cli_list:   may be given several times, at most CLI_MAX_LIST */
+    CLI_ENUMS,  /* cli_enums:  the same, each one of `choices`                 */
 } cli_kind;
 
 typedef struct cli_choice {
@@ -36,6 +37,11 @@ typedef struct cli_list {
     size_t      n;
 } cli_list;
 
+typedef struct cli_enums {
+    int    at[CLI_MAX_LIST];
+    size_t n;
+} cli_enums;
+
 typedef struct cli_option {
     const char       *name;    /* long name without dashes; NULL ends a table               */
     char              letter;  /* short name; 0: none                                       */
@@ -44,7 +50,7 @@ typedef struct cli_option {
     const char       *metavar; /* "FILE", "DIR" and "MODEL" complete to paths; NULL for flags */
     const char       *help;    /* one or two sentences; the default is appended from `def`  */
     const char       *def;     /* the default in words; NULL: none worth saying             */
-    const cli_choice *choices; /* CLI_ENUM                                                  */
+    const cli_choice *choices; /* CLI_ENUM, CLI_ENUMS                                       */
     double            min, max;/* CLI_INT, CLI_DOUBLE; both 0: any value                    */
     const char       *aliases; /* other long names, separated by spaces                     */
     const char *(*suggest)(size_t i); /* CLI_STRING: values to complete, NULL past the end  */
@@ -108,7 +114,8 @@ bool cli_given(const cli_context *ctx, const char *name);
 extern const cli_command *const cli_commands[];
 
 /* Defined in cmd_*.c, one row each. */
-extern const cli_command cli_cmd_run, cli_cmd_crossval_per_token, cli_cmd_crossval_determinism, cli_cmd_crossval_explain,
+extern const cli_command cli_cmd_run, cli_cmd_crossval_per_token, cli_cmd_crossval_determinism,
+    cli_cmd_crossval_explain, cli_cmd_crossval_shrink,
     cli_cmd_trace_record, cli_cmd_trace_diff, cli_cmd_trace_show, cli_cmd_engine_list, cli_cmd_engine_check, cli_cmd_engine_setup, cli_cmd_engine_path,
     cli_cmd_model_inspect, cli_cmd_model_verify, cli_cmd_model_convert,
     cli_cmd_model_quantize, cli_cmd_model_tokenize, cli_cmd_model_mini,
@@ -151,6 +158,8 @@ struct cli_env {
     const char *scratch_dir;
     const char *threads, *threads_name; /* text of the variable and which one it was; NULL: unset */
     const char *timeout, *seed;
+    const char *trace_dir, *trace_name;  /* traces of every command go there: NULL: unset; the variable */
+    bool        trace_per_file;
     bool        dumb_terminal;    /* TERM=dumb: no progress bar */
 };
 
@@ -180,6 +189,16 @@ typedef struct cli_prompt_opts {
     const char *file; /* byte for byte; "-" is standard input */
 } cli_prompt_opts;
 extern const cli_option cli_prompt_table[];
+/* --ids: the prompt's token ids instead of its text; a table of its own, for the commands that take
+ * them. */
+typedef struct cli_ids_opts {
+    const char *text; /* "1, 15043, 3186"; NULL: not given */
+} cli_ids_opts;
+extern const cli_option cli_ids_table[];
+/* Parse them: *ids is owned (free). Errors: USAGE (no list of ids, an id that is not below n_vocab, or
+ * given together with a prompt or with what acts on its text), NOMEM. */
+ls_status cli_ids_read(const cli_context *ctx, const cli_ids_opts *o, int32_t n_vocab, int32_t **ids,
+                       size_t *n, ls_error *err);
 /* The prompt: *text is owned (free), NUL-terminated; it may hold any bytes.
  * Errors: USAGE (neither or both given), IO, NOMEM. */
 ls_status cli_prompt_read(const cli_context *ctx, const cli_prompt_opts *o, char **text,

@@ -11,6 +11,7 @@
 #include "cli/cli.h"
 #include "cli/cli_json.h"
 #include "cli/text.h"
+#include "cli/tracing.h"
 
 enum { MAX_THREADS = 64, MAX_RUNS = LS_N_TIERS * (3 * MAX_THREADS + 1) };
 static const int32_t batches[] = {1, 7, 512};
@@ -81,6 +82,7 @@ static ls_status prepare(state *s, ls_error *err)
                 ls_tier_name((ls_tier)o->isa));
         return ls_fail_hint(err, "its best is '%s'", ls_tier_name(ls_tier_best()));
     }
+    LS_TRY(cli_tracing_check(s->ctx, NULL, err));
     LS_TRY(cli_prompt_read(s->ctx, &o->prompt, &s->text, &s->len, err));
     LS_TRY(ls_gguf_open(&s->gguf, o->model.path, err));
     LS_TRY(ls_tokenizer_create(&s->tokenizer, s->gguf, err));
@@ -115,10 +117,9 @@ static void take(state *s, run_row *row, ls_fingerprint *f)
     s->n_not_finite += !row->finite;
 }
 
-static ls_status run_one(state *s, run_row *row, ls_error *err)
+static ls_engine_options options_of(const state *s, const run_row *row)
 {
-    const volatile int *cancelled = cli_catch_interrupt();
-    ls_engine_options   opt = {.model_path = s->o->model.path,
+    return (ls_engine_options){.model_path = s->o->model.path,
                                .model = s->gguf,
                                .n_ctx = (int32_t)s->n_ids,
                                .n_batch = row->batch,
@@ -126,6 +127,23 @@ static ls_status run_one(state *s, run_row *row, ls_error *err)
                                .kv_type = s->o->kv_type,
                                .tier = row->tier,
                                .lanes = s->o->lanes};
+}
+
+/* For LOCKSTEP_TRACE_DIR: the run that the others are compared with. */
+static ls_status leave_trace(const state *s, ls_error *err)
+{
+    ls_engine_options opt = options_of(s, &s->rows[0]);
+    cli_tracing       t = {.engine = &opt,
+                           .model_path = s->o->model.path,
+                           .gguf = s->gguf,
+                           .trace = {.prompt = s->ids, .n_prompt = s->n_ids}};
+    return cli_tracing_write(s->ctx, &t, NULL, err);
+}
+
+static ls_status run_one(state *s, run_row *row, ls_error *err)
+{
+    const volatile int *cancelled = cli_catch_interrupt();
+    ls_engine_options   opt = options_of(s, row);
     ls_fingerprint      f = {0};
     ls_engine          *e;
     size_t              batch = (size_t)row->batch;
@@ -188,7 +206,7 @@ static ls_status run_all(state *s, ls_error *err)
     }
     cli_progress_end(&progress);
     if (status == LS_OK) decide(s);
-    return status;
+    return status == LS_OK ? leave_trace(s, err) : status;
 }
 
 /* ---- the report ---- */

@@ -3,8 +3,8 @@
  *
  * Cheapest failure first: options, tokenizer, template, is there a reference, then the engines;
  * the verifier compares token ids before anything is evaluated. The reference is opened before
- * the native engine, which takes the width of its vector sums from it. Text and JSON give the
- * same exit code, and JSON is printed whatever happens.
+ * the native engine, which takes the width of its vector sums from it. Every form of the report
+ * gives the same exit code, and all but text are printed whatever happens.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -14,22 +14,25 @@
 #include "cli/locate.h"
 #include "cli/report.h"
 #include "cli/scratch.h"
+#include "cli/tolerances.h"
+#include "cli/tracing.h"
+#include "cli/vote.h"
 
 enum { AGAINST_AUTO = -2, AGAINST_NATIVE = -1 }; /* else an ls_ref_kind */
 enum { BACKEND_BOTH, BACKEND_NATIVE, BACKEND_CPP };
-enum { FORMAT_TEXT, FORMAT_JSON };
 enum { SUMS_REFERENCE, SUMS_OWN };
 
 typedef struct per_token_opts {
     cli_model_opts    model;
     cli_prompt_opts   prompt;
+    cli_ids_opts      ids;
     cli_template_opts chat;
     cli_engine_opts   engine;
     int               backend, against, format, sums;
+    cli_enums         engines; /* --against: the first is the reference, all of them vote */
     int32_t           max_tokens;
     ls_budget         budget;
-    bool              verbose, dump_ids, dump_reference_ids, locate;
-    double            tap_tol;
+    bool              verbose, dump_ids, dump_reference_ids, locate, oracle;
     const char       *dump_logits, *output;
 } per_token_opts;
 
@@ -39,6 +42,8 @@ typedef struct state {
     per_token_opts     *o;
     char               *text; /* of the prompt option */
     size_t              len;
+    int32_t            *ids; /* given instead of it, else NULL */
+    size_t              n_ids;
     ls_gguf            *gguf;
     ls_tokenizer       *tokenizer;
     ls_prompt           prompt;
@@ -52,9 +57,27 @@ typedef struct state {
     ls_ref_status       found;   /* the reference that was found, unless it is native */
     cli_scratch         scratch; /* what it reads in a folder's stead                 */
     ls_located          located;
+    cli_vote            vote;
 } state;
 
 /* ---- before the engines: options, tokenizer, template, length ---- */
+
+static bool votes(const state *s) { return s->o->engines.n > 1 || s->o->oracle; }
+
+static ls_status check_vote(const state *s, ls_error *err)
+{
+    size_t n = 1 + (s->o->engines.n ? s->o->engines.n : 1) + s->o->oracle;
+    if (!votes(s)) return LS_OK;
+    if (s->o->backend != BACKEND_BOTH)
+        return cli_usage(s->ctx, err, "a vote needs both engines: leave out '--backend'");
+    if (n > LS_VOTE_MAX)
+        return cli_usage(s->ctx, err, "%zu engines are more than %d", n, LS_VOTE_MAX);
+    for (size_t i = 0; i < s->o->engines.n; i++)
+        for (size_t j = 0; j < i; j++)
+            if (s->o->engines.at[i] == s->o->engines.at[j])
+                return cli_usage(s->ctx, err, "option '--against' names an engine twice");
+    return LS_OK;
+}
 
 static ls_status check_options(state *s, ls_error *err)
 {
@@ -77,7 +100,8 @@ static ls_status check_options(state *s, ls_error *err)
     }
     LS_TRY(cli_engine_resolve(s->ctx, &o->engine, &s->engine_options, &s->faults, err));
     s->engine_options.model_path = o->model.path;
-    return cli_prompt_read(s->ctx, &o->prompt, &s->text, &s->len, err);
+    LS_TRY(check_vote(s, err));
+    return o->ids.text ? LS_OK : cli_prompt_read(s->ctx, &o->prompt, &s->text, &s->len, err);
 }
 
 static ls_status count_tokens(const state *s, const ls_encode_options *enc, size_t *n,
@@ -93,10 +117,10 @@ static ls_status count_tokens(const state *s, const ls_encode_options *enc, size
 static ls_status plan_context(state *s, ls_error *err)
 {
     ls_encode_options enc = s->prompt.encode;
-    size_t            n = 0, own = 0;
-    LS_TRY(count_tokens(s, &enc, &n, err));
+    size_t            n = s->n_ids, own = 0;
+    if (!s->ids) LS_TRY(count_tokens(s, &enc, &n, err));
     if (s->o->chat.bos != LS_BOS_AUTO) enc.bos = (ls_bos_mode)s->o->chat.bos;
-    LS_TRY(count_tokens(s, &enc, &own, err));
+    if (!s->ids) LS_TRY(count_tokens(s, &enc, &own, err));
     if (own > n) n = own;
     n += (size_t)s->o->max_tokens;
     if (n > INT32_MAX) return ls_fail(err, LS_ERR_LIMIT, "%zu positions are too many", n);
@@ -113,6 +137,11 @@ static ls_status open_text(state *s, ls_error *err)
     s->report.gguf = s->gguf;
     LS_TRY(ls_tokenizer_create(&s->tokenizer, s->gguf, err));
     s->report.tokenizer = s->tokenizer;
+    if (s->o->ids.text) {
+        LS_TRY(cli_ids_read(s->ctx, &s->o->ids, ls_tokenizer_n_vocab(s->tokenizer), &s->ids,
+                            &s->n_ids, err));
+        return plan_context(s, err);
+    }
     s->report.prompt = s->text;
     s->report.prompt_len = s->len;
     LS_TRY(cli_template_apply(s->ctx, &s->o->chat, s->text, s->len, s->tokenizer, s->gguf,
@@ -161,14 +190,19 @@ static ls_status find_reference(state *s, ls_ref_status *found)
 }
 
 /* Ourselves on another instruction set: scalar, unless the subject runs that. */
-static ls_status open_native_reference(state *s, ls_error *err)
+static ls_engine_options other_native(const state *s)
 {
     ls_engine_options opt = s->engine_options;
     ls_tier           own = opt.tier == LS_TIER_AUTO ? ls_tier_best() : opt.tier;
     opt.tier = own == LS_TIER_SCALAR ? ls_tier_best() : LS_TIER_SCALAR;
     opt.faults = NULL;
-    s->reference_options = opt;
-    return ls_engine_open_native(&s->reference, &opt, err);
+    return opt;
+}
+
+static ls_status open_native_reference(state *s, ls_error *err)
+{
+    s->reference_options = other_native(s);
+    return ls_engine_open_native(&s->reference, &s->reference_options, err);
 }
 
 static ls_status open_reference(state *s, ls_error *err)
@@ -208,7 +242,7 @@ static ls_status open_external(state *s, ls_error *err)
         s->reference_options.model_path = s->scratch.file;
     }
     status = open_reference(s, err);
-    if (!s->o->locate) cli_scratch_remove(&s->scratch);
+    if (!s->o->locate && !votes(s) && !s->ctx->env->trace_dir) cli_scratch_remove(&s->scratch);
     return status;
 }
 
@@ -238,6 +272,8 @@ static ls_status compare(state *s, ls_error *err)
     ls_per_token_options opt = {
         .text = s->prompt.text,
         .len = s->prompt.len,
+        .ids = s->ids,
+        .n_ids = s->n_ids,
         .encode = s->prompt.encode,
         .subject_bos = (ls_bos_mode)s->o->chat.bos,
         .max_tokens = s->o->max_tokens,
@@ -270,7 +306,9 @@ static ls_status locate(state *s, ls_error *err)
     cli_locate l = {.subject = &s->engine_options,
                     .reference = &s->reference_options,
                     .reference_exe = native ? NULL : s->found.exe,
-                    .tap_tol = s->o->tap_tol,
+                    .budget = &s->o->budget,
+                    .by_oracle = s->o->oracle,
+                    .map = cli_report_forms[s->o->format].map,
                     .cancelled = cli_catch_interrupt()};
     if (s->result.verdict != LS_VERDICT_MATCH && s->result.verdict != LS_VERDICT_DIVERGED)
         return LS_OK;
@@ -282,14 +320,89 @@ static ls_status locate(state *s, ls_error *err)
     return LS_OK;
 }
 
+/* ---- more engines ---- */
+
+/* The engine of an --against, with whatever it needs to read the model. */
+static ls_status add_voter(state *s, int against, ls_error *err)
+{
+    cli_voter    *v = &s->vote.voters[s->vote.n++];
+    ls_ref_status found;
+    if (against == AGAINST_NATIVE) {
+        v->options = other_native(s);
+        snprintf(v->name, sizeof(v->name), "native on another tier");
+        return LS_OK;
+    }
+    if (against == AGAINST_AUTO) against = (int)ls_ref_for_model(s->o->model.path);
+    LS_TRY(cli_reference_find(s->ctx, (ls_ref_kind)against, &found, err));
+    v->options = s->engine_options;
+    v->options.model = NULL;
+    v->options.faults = NULL;
+    if (s->scratch.file[0]) v->options.model_path = s->scratch.file;
+    snprintf(v->exe, sizeof(v->exe), "%s", found.exe);
+    snprintf(v->name, sizeof(v->name), "%s", ls_ref_display_name((ls_ref_kind)against));
+    return LS_OK;
+}
+
+static ls_status vote(state *s, ls_error *err)
+{
+    cli_vote *v = &s->vote;
+    if (s->result.verdict != LS_VERDICT_MATCH && s->result.verdict != LS_VERDICT_DIVERGED)
+        return LS_OK;
+    v->voters[v->n++] = (cli_voter){.name = "native", .options = s->engine_options};
+    v->voters[v->n] = (cli_voter){.options = s->reference_options};
+    snprintf(v->voters[v->n].exe, sizeof(v->voters[v->n].exe), "%s", s->found.exe);
+    snprintf(v->voters[v->n++].name, sizeof(v->voters[0].name), "%s",
+             s->o->against == AGAINST_NATIVE ? "native on another tier"
+                                             : ls_ref_display_name(s->found.kind));
+    for (size_t i = 1; i < s->o->engines.n; i++) LS_TRY(add_voter(s, s->o->engines.at[i], err));
+    v->oracle = s->o->oracle ? (int)v->n : -1;
+    if (s->o->oracle) {
+        v->voters[v->n] =
+            (cli_voter){.name = "oracle", .options = s->engine_options, .oracle = true};
+        v->voters[v->n++].options.faults = NULL;
+    }
+    ls_engine_close(s->subject);
+    ls_engine_close(s->reference);
+    s->subject = s->reference = NULL;
+    LS_TRY(cli_vote_run(v, s->ctx, &s->result, s->o->budget.nmse_tol, err));
+    s->report.vote = v;
+    return LS_OK;
+}
+
+/* Both engines once more, for LOCKSTEP_TRACE_DIR. */
+static ls_status leave_traces(state *s, ls_error *err)
+{
+    bool                       native = s->o->against == AGAINST_NATIVE;
+    const ls_per_token_result *x = &s->result;
+    cli_tracing                t = {.engine = &s->engine_options,
+                                    .model_path = s->o->model.path,
+                                    .gguf = s->gguf,
+                                    .trace = {.prompt = x->ids_subject,
+                                              .n_prompt = x->n_ids_subject,
+                                              .decoded = x->decoded,
+                                              .max_tokens = (int32_t)x->n_decoded}};
+    if (!s->ctx->env->trace_dir || x->n_positions == 0) return LS_OK;
+    if (x->subject_info.engine[0]) LS_TRY(cli_tracing_write(s->ctx, &t, NULL, err));
+    if (!x->reference_info.engine[0]) return LS_OK;
+    t.engine = &s->reference_options;
+    t.exe = native ? NULL : s->found.exe;
+    t.trace.prompt = x->ids_reference;
+    t.trace.n_prompt = x->n_ids_reference;
+    return cli_tracing_write(s->ctx, &t, "reference", err);
+}
+
 static ls_status work(state *s, ls_error *err)
 {
+    LS_TRY(cli_tracing_check(s->ctx, NULL, err));
+    if (s->o->backend != BACKEND_NATIVE) LS_TRY(cli_tracing_check(s->ctx, "reference", err));
     LS_TRY(check_options(s, err));
     LS_TRY(open_text(s, err));
     LS_TRY(cli_check_interrupt(err));
     LS_TRY(open_engines(s, err));
     LS_TRY(compare(s, err));
-    return s->o->locate ? locate(s, err) : LS_OK;
+    if (s->o->locate) LS_TRY(locate(s, err));
+    if (votes(s)) LS_TRY(vote(s, err));
+    return leave_traces(s, err);
 }
 
 /* ---- the report ---- */
@@ -319,12 +432,7 @@ static ls_status print_report(state *s, ls_error *err)
     cli_output out = {0};
     ls_status  status;
     LS_TRY(cli_output_open(&out, s->o->output, err));
-    if (s->o->format == FORMAT_JSON)
-        status = cli_report_json(&s->report, out.f, err);
-    else {
-        status = LS_OK;
-        cli_report_text(&s->report, out.f);
-    }
+    status = cli_report_forms[s->o->format].write(&s->report, out.f, err);
     if (status == LS_OK) status = cli_output_commit(&out, err);
     cli_output_abort(&out);
     return status;
@@ -334,7 +442,7 @@ static ls_status print_report(state *s, ls_error *err)
 static void print_aside(const state *s)
 {
     bool same_screen = !s->o->output && isatty(STDOUT_FILENO) && isatty(STDERR_FILENO);
-    bool text = s->o->format == FORMAT_TEXT;
+    bool text = s->o->format == CLI_FORM_TEXT;
     if (s->result.verdict == LS_VERDICT_TOKENS_DIFFER && text && !s->ctx->quiet)
         cli_report_mismatch(&s->report, stderr);
     else if (s->result.error.status != LS_OK && !(text && same_screen))
@@ -348,13 +456,13 @@ static void print_aside(const state *s)
 static ls_status finish(state *s, ls_status status, const ls_error *why, ls_error *err)
 {
     bool verdict = status == LS_OK || s->result.error.status != LS_OK;
+    bool report = verdict || cli_report_forms[s->o->format].always;
     dump_ids(s);
-    if (s->gguf && (verdict || s->o->format == FORMAT_JSON))
-        ls_gguf_sha256(s->report.sha256, s->gguf, NULL);
+    if (s->gguf && report) ls_gguf_sha256(s->report.sha256, s->gguf, NULL);
     s->report.exit_code =
         verdict ? ls_verdict_exit_code(s->result.verdict) : ls_exit_code(status, why);
     s->report.error = verdict ? NULL : why;
-    if (verdict || s->o->format == FORMAT_JSON) LS_TRY(print_report(s, err));
+    if (report) LS_TRY(print_report(s, err));
     if (!verdict) {
         *err = *why;
         return status;
@@ -371,8 +479,10 @@ static ls_status run(cli_context *ctx, void *opts, ls_error *err)
     state                    s = {.ctx = ctx, .o = o};
     ls_error                 why = {0};
     ls_status                status;
-    if (ctx->json) o->format = FORMAT_JSON;
-    if (o->format == FORMAT_JSON) ctx->json_errors = 1;
+    if (o->engines.n) o->against = o->engines.at[0];
+    if (ctx->json) o->format = CLI_FORM_JSON;
+    if (o->format == CLI_FORM_JSON) ctx->json_errors = 1;
+    if (cli_report_forms[o->format].locates) o->locate = true;
     ls_per_token_fini(&s.result); /* an empty result: INCONCLUSIVE */
     s.report = (cli_report){.model_path = o->model.path ? o->model.path : "",
                             .backend = backend_names[o->backend],
@@ -394,11 +504,14 @@ static ls_status run(cli_context *ctx, void *opts, ls_error *err)
     ls_engine_close(s.subject);
     ls_engine_close(s.reference);
     cli_scratch_remove(&s.scratch);
+    cli_vote_fini(&s.vote);
+    ls_located_fini(&s.located);
     ls_per_token_fini(&s.result);
     ls_prompt_fini(&s.prompt);
     ls_tokenizer_destroy(s.tokenizer);
     ls_gguf_close(s.gguf);
     free(s.text);
+    free(s.ids);
     return status;
 }
 
@@ -412,21 +525,28 @@ static const cli_choice targets[] = {{"auto", AGAINST_AUTO},
                                      {"bitnet", LS_REF_BITNET},
                                      {"native", AGAINST_NATIVE},
                                      {NULL, 0}};
-static const cli_choice formats[] = {{"text", FORMAT_TEXT}, {"json", FORMAT_JSON}, {NULL, 0}};
 
 #define AT(field) offsetof(per_token_opts, field)
 
 static const cli_option comparison[] = {
     {.name = "against",
-     .kind = CLI_ENUM,
-     .off = AT(against),
+     .kind = CLI_ENUMS,
+     .off = AT(engines),
      .metavar = "ENGINE",
      .choices = targets,
      .def = "auto",
      .aliases = "cpp-backend",
      .help = "The reference. auto: bitnet where the model's path says so, else llama, and an "
              "installed one where that is missing. native: this engine itself, on the scalar "
-             "tier."},
+             "tier. Given again: more engines that see the same tokens; if one of all stands "
+             "alone, it is named."},
+    {.name = "oracle",
+     .kind = CLI_FLAG,
+     .off = AT(oracle),
+     .help =
+         "Evaluate the model in double precision, too, and say how far each engine is from "
+         "that. With --locate: an operation is over its budget when one engine is three times as "
+         "far from it as the other. Slow."},
     {.name = "locate",
      .kind = CLI_FLAG,
      .off = AT(locate),
@@ -434,11 +554,11 @@ static const cli_option comparison[] = {
              "reference's own input. Runs both engines twice more."},
     {.name = "tap-tol",
      .kind = CLI_DOUBLE,
-     .off = AT(tap_tol),
+     .off = AT(budget.tap_tol),
      .metavar = "X",
      .min = 0,
      .max = 1e9,
-     .def = "1e-6",
+     .def = cli_text_tap_tol,
      .help = "With --locate: largest NMSE of one operation's result at one position."},
     {.name = "backend",
      .kind = CLI_ENUM,
@@ -473,7 +593,7 @@ static const cli_option comparison[] = {
      .metavar = "X",
      .min = 0,
      .max = 1,
-     .def = "0.999",
+     .def = cli_text_cos_tol,
      .aliases = "cos-tolerance",
      .help = "Centred cosine that every position must reach. A value below 0.5 is read as 1 - "
              "cosine."},
@@ -483,7 +603,7 @@ static const cli_option comparison[] = {
      .metavar = "X",
      .min = 0,
      .max = 1e300,
-     .def = "1e-4",
+     .def = cli_text_nmse_tol,
      .help = "Centred NMSE that no position may exceed."},
     {.name = "kl-tol",
      .kind = CLI_DOUBLE,
@@ -491,7 +611,7 @@ static const cli_option comparison[] = {
      .metavar = "X",
      .min = 0,
      .max = 1e300,
-     .def = "1e-3",
+     .def = cli_text_kl_tol,
      .help = "KL(reference, subject) in nats that no position may exceed."},
     {.name = "strict",
      .kind = CLI_FLAG,
@@ -505,9 +625,11 @@ static const cli_option reporting[] = {
      .kind = CLI_ENUM,
      .off = AT(format),
      .metavar = "FORM",
-     .choices = formats,
+     .choices = cli_report_names,
      .def = "text",
-     .help = "Form of the report; --json is short for --format json."},
+     .help = "Form of the report; --json is short for --format json. html is one page to look at, "
+             "and implies --locate; junit is for test runners, markdown for pull requests, csv has "
+             "one row per position."},
     {.name = "output",
      .letter = 'o',
      .kind = CLI_STRING,
@@ -539,6 +661,7 @@ static const cli_option reporting[] = {
 static const cli_group groups[] = {
     {"Model and prompt", cli_model_table, AT(model)},
     {"Model and prompt", cli_prompt_table, AT(prompt)},
+    {"Model and prompt", cli_ids_table, AT(ids)},
     {"Model and prompt", cli_template_table, AT(chat)},
     {"Comparison", comparison, 0},
     {"Report", reporting, 0},
@@ -547,12 +670,16 @@ static const cli_group groups[] = {
 };
 
 static const per_token_opts defaults = {
-    .tap_tol = 1e-6,
     .chat = CLI_TEMPLATE_DEFAULTS,
     .engine = CLI_ENGINE_DEFAULTS,
     .against = AGAINST_AUTO,
     .max_tokens = 4,
-    .budget = {.cos_tol = 0.999, .nmse_tol = 1e-4, .kl_tol = 1e-3},
+    .budget =
+        {
+#define LS_TOLERANCE(field, value, what) .field = value,
+#include "lockstep/tolerances.def"
+#undef LS_TOLERANCE
+        },
 };
 
 const cli_command cli_cmd_crossval_per_token = {

@@ -9,6 +9,7 @@
 
 #include "cli/cli.h"
 #include "cli/stream.h"
+#include "cli/tracing.h"
 
 enum { ENGINE_AUTO = -2, ENGINE_NATIVE = -1 }; /* else an ls_ref_kind */
 
@@ -44,6 +45,9 @@ typedef struct run_state {
     ls_sampler        sampler;
     cli_stream        out;
     size_t            n_generated;
+    int32_t          *fed; /* [n] those of them that were evaluated */
+    size_t            n_fed;
+    ls_ref_status     ref; /* exe "": the engine is native */
     uint64_t          prompt_ns, answer_ns;
 } run_state;
 
@@ -150,13 +154,12 @@ static ls_status plan_context(run_state *r, ls_error *err)
 static ls_status open_reference(run_state *r, ls_ref_kind kind, ls_error *err)
 {
     static const char *const only_native[] = {"fault", "isa", "act-quant", "lanes"};
-    ls_ref_status            ref;
     for (size_t i = 0; i < sizeof(only_native) / sizeof(only_native[0]); i++)
         if (cli_given(r->ctx, only_native[i]))
             return cli_usage(r->ctx, err, "option '--%s' acts on the native engine, not on '%s'",
                              only_native[i], ls_ref_name(kind));
-    LS_TRY(cli_reference_find(r->ctx, kind, &ref, err));
-    return ls_engine_open_reference(&r->engine, ref.exe, &r->engine_options, err);
+    LS_TRY(cli_reference_find(r->ctx, kind, &r->ref, err));
+    return ls_engine_open_reference(&r->engine, r->ref.exe, &r->engine_options, err);
 }
 
 /* Native does not support the file: the reference that its path suggests, else the other. */
@@ -275,9 +278,27 @@ static ls_status generate(run_state *r, ls_error *err)
             break;
         }
         LS_TRY(ls_engine_eval(r->engine, &id, 1, err));
+        if (r->fed) r->fed[r->n_fed++] = id;
         last = 0;
     }
     return LS_OK;
+}
+
+/* The ids that were evaluated once more, for LOCKSTEP_TRACE_DIR. */
+static ls_status leave_trace(run_state *r, ls_error *err)
+{
+    cli_tracing t = {.engine = &r->engine_options,
+                     .exe = r->ref.exe[0] ? r->ref.exe : NULL,
+                     .model_path = r->o->model.path,
+                     .gguf = r->gguf,
+                     .trace = {.prompt = r->ids,
+                               .n_prompt = r->n_ids,
+                               .decoded = r->fed,
+                               .max_tokens = (int32_t)r->n_fed}};
+    if (!r->ctx->env->trace_dir) return LS_OK;
+    ls_engine_close(r->engine);
+    r->engine = NULL;
+    return cli_tracing_write(r->ctx, &t, NULL, err);
 }
 
 static double rate(size_t n, uint64_t ns) { return ns ? (double)n * 1e9 / (double)ns : 0; }
@@ -298,10 +319,13 @@ static ls_status run_with(run_state *r, ls_error *err)
     ls_status       status;
     uint64_t        seed = o->seed;
     LS_TRY(cli_model_check(r->ctx, &o->model, err));
+    LS_TRY(cli_tracing_check(r->ctx, NULL, err));
     LS_TRY(cli_engine_resolve(r->ctx, &o->engine, &r->engine_options, &r->faults, err));
     if (!cli_given(r->ctx, "seed")) LS_TRY(cli_env_seed(r->ctx->env, &seed, err));
     LS_TRY(open_text(r, err));
     LS_TRY(plan_context(r, err));
+    if (r->ctx->env->trace_dir && !(r->fed = calloc((size_t)r->n_ctx + 1, sizeof(*r->fed))))
+        return ls_fail(err, LS_ERR_NOMEM, "not enough memory for the ids of a trace");
     LS_TRY(open_engine(r, err));
     say_engine(r);
     ls_sampler_init(&r->sampler, (float)o->temp, seed);
@@ -314,7 +338,7 @@ static ls_status run_with(run_state *r, ls_error *err)
     if (status == LS_OK) status = generate(r, err);
     cli_stream_end(&r->out);
     if (status == LS_OK) say_speed(r);
-    return status;
+    return status == LS_OK ? leave_trace(r, err) : status;
 }
 
 static ls_status run(cli_context *ctx, void *opts, ls_error *err)
@@ -329,6 +353,7 @@ static ls_status run(cli_context *ctx, void *opts, ls_error *err)
     ls_tokenizer_destroy(r.tokenizer);
     ls_gguf_close(r.gguf);
     free(r.ids);
+    free(r.fed);
     free(r.text);
     return status;
 }

@@ -34,8 +34,8 @@ static json_t *row_json(const ls_trace_diff_row *row)
     char                   name[96];
     return json_pack("{s:s, s:i, s:i, s:s, s:o, s:o, s:b, s:o, s:b, s:b, s:s}", "name",
                      ls_trace_record_name(r, name, sizeof(name)), "seq", r->seq, "layer", r->layer,
-                     "stage", ls_op_name(r->op), "a", side_json(row->a), "b", side_json(row->b),
-                     "same_bits", row->d.same_bits, "nmse",
+                     "stage", ls_trace_record_stage(r), "a", side_json(row->a), "b",
+                     side_json(row->b), "same_bits", row->d.same_bits, "nmse",
                      row->finding[0] ? json_null() : cli_json_real(row->d.nmse), "estimated",
                      row->d.estimated, "ok", row->d.ok, "finding", row->finding);
 }
@@ -46,11 +46,12 @@ static ls_status print_json(const state *s, ls_error *err)
     json_t              *rows = json_array();
     for (size_t i = 0; i < d->n_rows; i++) json_array_append_new(rows, row_json(&d->rows[i]));
     return cli_json_print(
-        json_pack("{s:s, s:s, s:i, s:s, s:{s:I, s:I, s:I, s:I}, s:o, s:o, s:o}", "schema",
+        json_pack("{s:s, s:s, s:i, s:s, s:s, s:{s:I, s:I, s:I, s:I}, s:o, s:o, s:o}", "schema",
                   "lockstep.trace-diff/1", "verdict", ls_verdict_name(d->verdict), "exit_code",
-                  ls_verdict_exit_code(d->verdict), "reason", d->reason, "coverage", "taps_planned",
-                  (json_int_t)d->n_planned, "taps_compared", (json_int_t)d->n_compared, "same_bits",
-                  (json_int_t)d->n_same_bits, "findings", (json_int_t)d->n_findings, "first_bits",
+                  ls_verdict_exit_code(d->verdict), "reason", d->reason, "unchecked", d->unchecked,
+                  "coverage", "taps_planned", (json_int_t)d->n_planned, "taps_compared",
+                  (json_int_t)d->n_compared, "same_bits", (json_int_t)d->n_same_bits, "findings",
+                  (json_int_t)d->n_findings, "first_bits",
                   d->first_bits < 0 ? json_null() : row_json(&d->rows[d->first_bits]), "first_over",
                   d->first_over < 0 ? json_null() : row_json(&d->rows[d->first_over]), "taps",
                   rows),
@@ -62,7 +63,7 @@ static void print_first(const char *what, const ls_trace_diff_row *r)
     const ls_sketch *a = &r->a->sketch, *b = &r->b->sketch;
     double           delta = fabs(a->rms - b->rms);
     printf("%s at seq=%d, layer=%d, stage=%s:\n", what, r->a->seq, r->a->layer,
-           ls_op_name(r->a->op));
+           ls_trace_record_stage(r->a));
     printf("  A RMS: %.6f  BLAKE3: %.16s\n", a->rms, a->blake3);
     printf("  B RMS: %.6f  BLAKE3: %.16s\n", b->rms, b->blake3);
     printf("  RMS delta %.6g (%.2f%%), NMSE %.3g%s\n", delta,
@@ -94,6 +95,7 @@ static void print_text(const state *s)
     if (d->first_bits >= 0) print_first("first difference in bits", &d->rows[d->first_bits]);
     if (d->first_over >= 0) print_first("first over budget", &d->rows[d->first_over]);
     printf("%s%s%s\n", ls_verdict_name(d->verdict), d->reason[0] ? ": " : "", d->reason);
+    if (d->unchecked[0]) printf("not checked: %s\n", d->unchecked);
     printf("compared %zu/%zu taps, %zu equal to the last bit, %zu findings\n", d->n_compared,
            d->n_planned, d->n_same_bits, d->n_findings);
 }

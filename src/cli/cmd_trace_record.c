@@ -1,16 +1,14 @@
 // SPDX-License-Identifier: MIT
 /* cmd_trace_record.c - `lockstep trace record`: the taps of one engine's run, into a folder. */
-#include <errno.h>
 #include <fnmatch.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "cli/cli.h"
 #include "cli/cli_json.h"
 #include "cli/scratch.h"
 #include "cli/text.h"
+#include "cli/tracing.h"
 
 enum { ENGINE_NATIVE = -1 };
 static const cli_choice engines[] = {
@@ -21,6 +19,7 @@ static const cli_choice values[] = {{"sketch", VALUES_SKETCH}, {"full", VALUES_F
 typedef struct record_opts {
     cli_model_opts    model;
     cli_prompt_opts   prompt;
+    cli_ids_opts      given;
     cli_template_opts chat;
     cli_engine_opts   engine;
     const char       *out, *taps;
@@ -44,8 +43,6 @@ typedef struct state {
     ls_faults          faults;
     ls_ref_status      ref;
     ls_trace           trace;
-    char               values_path[4096];
-    cli_progress       progress;
     cli_scratch        scratch; /* what a reference reads in a folder's stead */
 } state;
 
@@ -75,15 +72,27 @@ static ls_status choose_taps(state *s, ls_error *err)
 
 static ls_status check_folder(state *s, ls_error *err)
 {
-    char        path[4096];
-    struct stat sb;
     if (!s->o->out || !s->o->out[0]) return cli_usage(s->ctx, err, "no folder given (-o DIR)");
-    snprintf(path, sizeof(path), "%.4000s/manifest.json", s->o->out);
-    if (stat(path, &sb) == 0 && !s->o->force) {
+    if (cli_tracing_is_there(s->o->out) && !s->o->force) {
         ls_fail(err, LS_ERR_USAGE, "'%s' holds a trace already", s->o->out);
         return ls_fail_hint(err, "choose another folder, or --force to replace it"), LS_ERR_USAGE;
     }
     return LS_OK;
+}
+
+static ls_status read_ids(state *s, ls_error *err)
+{
+    const record_opts *o = s->o;
+    if (o->given.text) {
+        return cli_ids_read(s->ctx, &o->given, ls_tokenizer_n_vocab(s->tokenizer), &s->ids,
+                            &s->n_ids, err);
+    }
+    LS_TRY(cli_template_apply(s->ctx, &o->chat, s->text, s->len, s->tokenizer, s->gguf, &s->prompt,
+                              err));
+    if (o->chat.bos != LS_BOS_AUTO) s->prompt.encode.bos = (ls_bos_mode)o->chat.bos;
+    LS_TRY(ls_tokenizer_encode(s->tokenizer, s->prompt.text, s->prompt.len, &s->prompt.encode,
+                               &s->ids, &s->n_ids, err));
+    return s->n_ids ? LS_OK : cli_usage(s->ctx, err, "the prompt has no tokens");
 }
 
 static ls_status prepare(state *s, ls_error *err)
@@ -92,15 +101,10 @@ static ls_status prepare(state *s, ls_error *err)
     LS_TRY(cli_model_check(s->ctx, &o->model, err));
     LS_TRY(check_folder(s, err));
     LS_TRY(choose_taps(s, err));
-    LS_TRY(cli_prompt_read(s->ctx, &o->prompt, &s->text, &s->len, err));
+    if (!o->given.text) LS_TRY(cli_prompt_read(s->ctx, &o->prompt, &s->text, &s->len, err));
     LS_TRY(ls_gguf_open(&s->gguf, o->model.path, err));
     LS_TRY(ls_tokenizer_create(&s->tokenizer, s->gguf, err));
-    LS_TRY(cli_template_apply(s->ctx, &o->chat, s->text, s->len, s->tokenizer, s->gguf, &s->prompt,
-                              err));
-    if (o->chat.bos != LS_BOS_AUTO) s->prompt.encode.bos = (ls_bos_mode)o->chat.bos;
-    LS_TRY(ls_tokenizer_encode(s->tokenizer, s->prompt.text, s->prompt.len, &s->prompt.encode,
-                               &s->ids, &s->n_ids, err));
-    if (s->n_ids == 0) return cli_usage(s->ctx, err, "the prompt has no tokens");
+    LS_TRY(read_ids(s, err));
     LS_TRY(cli_engine_resolve(s->ctx, &o->engine, &s->engine_options, &s->faults, err));
     s->engine_options.model_path = o->model.path;
     s->engine_options.n_ctx = (int32_t)s->n_ids + o->max_tokens;
@@ -122,60 +126,18 @@ static ls_status prepare(state *s, ls_error *err)
 
 /* ---- recording ---- */
 
-static ls_status run(state *s, const ls_trace_options *opt, bool watched, ls_trace *out,
-                     ls_error *err)
-{
-    ls_engine_options eo = s->engine_options;
-    ls_recorder      *r;
-    ls_engine        *e = NULL;
-    ls_status         status;
-    LS_TRY(ls_recorder_create(&r, opt, err));
-    if (watched) eo.watch = ls_recorder_watch(r);
-    status = s->o->which == ENGINE_NATIVE ? ls_engine_open_native(&e, &eo, err)
-                                          : ls_engine_open_reference(&e, s->ref.exe, &eo, err);
-    if (status == LS_OK) status = ls_recorder_run(r, e, out, err);
-    ls_engine_close(e);
-    ls_recorder_destroy(r);
-    return status;
-}
-
-/* The same run with nobody watching: are the logits the same? */
-static ls_status check_effect(state *s, ls_error *err)
-{
-    ls_trace_options blind = s->trace_options;
-    ls_trace         t = {0};
-    ls_status        status;
-    memset(blind.ops, 0, sizeof(blind.ops));
-    blind.values_path = NULL;
-    status = run(s, &blind, false, &t, err);
-    if (status == LS_OK) s->trace.perturbed = strcmp(t.logits_sha256, s->trace.logits_sha256) != 0;
-    ls_trace_fini(&t);
-    return status;
-}
-
 static ls_status record(state *s, ls_error *err)
 {
-    const record_opts *o = s->o;
-    ls_trace_options   opt = s->trace_options;
-    ls_str             arch = {"", 0};
-    char               old[4096];
-    if (mkdir(o->out, 0777) != 0 && errno != EEXIST)
-        return ls_fail(err, LS_ERR_IO, "cannot make the folder '%s': %s", o->out, strerror(errno));
-    snprintf(old, sizeof(old), "%.4000s/manifest.json", o->out);
-    unlink(old); /* what is half written is no trace */
-    snprintf(s->values_path, sizeof(s->values_path), "%.4000s/values.safetensors", o->out);
-    unlink(s->values_path);
-    if (o->values == VALUES_FULL) opt.values_path = s->values_path;
-    cli_progress_begin(&s->progress, s->ctx, "tracing");
-    opt.progress = cli_progress_update;
-    opt.progress_ctx = &s->progress;
-    LS_TRY(run(s, &opt, true, &s->trace, err));
-    if (!o->no_check) LS_TRY(check_effect(s, err));
-    ls_gguf_str(s->gguf, "general.architecture", &arch);
-    snprintf(s->trace.arch, sizeof(s->trace.arch), "%.*s", LS_FMT(arch));
-    snprintf(s->trace.model_path, sizeof(s->trace.model_path), "%.500s", o->model.path);
-    LS_TRY(ls_gguf_sha256(s->trace.model_sha256, s->gguf, err));
-    return ls_trace_write(&s->trace, o->out, o->per_file, err);
+    cli_tracing t = {.engine = &s->engine_options,
+                     .exe = s->o->which == ENGINE_NATIVE ? NULL : s->ref.exe,
+                     .model_path = s->o->model.path,
+                     .gguf = s->gguf,
+                     .trace = s->trace_options,
+                     .folder = s->o->out,
+                     .values = s->o->values == VALUES_FULL,
+                     .per_file = s->o->per_file,
+                     .no_check = s->o->no_check};
+    return cli_tracing_record(s->ctx, &t, &s->trace, err);
 }
 
 /* ---- the report ---- */
@@ -215,7 +177,6 @@ static ls_status run_command(cli_context *ctx, void *opts, ls_error *err)
     state     s = {.ctx = ctx, .o = opts};
     ls_status status = prepare(&s, err);
     if (status == LS_OK) status = record(&s, err);
-    cli_progress_end(&s.progress);
     if (status == LS_OK) status = report(&s, err);
     cli_scratch_remove(&s.scratch);
     ls_trace_fini(&s.trace);
@@ -283,6 +244,7 @@ static const cli_option table[] = {
 static const cli_group groups[] = {
     {"Model", cli_model_table, offsetof(record_opts, model)},
     {"Prompt", cli_prompt_table, offsetof(record_opts, prompt)},
+    {"Prompt", cli_ids_table, offsetof(record_opts, given)},
     {"Template", cli_template_table, offsetof(record_opts, chat)},
     {"Trace", table, 0},
     {"Engine", cli_engine_table, offsetof(record_opts, engine)},

@@ -37,10 +37,10 @@ static json_t *record_json(const ls_trace_record *r)
     char name[96];
     return json_pack("{s:s, s:i, s:i, s:s, s:[I, I, I], s:f, s:f, s:f, s:I, s:s}", "name",
                      ls_trace_record_name(r, name, sizeof(name)), "seq", (int)r->seq, "layer",
-                     (int)r->layer, "stage", ls_op_name(r->op), "shape", (json_int_t)r->heads,
-                     (json_int_t)r->rows, (json_int_t)r->n, "rms", r->sketch.rms, "sum",
-                     r->sketch.sum, "max_abs", r->sketch.max_abs, "not_finite",
-                     (json_int_t)r->sketch.n_not_finite, "blake3", r->sketch.blake3);
+                     (int)r->layer, "stage", ls_trace_record_stage(r), "shape",
+                     (json_int_t)r->heads, (json_int_t)r->rows, (json_int_t)r->n, "rms",
+                     r->sketch.rms, "sum", r->sketch.sum, "max_abs", r->sketch.max_abs,
+                     "not_finite", (json_int_t)r->sketch.n_not_finite, "blake3", r->sketch.blake3);
 }
 
 static ls_status list(const state *s, ls_error *err)
@@ -56,8 +56,12 @@ static ls_status list(const state *s, ls_error *err)
                                         t->model_path, "taps", rows),
                               NULL, err);
     }
-    printf("%s %s%s%s, %s, %zu tokens (%zu of them prompt)\n", t->engine.engine, t->engine.version,
-           t->engine.isa[0] ? ", " : "", t->engine.isa, t->model_path, t->n_tokens, t->n_prompt);
+    if (t->bare)
+        puts("NAME.trace files without a manifest: engine, model and tokens are not known");
+    else
+        printf("%s %s%s%s, %s, %zu tokens (%zu of them prompt)\n", t->engine.engine,
+               t->engine.version, t->engine.isa[0] ? ", " : "", t->engine.isa, t->model_path,
+               t->n_tokens, t->n_prompt);
     printf("%-32s %-18s %14s %14s  %s\n", "tap", "shape", "RMS", "max |x|", "BLAKE3");
     for (size_t i = 0; i < t->n_records; i++) {
         const ls_trace_record *r = &t->records[i];

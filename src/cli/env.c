@@ -26,6 +26,8 @@ enum {
     ENV_SEED,
     ENV_TERM,
     ENV_TMPDIR,
+    ENV_TRACE_DIR,
+    ENV_BITNET_TRACE_DIR,
     N_ENV,
 };
 
@@ -50,6 +52,10 @@ static const struct {
     [ENV_SEED] = {"BITNET_SEED", "default of --seed"},
     [ENV_TERM] = {"TERM", "'dumb': no progress bar"},
     [ENV_TMPDIR] = {"TMPDIR", "folder of scratch files; /tmp, if unset"},
+    [ENV_TRACE_DIR] = {"LOCKSTEP_TRACE_DIR",
+                       "commands that evaluate leave a trace there, as 'trace record' does"},
+    [ENV_BITNET_TRACE_DIR] = {"BITNET_TRACE_DIR",
+                              "the same with a file for each tap, if LOCKSTEP_TRACE_DIR is unset"},
 };
 
 /* An empty variable counts as unset. */
@@ -105,6 +111,11 @@ void cli_env_load(cli_env *env)
     }
     env->timeout = value_of(ENV_TIMEOUT);
     env->seed = value_of(ENV_SEED);
+    for (size_t i = ENV_TRACE_DIR; i <= ENV_BITNET_TRACE_DIR && !env->trace_dir; i++) {
+        env->trace_dir = value_of(i);
+        env->trace_name = variables[i].name;
+        env->trace_per_file = i == ENV_BITNET_TRACE_DIR;
+    }
     env->dumb_terminal = term && strcmp(term, "dumb") == 0;
 }
 

@@ -67,7 +67,7 @@ const char *cli_option_form(const cli_option *o, char *buf, size_t cap)
 const char *cli_option_help(const cli_option *o, char *buf, size_t cap)
 {
     size_t n = (size_t)snprintf(buf, cap, "%s", o->help);
-    if (o->kind == CLI_ENUM) {
+    if (o->choices) {
         for (const cli_choice *c = o->choices; c->name && n < cap; c++)
             n += (size_t)snprintf(buf + n, cap - n, "%s%s", c == o->choices ? " One of " : ", ",
                                   c->name);
@@ -95,8 +95,10 @@ const char *cli_usage_line(const cli_command *c, char *buf, size_t cap)
     char name[64];
     snprintf(buf, cap, "%s%s%s%s%s [options]", cli_command_name(c, name, sizeof(name)),
              has_table(c, cli_model_table) ? " -m MODEL" : "",
-             has_table(c, cli_prompt_table) ? " (-p TEXT | -f FILE)" : "", c->operands ? " " : "",
-             c->operands ? c->operands : "");
+             has_table(c, cli_ids_table)      ? " (-p TEXT | -f FILE | --ids LIST)"
+             : has_table(c, cli_prompt_table) ? " (-p TEXT | -f FILE)"
+                                              : "",
+             c->operands ? " " : "", c->operands ? c->operands : "");
     return buf;
 }
 

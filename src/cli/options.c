@@ -58,6 +58,69 @@ ls_status cli_prompt_read(const cli_context *ctx, const cli_prompt_opts *o, char
     return LS_OK;
 }
 
+const cli_option cli_ids_table[] = {
+    {.name = "ids",
+     .kind = CLI_STRING,
+     .off = offsetof(cli_ids_opts, text),
+     .metavar = "LIST",
+     .help = "Token ids instead of a prompt, '1,15043,3186': nothing is tokenized, nothing put "
+             "before them."},
+    {0},
+};
+
+/* How many ids a list has at most: numbers, and commas or blanks between them. */
+static size_t most_ids(const char *text)
+{
+    size_t n = 1;
+    for (; *text; text++) n += *text == ',' || *text == ' ';
+    return n;
+}
+
+static ls_status parse_id(const cli_context *ctx, const char **at, int32_t n_vocab, int32_t *out,
+                          ls_error *err)
+{
+    size_t len = strcspn(*at, ", ");
+    char  *end;
+    long   v = strtol(*at, &end, 10);
+    if (len == 0 || (size_t)(end - *at) != len || **at < '0' || **at > '9')
+        return cli_usage(ctx, err, "option '--ids': '%.*s' is no token id",
+                         (int)(len < 40 ? len : 40), *at);
+    if (len > 10 || v >= n_vocab)
+        return cli_usage(ctx, err, "option '--ids': the vocabulary has %d tokens, none of id %.*s",
+                         (int)n_vocab, (int)(len < 40 ? len : 40), *at);
+    *out = (int32_t)v;
+    *at = end;
+    return LS_OK;
+}
+
+ls_status cli_ids_read(const cli_context *ctx, const cli_ids_opts *o, int32_t n_vocab,
+                       int32_t **ids, size_t *n, ls_error *err)
+{
+    static const char *const others[] = {"prompt", "file", "prompt-template", "system-prompt",
+                                         "bos"};
+    const char              *at = o->text;
+    *ids = NULL;
+    *n = 0;
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+        if (cli_given(ctx, others[i]))
+            return cli_usage(ctx, err, "options '--ids' and '--%s' cannot be used together",
+                             others[i]);
+    }
+    *ids = calloc(most_ids(at), sizeof(**ids));
+    if (!*ids) return ls_fail(err, LS_ERR_NOMEM, "not enough memory for the ids");
+    for (at += strspn(at, " "); *at; at += strspn(at, " ")) {
+        ls_status status = parse_id(ctx, &at, n_vocab, &(*ids)[*n], err);
+        if (status != LS_OK) return free(*ids), *ids = NULL, status;
+        *n += 1;
+        at += strspn(at, " ");
+        if (*at == ',') at++;
+    }
+    if (*n > 0) return LS_OK;
+    free(*ids);
+    *ids = NULL;
+    return cli_usage(ctx, err, "option '--ids' is empty");
+}
+
 /* ---- engine ---- */
 
 static const cli_choice kv_types[] = {{"f16", LS_DTYPE_F16}, {"f32", LS_DTYPE_F32}, {NULL, 0}};

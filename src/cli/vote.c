@@ -6,8 +6,14 @@
 
 static ls_status open_voter(cli_voter *v, ls_engine **out, ls_error *err)
 {
-    ls_status status = v->exe ? ls_engine_open_reference(out, v->exe, &v->options, err)
-                              : ls_engine_open_native(out, &v->options, err);
+    ls_oracle_options exact = {.base = v->options};
+    ls_status         status;
+    if (v->oracle)
+        status = ls_engine_open_oracle(out, &exact, err);
+    else if (v->exe[0])
+        status = ls_engine_open_reference(out, v->exe, &v->options, err);
+    else
+        status = ls_engine_open_native(out, &v->options, err);
     if (status == LS_OK) v->info = *ls_engine_get_info(*out);
     return status;
 }
@@ -48,4 +54,14 @@ double cli_vote_rho(const cli_vote *v, size_t position)
     if (!(subject >= 0) || !(reference >= 0) || (subject == 0 && reference == 0))
         return (double)NAN;
     return sqrt(subject / reference);
+}
+
+ls_extreme cli_vote_worst_rho(const cli_vote *v)
+{
+    ls_extreme worst = {(double)NAN, -1};
+    for (size_t i = 0; i < v->result.n_positions; i++) {
+        double rho = cli_vote_rho(v, i);
+        if (!isnan(rho) && !(rho <= worst.value)) worst = (ls_extreme){rho, (int32_t)i};
+    }
+    return worst;
 }

@@ -9,7 +9,7 @@
 typedef struct cli_voter {
     char              name[48]; /* "native", "llama.cpp", "native (scalar)", "oracle" */
     ls_engine_options options;
-    const char       *exe;      /* of a reference; NULL: native or the oracle         */
+    char              exe[512]; /* of a reference; "": native or the oracle           */
     bool              oracle;
     ls_engine_info    info;     /* filled by the run */
 } cli_voter;
@@ -30,5 +30,7 @@ void      cli_vote_fini(cli_vote *v); /* zeroed is allowed */
 /* How many times as far from the oracle the subject is as the first reference, at one position: the
  * square root of the quotient of the NMSEs. NaN: NaN or Inf, or both are equal to the oracle. */
 double cli_vote_rho(const cli_vote *v, size_t position);
+/* The largest, and where; position -1: there is none. */
+ls_extreme cli_vote_worst_rho(const cli_vote *v);
 
 #endif

@@ -23,11 +23,19 @@ typedef struct work {
 
 /* ---- engines ---- */
 
+static void close_engine(const ls_locate_options *o, ls_engine *e)
+{
+    if (e && o->close)
+        o->close(o->ctx, e);
+    else
+        ls_engine_close(e);
+}
+
 static void close_engines(work *w)
 {
-    ls_engine_close(w->subject);
-    ls_engine_close(w->reference);
-    ls_engine_close(w->free_subject);
+    close_engine(w->opt, w->subject);
+    close_engine(w->opt, w->reference);
+    close_engine(w->opt, w->free_subject);
     ls_engine_close(w->oracle);
     w->subject = w->reference = w->free_subject = w->oracle = NULL;
 }
@@ -38,7 +46,7 @@ static ls_status open_engines(work *w, ls_error *err)
     LS_TRY(
         o->open(o->ctx, false, (ls_watch){ls_walk_hold, &w->walk}, NULL, NULL, &w->reference, err));
     LS_TRY(o->open(o->ctx, true, (ls_watch){0}, ls_walk_step, &w->walk, &w->subject, err));
-    if (w->walk.judging)
+    if (w->walk.oracle)
         LS_TRY(o->open_oracle(o->ctx, ls_walk_step64, ls_walk_given, &w->walk, &w->oracle, err));
     if (!w->walk.free_run) return LS_OK;
     return o->open(o->ctx, true, (ls_watch){ls_walk_free, &w->walk}, NULL, NULL, &w->free_subject,
@@ -56,8 +64,8 @@ static ls_status evaluate(work *w, const int32_t *ids, size_t n, ls_error *err)
         *err = w->walk.error;
         return w->walk.status;
     }
-    if (w->free_subject) LS_TRY(ls_engine_eval(w->free_subject, ids, n, err));
     if (w->oracle) LS_TRY(ls_engine_eval(w->oracle, ids, n, err));
+    if (w->free_subject) LS_TRY(ls_engine_eval(w->free_subject, ids, n, err));
     return ls_engine_eval(w->subject, ids, n, err);
 }
 
@@ -117,14 +125,25 @@ static bool at_end(const work *w) { return w->walk.last + 1 >= (int32_t)w->walk.
 
 /* ---- where an error is born ---- */
 
-static void take_birth(work *w, ls_op op, int32_t layer, int32_t pos, double x)
+static void take_birth(work *w, ls_op op, int32_t layer, int32_t pos, double x,
+                       const ls_walk_errors *e)
 {
     ls_located *out = w->out;
     out->found = out->born = true;
+    if (w->oracle) {
+        ls_outlier_judge(w->opt, out, *e);
+        if (w->opt->by_oracle) out->budget = ls_outlier_budget(w->opt, *e);
+    }
     out->op = op;
     out->layer = layer;
     out->position = pos;
     out->isolated = x;
+}
+
+/* Whether a row is over its budget. */
+static bool over(const work *w, double isolated, const ls_walk_errors *e)
+{
+    return w->opt->by_oracle ? ls_outlier_over(w->opt, *e) : !(isolated <= w->opt->tap_tol);
 }
 
 /* The first operation over the budget, in the order in which the reference showed its taps. */
@@ -134,9 +153,12 @@ static void find_birth(work *w)
         const ls_walk_tap *t = &w->walk.taps[i];
         if (t->layer >= 0 && t->layer < w->walk.first) continue;
         for (size_t row = 0; row < t->rows; row++) {
-            double x = ls_walk_isolated(t, row);
-            if (x == -1 || x <= w->opt->tap_tol) continue;
-            take_birth(w, t->op, t->layer, t->pos + (int32_t)row, x);
+            double         x = ls_walk_isolated(t, row);
+            ls_walk_errors e = {0};
+            if (x == -1) continue;
+            if (w->oracle) e = ls_walk_oracle_errors(t, row);
+            if (!over(w, x, &e)) continue;
+            take_birth(w, t->op, t->layer, t->pos + (int32_t)row, x, &e);
             return;
         }
     }
@@ -149,12 +171,14 @@ static ls_status after_search(work *w, size_t n, int32_t pos, bool *done, ls_err
     size_t V = (size_t)ls_engine_get_info(w->subject)->n_vocab;
     find_birth(w);
     for (size_t i = 0; at_end(w) && i < n && !w->out->found; i++) {
-        const float *a, *b;
-        double       x;
+        const float   *a, *b;
+        double         x;
+        ls_walk_errors e = {0};
+        if (w->oracle) LS_TRY(ls_outlier_logits(w->subject, w->reference, w->oracle, i, &e, err));
         LS_TRY(ls_engine_logits(w->subject, i, &a, err));
         LS_TRY(ls_engine_logits(w->reference, i, &b, err));
         x = ls_walk_centred_nmse(a, b, V);
-        if (!(x <= w->opt->tap_tol)) take_birth(w, LS_OP_LOGITS, -1, pos + (int32_t)i, x);
+        if (over(w, x, &e)) take_birth(w, LS_OP_LOGITS, -1, pos + (int32_t)i, x, &e);
     }
     *done = w->out->found;
     return LS_OK;
@@ -183,18 +207,26 @@ static double accumulated(const ls_trace_diff *d, const ls_located *at)
     return worst;
 }
 
-/* From just before the first tap that is over the budget as the subject ran. */
+/* Just before the first tap that is over the budget as the subject ran. */
+static int32_t first_layer(const work *w, const ls_trace_diff *d)
+{
+    const ls_trace_record *r = d->rows[d->first_over].a;
+    bool                   end = r->op == LS_OP_FINAL_NORM || r->op == LS_OP_LOGITS;
+    int32_t                at = end ? (int32_t)w->walk.n_layers : r->layer;
+    return at > 0 ? at - 1 : 0;
+}
+
 static ls_status search(work *w, const ls_trace_diff *d, const ls_trace *t, ls_error *err)
 {
     enum { LAYERS_AT_ONCE = 3 }; /* it is most often found in the first few */
-    const ls_trace_record *over = d->rows[d->first_over].a;
-    bool                   end = over->op == LS_OP_FINAL_NORM || over->op == LS_OP_LOGITS;
-    int32_t                at = end ? (int32_t)w->walk.n_layers : over->layer;
-    ls_status              status;
-    status = walk_layers(w, t, at > 0 ? at - 1 : 0, LAYERS_AT_ONCE, after_search, err);
+    int32_t   first = w->opt->by_oracle ? 0 : first_layer(w, d);
+    ls_status status;
+    w->walk.oracle = w->opt->by_oracle;
+    status = walk_layers(w, t, first, LAYERS_AT_ONCE, after_search, err);
     close_engines(w);
-    if (status == LS_OK && !w->out->found) take_carried(w, d);
-    if (status == LS_OK) w->out->accumulated = accumulated(d, w->out);
+    w->walk.oracle = false;
+    if (status == LS_OK && !w->out->found && d->first_over >= 0) take_carried(w, d);
+    if (status == LS_OK && w->out->found) w->out->accumulated = accumulated(d, w->out);
     return status;
 }
 
@@ -202,11 +234,16 @@ static ls_status search(work *w, const ls_trace_diff *d, const ls_trace *t, ls_e
 
 static ls_status after_judging(work *w, size_t n, int32_t pos, bool *done, ls_error *err)
 {
-    if (w->out->op == LS_OP_LOGITS)
-        LS_TRY(ls_outlier_take_logits(w->out, w->subject, w->reference, w->oracle, n, pos, err));
-    else
-        ls_outlier_take(w->out, &w->walk, pos);
+    ls_walk_errors e;
     *done = w->out->position < pos + (int32_t)n;
+    if (!*done) return LS_OK;
+    if (w->out->op != LS_OP_LOGITS) {
+        ls_outlier_take(w->opt, w->out, &w->walk, pos);
+        return LS_OK;
+    }
+    LS_TRY(ls_outlier_logits(w->subject, w->reference, w->oracle, (size_t)(w->out->position - pos),
+                             &e, err));
+    ls_outlier_judge(w->opt, w->out, e);
     return LS_OK;
 }
 
@@ -216,12 +253,12 @@ static ls_status judge(work *w, const ls_trace *t, ls_error *err)
     int32_t   first = w->out->layer;
     ls_status status;
     if (first < 0) first = w->out->op == LS_OP_EMBEDDINGS ? 0 : (int32_t)w->walk.n_layers - 1;
-    w->walk.judging = true;
+    w->walk.oracle = w->walk.judging = true;
     w->walk.judged_op = w->out->op;
     w->walk.judged_layer = w->out->layer;
     status = walk_layers(w, t, first, 1, after_judging, err);
     close_engines(w);
-    w->walk.judging = false;
+    w->walk.oracle = w->walk.judging = false;
     return status;
 }
 
@@ -270,7 +307,7 @@ static ls_status record_one(const work *w, bool subject, ls_trace *out, ls_error
     LS_TRY(ls_recorder_create(&r, &to, err));
     status = o->open(o->ctx, subject, ls_recorder_watch(r), NULL, NULL, &e, err);
     if (status == LS_OK) status = ls_recorder_run(r, e, out, err);
-    ls_engine_close(e);
+    close_engine(o, e);
     ls_recorder_destroy(r);
     return status;
 }
@@ -308,8 +345,9 @@ static ls_status compare(work *w, const ls_trace *a, const ls_trace *b, ls_error
                  ? ls_fail(err, LS_ERR_REFERENCE, "the taps cannot be compared: %s",
                            d.reason[0] ? d.reason : "none are there")
                  : ls_walk_init(&w->walk, err);
-    if (status == LS_OK && d.first_over >= 0) status = search(w, &d, b, err);
-    if (status == LS_OK && w->out->born && w->opt->open_oracle) status = judge(w, b, err);
+    if (status == LS_OK && (d.first_over >= 0 || w->opt->by_oracle)) status = search(w, &d, b, err);
+    if (status == LS_OK && w->out->born && !w->out->judged && w->opt->open_oracle)
+        status = judge(w, b, err);
     if (status == LS_OK && w->opt->map) status = make_map(w, &d, b, err);
     ls_trace_diff_fini(&d);
     return status;
@@ -317,10 +355,16 @@ static ls_status compare(work *w, const ls_trace *a, const ls_trace *b, ls_error
 
 ls_status ls_locate(ls_located *out, const ls_locate_options *opt, ls_error *err)
 {
-    work      w = {.opt = opt, .out = out};
-    ls_trace  a = {0}, b = {0};
-    ls_status status;
-    *out = (ls_located){.layer = -1, .position = -1, .budget = opt->tap_tol};
+    const ls_budget   usual = ls_budget_default();
+    ls_locate_options own = *opt;
+    work              w = {.opt = &own, .out = out};
+    ls_trace          a = {0}, b = {0};
+    ls_status         status;
+    *out = (ls_located){
+        .layer = -1, .position = -1, .budget = opt->tap_tol, .by_oracle = opt->by_oracle};
+    if (opt->by_oracle && !opt->open_oracle)
+        return ls_fail(err, LS_ERR_USAGE, "budgets by the oracle, but no oracle");
+    if (own.rho_tol == 0) own.rho_tol = usual.rho_tol, own.rho_floor = usual.rho_floor;
     w.walk.max_bytes = opt->max_bytes ? opt->max_bytes : DEFAULT_BYTES;
     status = record_one(&w, true, &a, err);
     if (status == LS_OK) status = record_one(&w, false, &b, err);

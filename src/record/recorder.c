@@ -22,12 +22,17 @@ struct ls_recorder {
     ls_error         error;
 };
 
+const char *ls_trace_record_stage(const ls_trace_record *r)
+{
+    return r->op < LS_N_OPS ? ls_op_name(r->op) : r->stage;
+}
+
 const char *ls_trace_record_name(const ls_trace_record *r, char *buf, size_t cap)
 {
     if (r->layer >= 0)
-        snprintf(buf, cap, "t%d/blk%d/%s", r->seq, r->layer, ls_op_name(r->op));
+        snprintf(buf, cap, "t%d/blk%d/%s", r->seq, r->layer, ls_trace_record_stage(r));
     else
-        snprintf(buf, cap, "t%d/%s", r->seq, ls_op_name(r->op));
+        snprintf(buf, cap, "t%d/%s", r->seq, ls_trace_record_stage(r));
     return buf;
 }
 

@@ -35,6 +35,7 @@ static void decide(ls_trace_diff *d, ls_verdict v, const char *fmt, ...)
 static bool same_run(ls_trace_diff *d, const ls_trace *a, const ls_trace *b)
 {
     size_t i = 0;
+    if (a->bare || b->bare) return true; /* nobody knows: check_bare says so */
     if (strcmp(a->model_sha256, b->model_sha256) != 0) {
         decide(d, LS_VERDICT_TOKENS_DIFFER,
                "the traces are of two models: SHA-256 %.16s... and %.16s...", a->model_sha256,
@@ -78,7 +79,10 @@ static bool values_hold(const ls_ckpt_tensor *v, const ls_trace_record *r)
     }
     ls_sketcher_finish(k, &s);
     ls_sketcher_destroy(k);
-    return strcmp(s.blake3, r->sketch.blake3) == 0 && s.sum == r->sketch.sum;
+    return strcmp(s.blake3, r->sketch.blake3) == 0 && s.sum == r->sketch.sum &&
+           s.rms == r->sketch.rms && s.max_abs == r->sketch.max_abs &&
+           s.n_not_finite == r->sketch.n_not_finite &&
+           memcmp(s.projection, r->sketch.projection, sizeof(s.projection)) == 0;
 }
 
 static double exact_nmse(const ls_ckpt_tensor *a, const ls_ckpt_tensor *b, size_t n)
@@ -108,6 +112,34 @@ static double sketched_nmse(const ls_sketch *a, const ls_sketch *b)
     return d2 == 0 ? 0 : b2 > 0 ? d2 / b2 : (double)INFINITY;
 }
 
+static const char other_bits[] = "other bits, and nothing that says how much";
+
+/* Where one side has a hash and the RMS alone: equal, or surely over the budget, or not known. */
+static void compare_hashes(const work *w, ls_trace_diff_row *row)
+{
+    const ls_sketch   *a = &row->a->sketch, *b = &row->b->sketch;
+    ls_tap_difference *d = &row->d;
+    double             delta = fabs(a->rms - b->rms);
+    d->same_bits = strcmp(a->blake3, b->blake3) == 0;
+    d->finite = a->n_not_finite == 0 && b->n_not_finite == 0;
+    d->estimated = !d->same_bits;
+    if (row->a->sha256 != row->b->sha256) {
+        row->finding = "hashes of two kinds";
+        return;
+    }
+    if (d->same_bits && d->finite && delta > 1e-6 * b->rms) { /* summed in any order */
+        row->finding = "the same hash, but other statistics";
+        return;
+    }
+    /* the difference of the norms is at most the norm of the difference */
+    d->nmse = delta == 0 ? 0 : b->rms > 0 ? delta * delta / (b->rms * b->rms) : (double)INFINITY;
+    if (d->same_bits) d->nmse = 0;
+    d->ok = d->finite && d->nmse <= w->nmse_tol;
+    if (d->ok && !d->same_bits) row->finding = other_bits;
+}
+
+static const char *dtype_of(const ls_trace_record *r) { return r->dtype[0] ? r->dtype : "F32"; }
+
 static void compare_tap(const work *w, ls_trace_diff_row *row)
 {
     const ls_sketch      *a = &row->a->sketch, *b = &row->b->sketch;
@@ -116,6 +148,14 @@ static void compare_tap(const work *w, ls_trace_diff_row *row)
     if (row->a->heads != row->b->heads || row->a->rows != row->b->rows || row->a->n != row->b->n ||
         row->a->pos != row->b->pos) {
         row->finding = "another shape";
+        return;
+    }
+    if (strcmp(dtype_of(row->a), dtype_of(row->b)) != 0) {
+        row->finding = "another type";
+        return;
+    }
+    if (row->a->hash_only || row->b->hash_only) {
+        compare_hashes(w, row);
         return;
     }
     if ((w->va && (!va || !values_hold(va, row->a))) ||
@@ -151,7 +191,7 @@ static void align(work *w)
         const ls_trace_record *r = &w->a->records[i];
         ls_trace_diff_row      row = {.a = r, .finding = ""};
         size_t                 at;
-        if (w->b->declined[r->op]) continue;
+        if (r->op < LS_N_OPS && w->b->declined[r->op]) continue;
         at = find(w, r);
         if (at == SIZE_MAX) {
             row.finding = "missing in B";
@@ -164,7 +204,7 @@ static void align(work *w)
     }
     for (size_t i = 0; i < w->b->n_records; i++) {
         const ls_trace_record *r = &w->b->records[i];
-        if (w->used[i] || w->a->declined[r->op]) continue;
+        if (w->used[i] || (r->op < LS_N_OPS && w->a->declined[r->op])) continue;
         d->rows[d->n_rows++] = (ls_trace_diff_row){.b = r, .finding = "missing in A"};
     }
 }
@@ -179,6 +219,7 @@ static void judge(work *w)
         const ls_trace_diff_row *r = &d->rows[i];
         if (r->finding[0]) {
             d->n_findings++;
+            if (r->finding == other_bits && d->first_bits < 0) d->first_bits = (ptrdiff_t)i;
             continue;
         }
         d->n_compared++;
@@ -200,6 +241,82 @@ static void judge(work *w)
     } else {
         decide(d, LS_VERDICT_MATCH, "%s", "");
     }
+}
+
+/* ---- without a manifest ---- */
+
+/* Evaluations and layers that rows speak of, and which operations layers have. */
+typedef struct extent {
+    int32_t n_seqs, n_layers;
+    bool    ops[LS_N_OPS];
+} extent;
+
+static extent extent_of(const ls_trace_diff *d)
+{
+    extent x = {0};
+    for (size_t i = 0; i < d->n_rows; i++) {
+        const ls_trace_record *r = d->rows[i].a;
+        if (r->seq >= x.n_seqs) x.n_seqs = r->seq + 1;
+        if (r->op >= LS_N_OPS || r->layer < 0) continue;
+        x.ops[r->op] = true;
+        if (r->layer >= x.n_layers) x.n_layers = r->layer + 1;
+    }
+    return x;
+}
+
+/* n[op] is in how many layers evaluation `seq` has it. No tap stands twice. */
+static bool is_complete(ls_trace_diff *d, const extent *x, int32_t seq, const size_t n[LS_N_OPS])
+{
+    if (n[LS_OP_LOGITS] == 0) {
+        decide(d, LS_VERDICT_INCONCLUSIVE,
+               "evaluation %d has no logits on either side: nothing says that it is complete", seq);
+        return false;
+    }
+    for (int op = 0; op < LS_N_OPS; op++) {
+        if (!x->ops[op] || n[op] == (size_t)x->n_layers) continue;
+        decide(d, LS_VERDICT_INCONCLUSIVE,
+               "both sides have %s in %zu of %d layers in evaluation %d: nothing says that this is "
+               "all",
+               ls_op_name((ls_op)op), n[op], x->n_layers, seq);
+        return false;
+    }
+    return true;
+}
+
+/* Nobody says which taps were planned, so that both sides may lack the same: evaluations from the
+ * first, each with its logits, and in each layer the taps that the others have, or no MATCH. */
+static ls_status check_complete(ls_trace_diff *d, ls_error *err)
+{
+    extent  x = extent_of(d);
+    size_t *n; /* [n_seqs][LS_N_OPS] */
+    if ((size_t)x.n_seqs > d->n_rows) {
+        decide(d, LS_VERDICT_INCONCLUSIVE, "there are %d evaluations, but %zu taps", x.n_seqs,
+               d->n_rows);
+        return LS_OK;
+    }
+    LS_TRY(ls_alloc(&n, (size_t)x.n_seqs, LS_N_OPS * sizeof(*n), "a comparison", err));
+    for (size_t i = 0; i < d->n_rows; i++) {
+        const ls_trace_record *r = d->rows[i].a;
+        if (r->op < LS_N_OPS) n[(size_t)r->seq * LS_N_OPS + r->op]++;
+    }
+    for (int32_t seq = 0; seq < x.n_seqs; seq++) {
+        if (!is_complete(d, &x, seq, n + (size_t)seq * LS_N_OPS)) break;
+    }
+    free(n);
+    return LS_OK;
+}
+
+static ls_status check_bare(work *w, ls_error *err)
+{
+    static const char run[] = "that both are of one model and the same tokens";
+    ls_trace_diff    *d = w->out;
+    bool              a = w->a->bare, b = w->b->bare;
+    if (a && b)
+        snprintf(d->unchecked, sizeof(d->unchecked),
+                 "%s, and that no tap is missing that was planned: neither has a manifest", run);
+    else if (a || b)
+        snprintf(d->unchecked, sizeof(d->unchecked), "%s: %s has no manifest", run, a ? "A" : "B");
+    return a && b && d->verdict == LS_VERDICT_MATCH ? check_complete(d, err) : LS_OK;
 }
 
 static ls_status open_values(const ls_trace *t, ls_checkpoint **out, ls_error *err)
@@ -231,6 +348,7 @@ ls_status ls_trace_compare(ls_trace_diff *out, const ls_trace *a, const ls_trace
     if (status == LS_OK) {
         align(&w);
         judge(&w);
+        status = check_bare(&w, err);
     }
     ls_checkpoint_close(w.va);
     ls_checkpoint_close(w.vb);

@@ -71,7 +71,7 @@ static bool take_shape(const json_t *o, ls_trace_record *r)
 }
 
 /* What is wrong with a record, NULL if nothing is. */
-static const char *take_record(const json_t *j, ls_trace_record *r)
+const char *ls_trace_take_record(const json_t *j, ls_trace_record *r)
 {
     ls_sketch    *s = &r->sketch;
     const json_t *stage = json_object_get(j, "stage"), *p = json_object_get(j, "projections");
@@ -109,7 +109,7 @@ static const char *take_record(const json_t *j, ls_trace_record *r)
     return NULL;
 }
 
-static ls_status add(ls_trace *t, const ls_trace_record *r, size_t *cap, ls_error *err)
+ls_status ls_trace_add(ls_trace *t, const ls_trace_record *r, size_t *cap, ls_error *err)
 {
     if (t->n_records == MAX_RECORDS)
         return ls_fail(err, LS_ERR_LIMIT, "more than %d records", MAX_RECORDS);
@@ -136,10 +136,10 @@ static ls_status parse_lines(ls_trace *t, const char *text, size_t len, const ch
         stop = memchr(text, '\n', (size_t)(end - text));
         if (!stop) return bad(err, path, line, "the last line is cut off");
         j = json_loadb(text, (size_t)(stop - text), JSON_REJECT_DUPLICATES, NULL);
-        wrong = j ? take_record(j, &r) : "a line is no JSON";
+        wrong = j ? ls_trace_take_record(j, &r) : "a line is no JSON";
         json_decref(j);
         if (wrong) return bad(err, path, line, wrong);
-        LS_TRY(add(t, &r, &cap, err));
+        LS_TRY(ls_trace_add(t, &r, &cap, err));
     }
     return LS_OK;
 }
@@ -212,7 +212,8 @@ int ls_trace_by_key(const void *x, const void *y)
     const ls_trace_record *a = *(ls_trace_record *const *)x, *b = *(ls_trace_record *const *)y;
     if (a->seq != b->seq) return a->seq < b->seq ? -1 : 1;
     if (a->layer != b->layer) return a->layer < b->layer ? -1 : 1;
-    return a->op < b->op ? -1 : a->op > b->op;
+    if (a->op != b->op) return a->op < b->op ? -1 : 1;
+    return strcmp(a->stage, b->stage);
 }
 
 /* A record that stands twice would be compared once. */
@@ -234,33 +235,55 @@ static ls_status check_twins(const ls_trace *t, ls_error *err)
     return LS_OK;
 }
 
-static ls_status read_folder(ls_trace *t, const char *folder, ls_error *err)
+static ls_status no_trace(const char *folder, const char *what, ls_error *err)
 {
-    char         path[4096], what[160];
-    struct stat  sb;
-    json_t      *j;
+    ls_fail(err, LS_ERR_REFERENCE, "'%.300s' holds no trace: %s", folder, what);
+    return ls_fail_hint(err, "lockstep trace record -m MODEL -p TEXT -o %.200s", folder),
+           LS_ERR_REFERENCE;
+}
+
+/* Without a manifest: files of one tap each, but not what is left of a trace that was half written.
+ */
+static ls_status read_bare(ls_trace *t, const char *folder, ls_error *err)
+{
+    char        path[4096];
+    struct stat sb;
+    snprintf(path, sizeof(path), "%.4000s/trace.jsonl", folder);
+    if (stat(path, &sb) == 0) return no_trace(folder, "it has no manifest.json", err);
+    LS_TRY(ls_trace_read_files(t, folder, err));
+    if (t->n_records == 0)
+        return no_trace(folder, "it has neither manifest.json nor NAME.trace files", err);
+    return check_twins(t, err);
+}
+
+static ls_status read_manifest(ls_trace *t, const char *path, int64_t *n, ls_error *err)
+{
+    char         what[160];
     json_error_t why;
     const char  *wrong;
-    int64_t      n = -1;
-    snprintf(t->folder, sizeof(t->folder), "%.500s", folder);
-    if (stat(folder, &sb) != 0 || !S_ISDIR(sb.st_mode)) {
-        return ls_fail(err, LS_ERR_IO, "'%.300s' is no folder", folder);
-    }
-    snprintf(path, sizeof(path), "%.4000s/manifest.json", folder);
-    if (stat(path, &sb) != 0) {
-        ls_fail(err, LS_ERR_REFERENCE, "'%.300s' holds no trace: it has no manifest.json", folder);
-        return ls_fail_hint(err, "lockstep trace record -m MODEL -p TEXT -o %.200s", folder),
-               LS_ERR_REFERENCE;
-    }
-    j = json_load_file(path, JSON_REJECT_DUPLICATES, &why);
+    json_t      *j = json_load_file(path, JSON_REJECT_DUPLICATES, &why);
     if (!j) {
         snprintf(what, sizeof(what), "no JSON: %.120s", why.text);
         return bad(err, path, (size_t)(why.line > 0 ? why.line : 0), what);
     }
     wrong = take_manifest(j, t, err);
-    if (!wrong && !take_int(j, "n_records", 0, MAX_RECORDS, &n)) wrong = "'n_records' is no number";
+    if (!wrong && !take_int(j, "n_records", 0, MAX_RECORDS, n)) wrong = "'n_records' is no number";
     json_decref(j);
-    if (wrong) return bad(err, path, 0, wrong);
+    return wrong ? bad(err, path, 0, wrong) : LS_OK;
+}
+
+static ls_status read_folder(ls_trace *t, const char *folder, ls_error *err)
+{
+    char        path[4096];
+    struct stat sb;
+    int64_t     n = -1;
+    snprintf(t->folder, sizeof(t->folder), "%.500s", folder);
+    if (stat(folder, &sb) != 0 || !S_ISDIR(sb.st_mode)) {
+        return ls_fail(err, LS_ERR_IO, "'%.300s' is no folder", folder);
+    }
+    snprintf(path, sizeof(path), "%.4000s/manifest.json", folder);
+    if (stat(path, &sb) != 0) return read_bare(t, folder, err);
+    LS_TRY(read_manifest(t, path, &n, err));
     LS_TRY(read_records(t, folder, err));
     if (t->n_records == 0) {
         return ls_fail(err, LS_ERR_REFERENCE, "the trace in '%.300s' has no records", folder);

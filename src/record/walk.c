@@ -20,8 +20,10 @@ void ls_walk_drop(ls_walk *w)
         free(w->taps[i].d2);
         free(w->taps[i].r2);
         free(w->taps[i].free_run);
-        free(w->taps[i].stepped);
         free(w->taps[i].exact);
+        free(w->taps[i].s2);
+        free(w->taps[i].f2);
+        free(w->taps[i].e2);
     }
     if (w->index) memset(w->index, 0, LS_N_OPS * (w->n_layers + 1) * sizeof(*w->index));
     w->n = w->bytes = 0;
@@ -73,7 +75,7 @@ static ls_status hold(ls_walk *w, const ls_tap_values *v, ls_error *err)
 {
     size_t       n_rows = v->heads * v->rows, n = n_rows * v->n;
     ls_walk_tap *t;
-    w->bytes += n * sizeof(float);
+    w->bytes += n * (sizeof(float) + (w->oracle ? sizeof(double) : 0));
     if (w->bytes > w->max_bytes)
         return ls_fail(err, LS_ERR_LIMIT, "the taps of layers %d to %d take more than %zu MiB",
                        w->first, w->last, w->max_bytes >> 20);
@@ -90,9 +92,11 @@ static ls_status hold(ls_walk *w, const ls_tap_values *v, ls_error *err)
     LS_TRY(ls_alloc(&t->d2, n_rows, sizeof(double), "a tap", err));
     LS_TRY(ls_alloc(&t->r2, n_rows, sizeof(double), "a tap", err));
     if (w->free_run) LS_TRY(ls_alloc(&t->free_run, v->rows, sizeof(*t->free_run), "a tap", err));
-    if (w->judging && v->op == w->judged_op && v->layer == w->judged_layer) {
-        LS_TRY(ls_alloc(&t->stepped, n, sizeof(float), "a tap", err));
+    if (w->oracle) {
         LS_TRY(ls_alloc(&t->exact, n, sizeof(double), "a tap", err));
+        LS_TRY(ls_alloc(&t->s2, n_rows, sizeof(double), "a tap", err));
+        LS_TRY(ls_alloc(&t->f2, n_rows, sizeof(double), "a tap", err));
+        LS_TRY(ls_alloc(&t->e2, n_rows, sizeof(double), "a tap", err));
     }
     memcpy(t->data, v->data, n * sizeof(float));
     for (size_t r = 0; r < n_rows; r++) t->d2[r] = -1;
@@ -169,6 +173,21 @@ static size_t row_start(const ls_walk_tap *t, int32_t pos, int32_t head_or_none,
     return (head * t->rows + (size_t)(pos - t->pos)) * t->n;
 }
 
+static void compare_with_oracle(ls_walk_tap *t, size_t at, const ls_tap *tap)
+{
+    double s2 = 0, f2 = 0, e2 = 0;
+    for (size_t i = 0; i < tap->n; i++) {
+        double e = t->exact[at + i], s = (double)tap->data[i], f = (double)t->data[at + i];
+        if (e == -(double)INFINITY && f == 0 && s == e) continue;
+        s2 += (s - e) * (s - e);
+        f2 += (f - e) * (f - e);
+        e2 += e * e;
+    }
+    t->s2[at / t->n] = s2;
+    t->f2[at / t->n] = f2;
+    t->e2[at / t->n] = e2;
+}
+
 /* A row of attention ends at its position; what its window hides (minus infinity) stays hidden. */
 void ls_walk_step(void *ctx, const ls_tap *tap)
 {
@@ -176,10 +195,10 @@ void ls_walk_step(void *ctx, const ls_tap *tap)
     size_t       at = row_start(t, tap->pos, tap->head, tap->n);
     double       d2 = 0, r2 = 0;
     if (at == SIZE_MAX) return;
+    if (t->exact) compare_with_oracle(t, at, tap);
     for (size_t i = 0; i < tap->n; i++) {
         float  ref = t->data[at + i];
         double d;
-        if (t->stepped) t->stepped[at + i] = tap->data[i];
         if (tap->data[i] == -INFINITY && ref == 0) continue;
         d = (double)tap->data[i] - (double)ref;
         d2 += d * d;
@@ -201,12 +220,16 @@ void ls_walk_step64(void *ctx, const ls_tap64 *tap)
     }
 }
 
-/* Nothing in other layers is needed: what comes in from there is the reference's. */
+/* Outside the layers that are held nothing is needed: what comes in from there is the reference's.
+ */
 bool ls_walk_given(void *ctx, ls_op op, int32_t layer)
 {
     const ls_walk *w = ctx;
-    if (layer != w->judged_layer) return true;
-    return op != w->judged_op && ls_walk_find(w, op, layer) != NULL;
+    bool           at_end = w->last + 1 >= (int32_t)w->n_layers;
+    if (w->judging && (op != w->judged_op || layer != w->judged_layer))
+        return layer != w->judged_layer || ls_walk_find(w, op, layer) != NULL;
+    if (layer >= 0) return layer < w->first || layer > w->last;
+    return op != LS_OP_EMBEDDINGS && !at_end;
 }
 
 double ls_walk_isolated(const ls_walk_tap *t, size_t row)
@@ -218,4 +241,15 @@ double ls_walk_isolated(const ls_walk_tap *t, size_t row)
         r2 += t->r2[h * t->rows + row];
     }
     return ls_walk_nmse(d2, r2);
+}
+
+ls_walk_errors ls_walk_oracle_errors(const ls_walk_tap *t, size_t row)
+{
+    double s2 = 0, f2 = 0, e2 = 0;
+    for (size_t h = 0; h < t->heads; h++) {
+        s2 += t->s2[h * t->rows + row];
+        f2 += t->f2[h * t->rows + row];
+        e2 += t->e2[h * t->rows + row];
+    }
+    return (ls_walk_errors){ls_walk_nmse(s2, e2), ls_walk_nmse(f2, e2)};
 }

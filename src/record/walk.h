@@ -19,10 +19,9 @@ typedef struct ls_walk_tap {
     float        *data;     /* [heads][rows][n]                                      */
     double       *d2, *r2;  /* [heads][rows]: of the subject in the reference's steps; d2 -1: not compared */
     ls_map_cell  *free_run; /* [rows]: accumulated and worst; NULL: the subject did not run free */
-    /* Of the tap that is judged, as data; else NULL: what the subject and the oracle make of the
-     * reference's input. */
-    float        *stepped;
-    double       *exact;
+    /* With an oracle, else NULL: what it makes of the reference's input, as data; and of each row
+     * [heads][rows] the squared distances of subject and reference from that, and its own square. */
+    double       *exact, *s2, *f2, *e2;
 } ls_walk_tap;
 
 typedef struct ls_walk {
@@ -32,7 +31,8 @@ typedef struct ls_walk {
     size_t       max_bytes;
     size_t       n_layers;
     bool         free_run;  /* make room for the subject's own run */
-    bool         judging;   /* a tap is judged: this one */
+    bool         oracle;    /* make room for the oracle's values */
+    bool         judging;   /* of this tap alone */
     ls_op        judged_op;
     int32_t      judged_layer;
     ls_walk_tap *taps;      /* in the order of evaluation */
@@ -50,7 +50,7 @@ void      ls_walk_drop(ls_walk *w);
 ls_watch_fn ls_walk_hold; /* ctx: the ls_walk */
 ls_watch_fn ls_walk_free;
 ls_tap_fn   ls_walk_step; /* from any thread, each row once */
-/* The same for the oracle, which needs to compute the judged tap alone. */
+/* The same for the oracle, which goes before the subject and computes what is needed alone. */
 ls_tap64_fn ls_walk_step64;
 ls_given_fn ls_walk_given;
 
@@ -59,6 +59,11 @@ ls_walk_tap *ls_walk_find(const ls_walk *w, ls_op op, int32_t layer); /* NULL: n
 /* NMSE of row `row` of a tap in the reference's steps, all heads together. -1: not compared; NaN: NaN or
  * Inf. */
 double ls_walk_isolated(const ls_walk_tap *t, size_t row);
+/* NMSE of the subject and of the reference against the oracle, of row `row` in the reference's steps. */
+typedef struct ls_walk_errors {
+    double subject, reference;
+} ls_walk_errors;
+ls_walk_errors ls_walk_oracle_errors(const ls_walk_tap *t, size_t row);
 /* d2 / r2, NaN where either is not finite. */
 double ls_walk_nmse(double d2, double r2);
 /* NMSE of two rows, each minus its mean: a constant added to all logits changes no probability. */

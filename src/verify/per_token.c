@@ -69,10 +69,23 @@ static ls_status tokenize(run *v, ls_engine *e, ls_encode_options enc, int32_t *
     return status == LS_OK ? LS_OK : side_failed(v, e, status, &cause, err);
 }
 
+/* Ids that are given are the same for both. */
+static ls_status take_ids(const run *v, int32_t **ids, size_t *n, ls_error *err)
+{
+    LS_TRY(ls_alloc(ids, v->opt->n_ids, sizeof(**ids), "the prompt", err));
+    memcpy(*ids, v->opt->ids, v->opt->n_ids * sizeof(**ids));
+    *n = v->opt->n_ids;
+    return LS_OK;
+}
+
 static ls_status tokenize_both(run *v, ls_error *err)
 {
     ls_per_token_result *r = v->r;
     ls_encode_options    enc = v->opt->encode;
+    if (v->opt->ids) {
+        if (v->subject) LS_TRY(take_ids(v, &r->ids_subject, &r->n_ids_subject, err));
+        return v->reference ? take_ids(v, &r->ids_reference, &r->n_ids_reference, err) : LS_OK;
+    }
     if (v->opt->subject_bos != LS_BOS_AUTO) enc.bos = v->opt->subject_bos;
     if (v->subject) LS_TRY(tokenize(v, v->subject, enc, &r->ids_subject, &r->n_ids_subject, err));
     LS_TRY(check_cancelled(v, err));

@@ -81,6 +81,69 @@ spoil "a tap that nobody knows" 5 sed -i '9s/"stage":"[a-z_]*"/"stage":"q_projec
 spoil "a value changed" 3 flipped
 spoil "nothing" 0 true
 
+# Statistics that are not those of the values; unlike "statistics that cannot be" they are possible.
+spoil "another RMS" 3 sed -i '9s/"rms":[0-9.]*/"rms":0.2/' trace.jsonl
+spoil "another maximum" 3 sed -i '9s/"max_abs":\([0-9]\)/"max_abs":1\1/' trace.jsonl
+spoil "another projection" 3 sed -i '9s/"projections":\[-*[0-9]/"projections":[9/' trace.jsonl
+spoil "a value that is said not to be finite" 3 sed -i '9s/"not_finite":0/"not_finite":1/' trace.jsonl
+
+# ---- one file per tap, without a manifest ----
+# foreign FOLDER OUT: a trace as BitNet-rs leaves it: pretty, with hash and RMS alone
+foreign() {
+    mkdir -p "$2"
+    sed -n 's/^{"name":"\([^"]*\)","shape":\(\[[^]]*\]\),.*"blake3":"\([0-9a-f]*\)","rms":\([^,]*\),"num_elements":\([0-9]*\),"seq":\([0-9]*\),"layer":\([-0-9]*\),"stage":"\([a-z_]*\)".*/\1 \2 \3 \4 \5 \6 \7 \8/p' \
+        "$1/trace.jsonl" | while read -r name shape hash rms n seq layer stage; do
+        printf '{\n  "name": "%s",\n  "shape": %s,\n  "dtype": "F32",\n  "blake3": "%s",\n  "rms": %s,\n  "num_elements": %s,\n  "seq": %s,\n  "layer": %s,\n  "stage": "%s"\n}\n' \
+            "$name" "$shape" "$hash" "$rms" "$n" "$seq" "$layer" "$stage" >"$2/${name//\//_}.trace"
+    done
+}
+foreign "$T/a" "$T/fa"
+foreign "$T/b" "$T/fb"
+equal "all of them" "$(find "$T/fa" -name '*.trace' | wc -l)" "$(wc -l <"$T/a/trace.jsonl")"
+mkdir "$T/own"
+cp "$T"/a/*.trace "$T/own"
+expect 0 "shown" "$LS" trace show "$T/fa"
+says "engine, model and tokens are not known"
+equal "in the graph's order" "$(awk 'NR > 2 { print $1 }' "$T/o" | xargs)" \
+    "$("$LS" trace show "$T/a" | awk 'NR > 2 { print $1 }' | xargs)"
+expect 0 "our own files alone" "$LS" trace diff "$T/own" "$T/a"
+says "not checked: that both are of one model and the same tokens: A has no manifest"
+expect 0 "equal hashes" "$LS" trace diff "$T/fa" "$T/a"
+# bits that are not equal, and no projections: nobody can say whether they are inside a budget
+expect 0 "follows the order of sums or not" test "$(cat "$T"/[ab]/trace.jsonl | sed 's/.*"blake3":"\([0-9a-f]*\)".*/\1/' | sort | uniq -u | wc -l)" -gt 0
+expect 3 "other bits" "$LS" trace diff "$T/fa" "$T/fb"
+says "nothing that says how much"
+# bare NAME EXIT COMMAND...: two equal folders of files; COMMAND in both of them
+bare() {
+    local name=$1 want=$2 side
+    shift 2
+    rm -rf "$T/c" "$T/d"
+    cp -r "$T/fa" "$T/c"
+    cp -r "$T/fa" "$T/d"
+    for side in ${only:-c d}; do (cd "$T/$side" && "$@"); done
+    expect "$want" "$name" "$LS" trace diff "$T/c" "$T/d"
+}
+bare "equal files" 0 true
+says "not checked: that both are of one model and the same tokens, and that no tap is missing that was planned: neither has a manifest"
+bare "both lack a tap" 3 rm t0_blk3_q_proj.trace
+bare "both lack the logits" 3 rm t0_logits.trace
+bare "both have one file" 3 find . -name '*.trace' ! -name t0_embeddings.trace -delete
+bare "both are empty" 3 find . -name '*.trace' -delete
+bare "a stage of somebody else" 0 sh -c 'sed "s/t0.blk0.attn_norm/t0_all_layers_out/; s/\"layer\": 0/\"layer\": -2/; s/\"attn_norm\"/\"all_layers_out\"/" t0_blk0_attn_norm.trace >t0_all_layers_out.trace'
+bare "NaN on both sides" 1 sed -i 's/"rms": .*/"rms": null,/' t0_blk3_q_proj.trace
+only=d
+bare "one lacks a tap" 3 rm t0_blk3_q_proj.trace
+bare "one has another hash" 3 sed -i 's/"blake3": "..../"blake3": "0000/' t0_blk3_q_proj.trace
+bare "one has another RMS" 3 sed -i 's/"rms": .*/"rms": 0.2,/' t0_blk3_q_proj.trace
+bare "one has both: surely over the budget" 1 sed -i 's/"rms": .*/"rms": 0.2,/; s/"blake3": "..../"blake3": "0000/' t0_blk3_q_proj.trace
+bare "one has another type" 3 sed -i 's/F32/F16/' t0_blk3_q_proj.trace
+bare "one has a stage that the other lacks" 3 sh -c 'sed "s/\"attn_norm\"/\"ffn_in\"/" t0_blk0_attn_norm.trace >t0_blk0_ffn_in.trace'
+bare "one is cut off" 5 truncate -s -20 t0_blk3_q_proj.trace
+bare "one is empty" 5 truncate -s 0 t0_blk3_q_proj.trace
+bare "one holds a tap twice" 5 cp t0_blk3_q_proj.trace copy.trace
+bare "a hash too short" 5 sed -i 's/"blake3": "..../"blake3": "/' t0_blk3_q_proj.trace
+bare "another number of elements" 5 sed -i 's/"num_elements": /"num_elements": 1/' t0_blk3_q_proj.trace
+
 # The command line.
 expect 64 "there is one already" record -m "$MODEL" -o "$T/a"
 expect 0 "--force" record -m "$MODEL" -o "$T/a" --force --taps 'attn_*,logits' --no-check
