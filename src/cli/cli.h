@@ -115,7 +115,7 @@ extern const cli_command *const cli_commands[];
 
 /* Defined in cmd_*.c, one row each. */
 extern const cli_command cli_cmd_run, cli_cmd_crossval_per_token, cli_cmd_crossval_determinism,
-    cli_cmd_crossval_explain, cli_cmd_crossval_shrink,
+    cli_cmd_crossval_shrink, cli_cmd_crossval_explain,
     cli_cmd_trace_record, cli_cmd_trace_diff, cli_cmd_trace_show, cli_cmd_engine_list, cli_cmd_engine_check, cli_cmd_engine_setup, cli_cmd_engine_path,
     cli_cmd_model_inspect, cli_cmd_model_verify, cli_cmd_model_convert,
     cli_cmd_model_quantize, cli_cmd_model_tokenize, cli_cmd_model_mini,
@@ -237,6 +237,12 @@ extern const cli_option cli_template_table[];
 ls_status cli_template_apply(const cli_context *ctx, const cli_template_opts *o, const char *text,
                              size_t len, const ls_tokenizer *t, const ls_gguf *g, ls_prompt *out,
                              ls_error *err);
+
+/* --tap-tol --cos-tol --nmse-tol --kl-tol --strict, into an ls_budget. Its defaults are an initializer of
+ * rows of lockstep/tolerances.def. */
+extern const cli_option cli_budget_table[];
+/* A --cos-tol below 0.5 means 1 - cosine; says so. */
+void cli_budget_resolve(const cli_context *ctx, ls_budget *b);
 
 /* ---- references ---- */
 

@@ -28,7 +28,7 @@ typedef struct explain_opts {
     cli_engine_opts   engine;
     int               against, reference_kv;
     int32_t           max_tokens;
-    double            tap_tol;
+    ls_budget         budget;
     const char       *reference_model, *output;
     bool              all;
 } explain_opts;
@@ -44,7 +44,6 @@ typedef struct state {
     ls_faults           faults;
     cli_pair            pair;
     ls_ref_status       found;
-    ls_budget           budget;
     cli_scratch         scratch;
     ls_per_token_result result;
     ls_located          located;
@@ -57,8 +56,8 @@ typedef struct state {
 
 static ls_status open_text(state *s, ls_error *err)
 {
-    const explain_opts *o = s->o;
-    s->budget.tap_tol = o->tap_tol;
+    explain_opts *o = s->o;
+    cli_budget_resolve(s->ctx, &o->budget);
     LS_TRY(cli_model_check(s->ctx, &o->model, err));
     LS_TRY(cli_engine_resolve(s->ctx, &o->engine, &s->pair.subject, &s->faults, err));
     LS_TRY(cli_prompt_read(s->ctx, &o->prompt, &s->text, &s->len, err));
@@ -142,7 +141,7 @@ static ls_status compare(state *s, ls_error *err)
         .encode = s->prompt.encode,
         .subject_bos = (ls_bos_mode)s->o->chat.bos,
         .max_tokens = s->o->max_tokens,
-        .budget = s->budget,
+        .budget = s->o->budget,
         .progress = cli_progress_update,
         .progress_ctx = &progress,
         .cancelled = cli_catch_interrupt(),
@@ -185,10 +184,10 @@ static ls_status locate(state *s, double tap_tol, ls_located *out, ls_error *err
 static ls_status find_place(state *s, ls_error *err)
 {
     ls_located *at = &s->located, small = {0};
-    LS_TRY(locate(s, s->budget.tap_tol, at, err));
+    LS_TRY(locate(s, s->o->budget.tap_tol, at, err));
     cli_locate_judge(at, &s->result);
     s->looked = true;
-    if ((at->found && at->born) || !at->other_bits || s->budget.tap_tol <= noise) return LS_OK;
+    if ((at->found && at->born) || !at->other_bits || s->o->budget.tap_tol <= noise) return LS_OK;
     LS_TRY(locate(s, noise, &small, err));
     s->below = small.found && small.born;
     ls_located_fini(s->below ? at : &small);
@@ -365,7 +364,7 @@ static ls_status finish(state *s, ls_status status, const ls_error *why, ls_erro
 
 static ls_status run(cli_context *ctx, void *opts, ls_error *err)
 {
-    state     s = {.ctx = ctx, .o = opts, .budget = ls_budget_default()};
+    state     s = {.ctx = ctx, .o = opts};
     ls_error  why = {0};
     ls_status status;
     ls_per_token_fini(&s.result); /* an empty result: INCONCLUSIVE */
@@ -424,15 +423,6 @@ static const cli_option comparison[] = {
      .choices = kv_types,
      .def = "same",
      .help = "Number type of the reference's KV cache."},
-    {.name = "tap-tol",
-     .kind = CLI_DOUBLE,
-     .off = AT(tap_tol),
-     .metavar = "X",
-     .min = 0,
-     .max = 1e9,
-     .def = "1e-6",
-     .help = "Largest NMSE of one operation's result at one position. It decides the verdict; what "
-             "is smaller is explained all the same."},
     {.name = "max-tokens",
      .letter = 'n',
      .kind = CLI_INT,
@@ -465,13 +455,19 @@ static const cli_group groups[] = {
     {"Model and prompt", cli_prompt_table, AT(prompt)},
     {"Model and prompt", cli_template_table, AT(chat)},
     {"Comparison", comparison, 0},
+    {"Comparison", cli_budget_table, AT(budget)},
     {"Report", reporting, 0},
     {"Engine", cli_engine_table, AT(engine)},
     {0},
 };
 
 static const explain_opts defaults = {
-    .tap_tol = 1e-6,
+    .budget =
+        {
+#define LS_TOLERANCE(field, value, what) .field = value,
+#include "lockstep/tolerances.def"
+#undef LS_TOLERANCE
+        },
     .chat = CLI_TEMPLATE_DEFAULTS,
     .engine = CLI_ENGINE_DEFAULTS,
     .against = CLI_AGAINST_AUTO,

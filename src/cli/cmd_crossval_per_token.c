@@ -14,7 +14,6 @@
 #include "cli/locate.h"
 #include "cli/report.h"
 #include "cli/scratch.h"
-#include "cli/tolerances.h"
 #include "cli/tracing.h"
 #include "cli/vote.h"
 
@@ -91,13 +90,8 @@ static ls_status check_options(state *s, ls_error *err)
                              "option '--%s' acts on the native engine, which "
                              "--backend cpp leaves out",
                              only_native[i]);
-    if (o->budget.cos_tol < 0.5) {
-        double as_cosine = 1 - o->budget.cos_tol;
-        cli_note(s->ctx, "note: --cos-tol %g is read as 1 - cosine: a cosine of at least %.10g",
-                 o->budget.cos_tol, as_cosine);
-        o->budget.cos_tol = as_cosine;
-        s->report.budget = o->budget;
-    }
+    cli_budget_resolve(s->ctx, &o->budget);
+    s->report.budget = o->budget;
     LS_TRY(cli_engine_resolve(s->ctx, &o->engine, &s->engine_options, &s->faults, err));
     s->engine_options.model_path = o->model.path;
     LS_TRY(check_vote(s, err));
@@ -552,14 +546,6 @@ static const cli_option comparison[] = {
      .off = AT(locate),
      .help = "Compare every operation, too, and name the first that is over its budget on the "
              "reference's own input. Runs both engines twice more."},
-    {.name = "tap-tol",
-     .kind = CLI_DOUBLE,
-     .off = AT(budget.tap_tol),
-     .metavar = "X",
-     .min = 0,
-     .max = 1e9,
-     .def = cli_text_tap_tol,
-     .help = "With --locate: largest NMSE of one operation's result at one position."},
     {.name = "backend",
      .kind = CLI_ENUM,
      .off = AT(backend),
@@ -587,36 +573,6 @@ static const cli_option comparison[] = {
      .def = "4",
      .help = "Positions to decode after the prompt; both engines are fed the reference's choice. "
              "0: the prompt alone."},
-    {.name = "cos-tol",
-     .kind = CLI_DOUBLE,
-     .off = AT(budget.cos_tol),
-     .metavar = "X",
-     .min = 0,
-     .max = 1,
-     .def = cli_text_cos_tol,
-     .aliases = "cos-tolerance",
-     .help = "Centred cosine that every position must reach. A value below 0.5 is read as 1 - "
-             "cosine."},
-    {.name = "nmse-tol",
-     .kind = CLI_DOUBLE,
-     .off = AT(budget.nmse_tol),
-     .metavar = "X",
-     .min = 0,
-     .max = 1e300,
-     .def = cli_text_nmse_tol,
-     .help = "Centred NMSE that no position may exceed."},
-    {.name = "kl-tol",
-     .kind = CLI_DOUBLE,
-     .off = AT(budget.kl_tol),
-     .metavar = "X",
-     .min = 0,
-     .max = 1e300,
-     .def = cli_text_kl_tol,
-     .help = "KL(reference, subject) in nats that no position may exceed."},
-    {.name = "strict",
-     .kind = CLI_FLAG,
-     .off = AT(budget.strict),
-     .help = "A near tie that flips the most likely token is a divergence, too."},
     {0},
 };
 
@@ -664,6 +620,7 @@ static const cli_group groups[] = {
     {"Model and prompt", cli_ids_table, AT(ids)},
     {"Model and prompt", cli_template_table, AT(chat)},
     {"Comparison", comparison, 0},
+    {"Comparison", cli_budget_table, AT(budget)},
     {"Report", reporting, 0},
     {"Engine", cli_engine_table, AT(engine)},
     {0},
