@@ -56,9 +56,9 @@ typedef struct state {
 
 static ls_status open_text(state *s, ls_error *err)
 {
-    explain_opts *o = s->o;
-    cli_budget_resolve(s->ctx, &o->budget);
+    const explain_opts *o = s->o;
     LS_TRY(cli_model_check(s->ctx, &o->model, err));
+    cli_budget_resolve(s->ctx, &s->o->budget);
     LS_TRY(cli_engine_resolve(s->ctx, &o->engine, &s->pair.subject, &s->faults, err));
     LS_TRY(cli_prompt_read(s->ctx, &o->prompt, &s->text, &s->len, err));
     LS_TRY(ls_gguf_open(&s->gguf, o->model.path, err));

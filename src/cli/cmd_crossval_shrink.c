@@ -95,7 +95,7 @@ static ls_status prepare(state *s, ls_error *err)
     if (!o->out || !o->out[0]) return cli_usage(s->ctx, err, "no folder given (-o DIR)");
     s->x.folder = o->out;
     LS_TRY(cli_shrink_check_folder(&s->x, o->force, err));
-    cli_budget_resolve(s->ctx, &o->budget);
+    cli_budget_resolve(s->ctx, &s->o->budget);
     LS_TRY(cli_engine_resolve(s->ctx, &o->engine, &s->pair.subject, &s->faults, err));
     if (!o->ids.text) LS_TRY(cli_prompt_read(s->ctx, &o->prompt, &s->text, &s->len, err));
     LS_TRY(read_prompt(s, err));
