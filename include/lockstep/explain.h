@@ -23,6 +23,7 @@ typedef struct ls_explain_options {
     double         isolated; /* NMSE of the subject there, on the reference's input */
     ls_locate_open_fn   *open; /* called for the reference alone */
     ls_locate_oracle_fn *open_oracle;
+    ls_locate_close_fn  *close; /* of the reference; NULL: ls_engine_close */
     void                *ctx;
     const volatile int *cancelled;
 } ls_explain_options;

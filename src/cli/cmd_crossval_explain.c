@@ -11,11 +11,11 @@
 
 #include "cli/cli_json.h"
 #include "cli/locate.h"
+#include "cli/pair.h"
 #include "cli/report.h"
 #include "cli/scratch.h"
 #include "lockstep/explain.h"
 
-enum { AGAINST_AUTO = -2, AGAINST_NATIVE = -1 }; /* else an ls_ref_kind */
 enum { SAME_KV = -1, SHOWN = 12 };
 
 /* What is left where nothing differs but the order of sums: anything above has a cause. */
@@ -42,7 +42,7 @@ typedef struct state {
     ls_tokenizer       *tokenizer;
     ls_prompt           prompt;
     ls_faults           faults;
-    ls_engine_options   subject, reference;
+    cli_pair            pair;
     ls_ref_status       found;
     cli_scratch         scratch;
     ls_per_token_result result;
@@ -59,12 +59,12 @@ static ls_status open_text(state *s, ls_error *err)
     const explain_opts *o = s->o;
     LS_TRY(cli_model_check(s->ctx, &o->model, err));
     cli_budget_resolve(s->ctx, &s->o->budget);
-    LS_TRY(cli_engine_resolve(s->ctx, &o->engine, &s->subject, &s->faults, err));
+    LS_TRY(cli_engine_resolve(s->ctx, &o->engine, &s->pair.subject, &s->faults, err));
     LS_TRY(cli_prompt_read(s->ctx, &o->prompt, &s->text, &s->len, err));
     LS_TRY(ls_gguf_open(&s->gguf, o->model.path, err));
     LS_TRY(ls_tokenizer_create(&s->tokenizer, s->gguf, err));
-    s->subject.model_path = o->model.path;
-    s->subject.model = s->gguf;
+    s->pair.subject.model_path = o->model.path;
+    s->pair.subject.model = s->gguf;
     return cli_template_apply(s->ctx, &o->chat, s->text, s->len, s->tokenizer, s->gguf, &s->prompt,
                               err);
 }
@@ -80,21 +80,8 @@ static ls_status plan_context(state *s, ls_error *err)
     free(ids);
     n += (size_t)s->o->max_tokens;
     if (n > INT32_MAX) return ls_fail(err, LS_ERR_LIMIT, "%zu positions are too many", n);
-    if (!s->subject.n_ctx) s->subject.n_ctx = (int32_t)n;
+    if (!s->pair.subject.n_ctx) s->pair.subject.n_ctx = (int32_t)n;
     return LS_OK;
-}
-
-static ls_status find_reference(state *s, ls_error *err)
-{
-    const explain_opts *o = s->o;
-    ls_ref_kind kind = o->against >= 0 ? (ls_ref_kind)o->against : ls_ref_for_model(o->model.path);
-    ls_status   status = cli_reference_find(s->ctx, kind, &s->found, err);
-    for (int other = 0; status != LS_OK && o->against == AGAINST_AUTO && other < LS_N_REFS; other++)
-        if (cli_reference_find(s->ctx, (ls_ref_kind)other, &s->found, NULL) == LS_OK) {
-            ls_error_clear(err);
-            status = LS_OK;
-        }
-    return status;
 }
 
 static ls_status check_file(const char *path, ls_error *err)
@@ -109,37 +96,45 @@ static ls_status check_file(const char *path, ls_error *err)
 static ls_status plan_reference(state *s, ls_error *err)
 {
     const explain_opts *o = s->o;
+    cli_pair           *p = &s->pair;
     if (o->reference_model) LS_TRY(check_file(o->reference_model, err));
-    s->reference = s->subject;
-    s->reference.faults = NULL;
-    if (o->reference_kv != SAME_KV) s->reference.kv_type = o->reference_kv;
-    if (o->against == AGAINST_NATIVE) {
-        ls_tier own = s->subject.tier == LS_TIER_AUTO ? ls_tier_best() : s->subject.tier;
-        s->reference.tier = own == LS_TIER_SCALAR ? ls_tier_best() : LS_TIER_SCALAR;
-        if (o->reference_model) s->reference.model = NULL;
+    p->reference = p->subject;
+    p->reference.faults = NULL;
+    if (o->reference_kv != SAME_KV) p->reference.kv_type = o->reference_kv;
+    if (o->against == CLI_AGAINST_NATIVE) {
+        ls_tier own = p->subject.tier == LS_TIER_AUTO ? ls_tier_best() : p->subject.tier;
+        p->reference.tier = own == LS_TIER_SCALAR ? ls_tier_best() : LS_TIER_SCALAR;
+        if (o->reference_model) p->reference.model = NULL;
     } else {
-        LS_TRY(find_reference(s, err));
-        s->reference.model = NULL;
+        LS_TRY(cli_pair_find(s->ctx, o->against, o->model.path, &s->found, err));
+        p->exe = s->found.exe;
+        p->reference.model = NULL;
         if (!o->reference_model && ls_gguf_get_source(s->gguf) == LS_SOURCE_HF) {
             LS_TRY(cli_scratch_gguf(&s->scratch, s->ctx, s->gguf, err));
-            s->reference.model_path = s->scratch.file;
+            p->reference.model_path = s->scratch.file;
         }
     }
-    if (o->reference_model) s->reference.model_path = o->reference_model;
+    if (o->reference_model) p->reference.model_path = o->reference_model;
     return LS_OK;
+}
+
+/* A reference that refuses a file which we can read says nothing about the file. */
+static ls_status open_pair(state *s, ls_error *err)
+{
+    ls_status status = cli_pair_open(&s->pair, err);
+    bool      refused = s->pair.exe && !s->pair.sides[0].engine &&
+                   (status == LS_ERR_FORMAT || status == LS_ERR_UNSUPPORTED);
+    if (refused) status = err->status = LS_ERR_REFERENCE;
+    cli_scratch_remove(&s->scratch);
+    return status;
 }
 
 /* ---- comparison, place, cause ---- */
 
-static const char *reference_exe(const state *s)
-{
-    return s->o->against == AGAINST_NATIVE ? NULL : s->found.exe;
-}
-
-static ls_status compare(state *s, ls_engine *reference, ls_error *err)
+static ls_status compare(state *s, ls_error *err)
 {
     cli_progress         progress;
-    ls_engine           *subject = NULL;
+    ls_engine           *subject, *reference;
     ls_per_token_options opt = {
         .text = s->prompt.text,
         .len = s->prompt.len,
@@ -152,86 +147,82 @@ static ls_status compare(state *s, ls_engine *reference, ls_error *err)
         .cancelled = cli_catch_interrupt(),
     };
     ls_status status;
-    if (!s->subject.lanes) s->subject.lanes = ls_engine_get_info(reference)->lanes;
-    s->subject.follow = reference_exe(s) != NULL;
-    s->subject.bf16_pairs = s->subject.follow && ls_engine_get_info(reference)->bf16_pairs;
-    LS_TRY(ls_engine_open_native(&subject, &s->subject, err));
+    LS_TRY(cli_pair_take(&s->pair, true, (ls_watch){0}, NULL, NULL, &subject, err));
+    LS_TRY(cli_pair_take(&s->pair, false, (ls_watch){0}, NULL, NULL, &reference, err));
     cli_progress_begin(&progress, s->ctx, "comparing");
     status = ls_verify_per_token(&s->result, subject, reference, &opt, err);
     cli_progress_end(&progress);
-    ls_engine_close(subject);
     return status;
 }
 
-/* A reference that refuses a file which we can read says nothing about the file. */
-static ls_status open_reference(state *s, ls_engine **out, ls_error *err)
+/* The subject's model and settings, but not its faults. */
+static ls_status open_oracle(void *ctx, ls_tap64_fn *tap, ls_given_fn *given, void *tap_ctx,
+                             ls_engine **out, ls_error *err)
 {
-    ls_status status;
-    if (!reference_exe(s)) return ls_engine_open_native(out, &s->reference, err);
-    status = ls_engine_open_reference(out, reference_exe(s), &s->reference, err);
-    if (status != LS_ERR_FORMAT && status != LS_ERR_UNSUPPORTED) return status;
-    err->status = LS_ERR_REFERENCE;
-    return LS_ERR_REFERENCE;
+    const cli_pair   *p = ctx;
+    ls_oracle_options opt = {.base = p->subject, .tap = tap, .given = given, .ctx = tap_ctx};
+    opt.base.faults = NULL;
+    return ls_engine_open_oracle(out, &opt, err);
 }
 
-static ls_status run_comparison(state *s, ls_error *err)
+static ls_status locate(state *s, double tap_tol, ls_located *out, ls_error *err)
 {
-    ls_engine *reference = NULL;
-    ls_status  status = open_reference(s, &reference, err);
-    if (status == LS_OK) status = compare(s, reference, err);
-    ls_engine_close(reference);
-    return status;
-}
-
-/* Inside the budget there is no verdict to change. */
-static ls_status look_below(state *s, cli_locate *l, ls_error *err)
-{
-    ls_located        at = s->located, small = {0};
     ls_locate_options opt = {.prompt = s->result.ids_subject,
                              .n_prompt = s->result.n_ids_subject,
                              .decoded = s->result.decoded,
                              .n_decoded = s->result.n_decoded,
-                             .tap_tol = noise,
-                             .open = cli_locate_open,
-                             .open_oracle = cli_locate_open_oracle,
-                             .ctx = l,
-                             .cancelled = l->cancelled};
-    if ((at.found && at.born) || !at.other_bits || l->budget->tap_tol <= noise) return LS_OK;
-    LS_TRY(ls_locate(&small, &opt, err));
-    if (small.found && small.born) {
-        ls_located_fini(&s->located);
-        s->located = small;
-        s->below = true;
-        return LS_OK;
-    }
-    ls_located_fini(&small);
+                             .tap_tol = tap_tol,
+                             .open = cli_pair_take,
+                             .close = cli_pair_leave,
+                             .open_oracle = open_oracle,
+                             .ctx = &s->pair,
+                             .cancelled = cli_catch_interrupt()};
+    return ls_locate(out, &opt, err);
+}
+
+/* What is inside the budget changes no verdict. */
+static ls_status find_place(state *s, ls_error *err)
+{
+    ls_located *at = &s->located, small = {0};
+    LS_TRY(locate(s, s->o->budget.tap_tol, at, err));
+    cli_locate_judge(at, &s->result);
+    s->looked = true;
+    if ((at->found && at->born) || !at->other_bits || s->o->budget.tap_tol <= noise) return LS_OK;
+    LS_TRY(locate(s, noise, &small, err));
+    s->below = small.found && small.born;
+    ls_located_fini(s->below ? at : &small);
+    if (s->below) *at = small;
     return LS_OK;
 }
 
+/* An operation that cannot be evaluated alone takes nothing from the verdict. */
 static ls_status find_cause(state *s, ls_error *err)
 {
-    cli_locate         l = {.subject = &s->subject,
-                            .reference = &s->reference,
-                            .reference_exe = reference_exe(s),
-                            .budget = &s->o->budget,
-                            .cancelled = cli_catch_interrupt()};
+    ls_error           why = {0};
+    ls_status          status;
     ls_explain_options opt = {.prompt = s->result.ids_subject,
                               .n_prompt = s->result.n_ids_subject,
                               .decoded = s->result.decoded,
                               .n_decoded = s->result.n_decoded,
-                              .open = cli_locate_open,
-                              .open_oracle = cli_locate_open_oracle,
-                              .ctx = &l,
-                              .cancelled = l.cancelled};
-    LS_TRY(cli_locate_run(&l, &s->result, &s->located, err));
-    LS_TRY(look_below(s, &l, err));
-    s->looked = true;
+                              .op = s->located.op,
+                              .layer = s->located.layer,
+                              .position = s->located.position,
+                              .isolated = s->located.isolated,
+                              .open = cli_pair_take,
+                              .close = cli_pair_leave,
+                              .open_oracle = open_oracle,
+                              .ctx = &s->pair,
+                              .cancelled = cli_catch_interrupt()};
     if (!s->located.found || !s->located.born) return LS_OK;
-    opt.op = s->located.op;
-    opt.layer = s->located.layer;
-    opt.position = s->located.position;
-    opt.isolated = s->located.isolated;
-    return ls_explain(&s->explained, &opt, err);
+    status = ls_explain(&s->explained, &opt, &why);
+    if (status == LS_ERR_REFERENCE || status == LS_ERR_UNSUPPORTED) {
+        ls_explained_fini(&s->explained);
+        snprintf(s->explained.sentence, sizeof(s->explained.sentence), "it cannot be explained: %s",
+                 why.what);
+        return LS_OK;
+    }
+    if (status != LS_OK) *err = why;
+    return status;
 }
 
 static ls_status work(state *s, ls_error *err)
@@ -241,11 +232,13 @@ static ls_status work(state *s, ls_error *err)
     LS_TRY(plan_context(s, err));
     LS_TRY(plan_reference(s, err));
     LS_TRY(cli_check_interrupt(err));
-    LS_TRY(run_comparison(s, err));
+    LS_TRY(open_pair(s, err));
+    LS_TRY(compare(s, err));
     if (x->verdict == LS_VERDICT_TOKENS_DIFFER)
         ls_explain_ids(s->ids, sizeof(s->ids), x->ids_subject, x->n_ids_subject, x->ids_reference,
                        x->n_ids_reference, s->tokenizer);
     if (x->verdict != LS_VERDICT_MATCH && x->verdict != LS_VERDICT_DIVERGED) return LS_OK;
+    LS_TRY(find_place(s, err));
     return find_cause(s, err);
 }
 
@@ -282,7 +275,8 @@ static void print_text(const state *s, FILE *f)
     const ls_per_token_result *x = &s->result;
     char                       place[96];
     fprintf(f, "subject    %s, %s\n", cli_engine_name(&x->subject_info), s->o->model.path);
-    fprintf(f, "reference  %s, %s\n", cli_engine_name(&x->reference_info), s->reference.model_path);
+    fprintf(f, "reference  %s, %s\n", cli_engine_name(&x->reference_info),
+            s->pair.reference.model_path);
     fprintf(f, "verdict    %s%s%s\n", ls_verdict_name(x->verdict), x->reason[0] ? ": " : "",
             x->reason);
     if (s->located.found)
@@ -331,7 +325,7 @@ static json_t *report(const state *s, int exit_code, const ls_error *why)
     const ls_per_token_result *x = &s->result;
     const char                *reason = why ? why->what : x->reason,
                *model = s->o->model.path ? s->o->model.path : "";
-    const char *other = s->reference.model_path ? s->reference.model_path : "";
+    const char *other = s->pair.reference.model_path ? s->pair.reference.model_path : "";
     json_t     *root = json_pack(
             "{s:s, s:s, s:i, s:o, s:s, s:s, s:o, s:o, s:o, s:o}", "schema", "lockstep.explain/1",
             "verdict", ls_verdict_name(x->verdict), "exit_code", exit_code, "reason",
@@ -381,6 +375,7 @@ static ls_status run(cli_context *ctx, void *opts, ls_error *err)
         status = cli_check_interrupt(&why);
     }
     status = finish(&s, status, &why, err);
+    cli_pair_close(&s.pair);
     cli_scratch_remove(&s.scratch);
     ls_explained_fini(&s.explained);
     ls_located_fini(&s.located);
@@ -394,10 +389,10 @@ static ls_status run(cli_context *ctx, void *opts, ls_error *err)
 
 /* ---- the command line ---- */
 
-static const cli_choice targets[] = {{"auto", AGAINST_AUTO},
+static const cli_choice targets[] = {{"auto", CLI_AGAINST_AUTO},
                                      {"llama", LS_REF_LLAMA},
                                      {"bitnet", LS_REF_BITNET},
-                                     {"native", AGAINST_NATIVE},
+                                     {"native", CLI_AGAINST_NATIVE},
                                      {NULL, 0}};
 static const cli_choice kv_types[] = {
     {"same", SAME_KV}, {"f16", LS_DTYPE_F16}, {"f32", LS_DTYPE_F32}, {NULL, 0}};
@@ -475,7 +470,7 @@ static const explain_opts defaults = {
         },
     .chat = CLI_TEMPLATE_DEFAULTS,
     .engine = CLI_ENGINE_DEFAULTS,
-    .against = AGAINST_AUTO,
+    .against = CLI_AGAINST_AUTO,
     .reference_kv = SAME_KV,
     .max_tokens = 4,
 };

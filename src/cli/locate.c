@@ -5,7 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-ls_status cli_locate_open(void *ctx, bool subject, ls_watch watch, ls_tap_fn *tap, void *tap_ctx,
+static ls_status open_engine(void *ctx, bool subject, ls_watch watch, ls_tap_fn *tap, void *tap_ctx,
                           ls_engine **out, ls_error *err)
 {
     const cli_locate *l = ctx;
@@ -20,7 +20,8 @@ ls_status cli_locate_open(void *ctx, bool subject, ls_watch watch, ls_tap_fn *ta
     return ls_engine_open_native(out, &opt, err);
 }
 
-ls_status cli_locate_open_oracle(void *ctx, ls_tap64_fn *tap, ls_given_fn *given, void *tap_ctx,
+/* The subject's model and settings, but not its faults. */
+static ls_status open_oracle(void *ctx, ls_tap64_fn *tap, ls_given_fn *given, void *tap_ctx,
                                  ls_engine **out, ls_error *err)
 {
     const cli_locate *l = ctx;
@@ -40,7 +41,7 @@ const char *cli_located_place(const ls_located *l, char *buf, size_t cap)
 }
 
 /* A fault that the logits hide is a fault all the same. */
-static void judge(const ls_located *l, ls_per_token_result *x)
+void cli_locate_judge(const ls_located *l, ls_per_token_result *x)
 {
     char place[96];
     if (!l->found || !l->born || x->verdict != LS_VERDICT_MATCH) return;
@@ -71,13 +72,13 @@ ls_status cli_locate_run(const cli_locate *l, ls_per_token_result *result, ls_lo
                              .rho_floor = l->budget->rho_floor,
                              .by_oracle = l->by_oracle,
                              .map = l->map,
-                             .open = cli_locate_open,
-                             .open_oracle = cli_locate_open_oracle,
+                             .open = open_engine,
+                             .open_oracle = open_oracle,
                              .ctx = (void *)(uintptr_t)l,
                              .cancelled = l->cancelled};
     LS_TRY(ls_locate(out, &opt, err));
     result->coverage.taps_planned = out->taps_planned;
     result->coverage.taps_compared = out->taps_compared;
-    judge(out, result);
+    cli_locate_judge(out, result);
     return LS_OK;
 }

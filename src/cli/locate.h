@@ -21,12 +21,8 @@ typedef struct cli_locate {
 ls_status cli_locate_run(const cli_locate *l, ls_per_token_result *result, ls_located *out,
                          ls_error *err);
 
-/* An ls_locate_open_fn and an ls_locate_oracle_fn: ctx is a cli_locate. The oracle has the subject's
- * model and settings, but not its faults. */
-ls_status cli_locate_open(void *ctx, bool subject, ls_watch watch, ls_tap_fn *tap, void *tap_ctx,
-                          ls_engine **out, ls_error *err);
-ls_status cli_locate_open_oracle(void *ctx, ls_tap64_fn *tap, ls_given_fn *given, void *tap_ctx,
-                                 ls_engine **out, ls_error *err);
+/* What was found may turn MATCH into DIVERGED. */
+void cli_locate_judge(const ls_located *l, ls_per_token_result *x);
 
 /* "layer 3, ffn_act, position 17". Returns buf. */
 const char *cli_located_place(const ls_located *l, char *buf, size_t cap);

@@ -101,7 +101,10 @@ static ls_status record(work *w, ls_error *err)
     ls_status  status =
         w->opt->open(w->opt->ctx, false, (ls_watch){ls_explain_watch, w}, NULL, NULL, &e, err);
     if (status == LS_OK) status = run_reference(w, e, err);
-    ls_engine_close(e);
+    if (w->opt->close && e)
+        w->opt->close(w->opt->ctx, e);
+    else
+        ls_engine_close(e);
     if (status == LS_OK && w->status != LS_OK) {
         *err = w->error;
         status = w->status;

@@ -4,14 +4,15 @@
 # says what it is. ENGINE is llama, or native: the same questions where no reference is installed. PART is a
 # function below.
 . "$(dirname "$0")/lib.sh"
-engine=$1 part=$2
+engine=$1 part=$2 decoded=0
 if [[ $engine == llama ]]; then
     need_reference
     need_order_of_sums
+    decoded=1
 fi
 mini() { "$LS" model mini --arch "$1" --type "$2" --seed 3 -o "$T/$3" -q || fail "mini $1 $2"; }
 edit() { "$TOOLS/gguf_edit" "$@" || fail "gguf_edit $*"; }
-explain() { "$LS" crossval explain -p "once upon a time" --against "$engine" --threads 1 -n 1 -q --json "$@"; }
+explain() { "$LS" crossval explain -p "once upon a time" --against "$engine" --threads 1 -n $decoded -q --json "$@"; }
 
 # named CODE OUTCOME WHAT SENTENCE ARGUMENTS...
 named() {
