@@ -101,7 +101,7 @@ static void outlier(const ls_located *l, FILE *f)
     if (l->judged && l->outlier != LS_OUTLIER_UNCLEAR) fputs(ls_outlier_name(l->outlier), f);
     fputs("</dd>\n", f);
     if (!l->judged) return;
-    fputs("<dt>NMSE to the float64 oracle</dt><dd>", f);
+    fputs("<dt>NMSE there, to the float64 oracle</dt><dd>", f);
     cli_html_number(f, l->subject_error, CLI_SCIENCE);
     fputs(" of the subject, ", f);
     cli_html_number(f, l->reference_error, CLI_SCIENCE);
@@ -123,12 +123,12 @@ static void located(const cli_report *r, FILE *f)
     }
     fprintf(f, "<p class=\"place\">%s <span class=\"tag\">%s</span></p>\n<dl class=\"facts\">\n",
             cli_located_place(l, place, sizeof(place)), l->born ? "born here" : "carried here");
-    fputs("<dt>NMSE on the reference's own input</dt><dd id=\"located-isolated\">", f);
+    fputs("<dt>NMSE there, on the reference's own input</dt><dd id=\"located-isolated\">", f);
     if (l->born)
         cli_html_number(f, l->isolated, CLI_SCIENCE);
     else
         fputs("within the budget", f);
-    fputs("</dd>\n<dt>NMSE as the subject ran</dt><dd id=\"located-accumulated\">", f);
+    fputs("</dd>\n<dt>NMSE as the subject ran, at all positions</dt><dd id=\"located-accumulated\">", f);
     cli_html_number(f, l->accumulated, CLI_SCIENCE);
     fputs("</dd>\n<dt>budget</dt><dd>", f);
     cli_html_number(f, l->budget, CLI_SHORT);
