@@ -32,7 +32,7 @@ typedef struct shrink_opts {
 
 typedef struct state {
     cli_context        *ctx;
-    const shrink_opts  *o;
+    shrink_opts        *o;
     char               *text;
     size_t              len;
     ls_gguf            *gguf;
@@ -295,9 +295,9 @@ static ls_status finish(state *s, ls_status status, ls_error *err)
 
 static ls_status run(cli_context *ctx, void *opts, ls_error *err)
 {
-    const shrink_opts *o = opts;
-    state              s = {.ctx = ctx, .o = o};
-    ls_status          status;
+    shrink_opts *o = opts;
+    state        s = {.ctx = ctx, .o = o};
+    ls_status    status;
     ls_per_token_fini(&s.result);
     cli_catch_interrupt();
     s.x = (cli_shrink){.ctx = ctx,

@@ -6,7 +6,7 @@
 #include <string.h>
 
 static ls_status open_engine(void *ctx, bool subject, ls_watch watch, ls_tap_fn *tap, void *tap_ctx,
-                          ls_engine **out, ls_error *err)
+                             ls_engine **out, ls_error *err)
 {
     const cli_locate *l = ctx;
     ls_engine_options opt = subject ? *l->subject : *l->reference;
@@ -22,7 +22,7 @@ static ls_status open_engine(void *ctx, bool subject, ls_watch watch, ls_tap_fn 
 
 /* The subject's model and settings, but not its faults. */
 static ls_status open_oracle(void *ctx, ls_tap64_fn *tap, ls_given_fn *given, void *tap_ctx,
-                                 ls_engine **out, ls_error *err)
+                             ls_engine **out, ls_error *err)
 {
     const cli_locate *l = ctx;
     ls_oracle_options opt = {.base = *l->subject, .tap = tap, .given = given, .ctx = tap_ctx};
