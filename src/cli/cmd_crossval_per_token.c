@@ -659,6 +659,7 @@ const cli_command cli_cmd_crossval_per_token = {
     .examples =
         "$ lockstep crossval per-token -m model.gguf -p \"Once upon a time\"\n"
         "$ lockstep crossval per-token -m model.gguf -f prompt.txt -n 64 --json -o report.json\n"
+        "$ lockstep crossval per-token -m model.gguf -p \"Hello\" --format html -o report.html\n"
         "$ lockstep crossval per-token -m model.gguf -p \"Hello\" --fault 1.attn_norm=scale:2\n",
     .groups = groups,
     .defaults = &defaults,

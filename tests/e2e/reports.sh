@@ -85,6 +85,14 @@ for pos in 0 2 5 8; do
     done
 done
 
+for form in html junit markdown; do
+    expect 1 "vote, $form" "$LS" crossval per-token --threads 1 -q --format $form -o "$T/r.$form" "${m[@]}" \
+        --against native --oracle --fault 3.ffn_act@2=scale:1.5
+done
+says_in html 'native stands alone; the others agree.'
+says_in junit '<property name="alone" value="native"/>'
+says_in markdown 'oracle: native stands alone'
+
 every 1 "NaN" "${m[@]}" --fault 1.attn_proj@2=nan
 says_in csv ,nan,
 says_in junit 'type="NaN or Inf"'
