@@ -128,7 +128,9 @@ static void located(const cli_report *r, FILE *f)
         cli_html_number(f, l->isolated, CLI_SCIENCE);
     else
         fputs("within the budget", f);
-    fputs("</dd>\n<dt>NMSE as the subject ran, at all positions</dt><dd id=\"located-accumulated\">", f);
+    fputs(
+        "</dd>\n<dt>NMSE as the subject ran, at all positions</dt><dd id=\"located-accumulated\">",
+        f);
     cli_html_number(f, l->accumulated, CLI_SCIENCE);
     fputs("</dd>\n<dt>budget</dt><dd>", f);
     cli_html_number(f, l->budget, CLI_SHORT);
