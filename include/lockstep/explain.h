@@ -35,6 +35,7 @@ typedef struct ls_explain_row {
     char   own[160];      /* what the model's own meaning has there               */
     char   sentence[400]; /* "the activation is SiLU, not squared ReLU"           */
     double nmse;          /* against the reference, over all positions; NaN: NaN or Inf */
+    bool   agrees;        /* near enough to explain the difference, as others may be, too */
     int    effort;        /* 0: a choice, 1: a number that was searched for, 2: a change of weights */
     size_t order;         /* in which it was tried                                */
 } ls_explain_row;

@@ -265,7 +265,8 @@ static void print_rows(const state *s, FILE *f)
             e->positions);
     fprintf(f, "  %10.3g  the model's own meaning\n", e->own);
     for (size_t i = 0; i < e->n_rows && (s->o->all || i < SHOWN); i++)
-        fprintf(f, "  %10.3g  %s: %s\n", e->rows[i].nmse, e->rows[i].what, e->rows[i].sentence);
+        fprintf(f, "%c %10.3g  %s: %s\n", e->rows[i].agrees ? '=' : ' ', e->rows[i].nmse,
+                e->rows[i].what, e->rows[i].sentence);
     if (!s->o->all && e->n_rows > SHOWN)
         fprintf(f, "  ... and %zu more (--all)\n", e->n_rows - SHOWN);
 }
@@ -292,9 +293,10 @@ static json_t *rows(const ls_explained *e)
     json_t *a = json_array();
     for (size_t i = 0; i < e->n_rows; i++) {
         const ls_explain_row *r = &e->rows[i];
-        json_array_append_new(a, json_pack("{s:s, s:s, s:s, s:s, s:o}", "what", r->what, "value",
-                                           r->value, "own", r->own, "sentence", r->sentence, "nmse",
-                                           cli_json_real(r->nmse)));
+        json_array_append_new(a,
+                              json_pack("{s:s, s:s, s:s, s:s, s:o, s:b}", "what", r->what, "value",
+                                        r->value, "own", r->own, "sentence", r->sentence, "nmse",
+                                        cli_json_real(r->nmse), "agrees", (int)r->agrees));
     }
     return a;
 }

@@ -63,7 +63,9 @@ static void conclude(const work *w)
     ls_explained         *out = w->out;
     const ls_explain_row *best = out->n_rows ? out->rows : NULL;
     double                subject = w->opt->isolated;
-    if (best && explains(best->nmse, out->own)) {
+    for (size_t i = 0; i < out->n_rows; i++)
+        out->rows[i].agrees = explains(out->rows[i].nmse, out->own);
+    if (best && best->agrees) {
         out->outcome = LS_EXPLAIN_CANDIDATE;
         snprintf(out->sentence, sizeof(out->sentence), "in the reference %s", best->sentence);
     } else if (explains(out->own, subject) || (isnan(subject) && out->own <= NEAR)) {

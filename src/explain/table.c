@@ -202,13 +202,30 @@ static void try_window(work *w)
                    0);
 }
 
+/* YaRN and its factor change together. */
+static double with_yarn(void *ctx, double factor)
+{
+    work        *w = ctx;
+    ls_semantics s = w->own;
+    s.rope_yarn[w->window] = true;
+    s.rope_scale[0] = s.rope_scale[1] = 1 / factor;
+    return ls_explain_evaluate(w, &s);
+}
+
 static void try_yarn(work *w)
 {
     ls_semantics s = w->own;
-    bool         own = s.rope_yarn[w->window];
-    s.rope_yarn[w->window] = !own;
-    ls_explain_add(w, "rope-yarn", "YaRN is", own ? "absent" : "applied",
-                   own ? "applied" : "absent", ls_explain_evaluate(w, &s), 0);
+    char         value[40], mine[40] = "absent";
+    double       factor, y;
+    if (s.rope_yarn[w->window]) {
+        snprintf(mine, sizeof(mine), "applied");
+        s.rope_yarn[w->window] = false;
+        ls_explain_add(w, "rope-yarn", "YaRN is", "absent", mine, ls_explain_evaluate(w, &s), 0);
+    }
+    factor = ls_explain_search(with_yarn, w, 4, &y);
+    if (isfinite(factor) && isfinite(y)) factor = ls_explain_nice(with_yarn, w, factor, &y);
+    snprintf(value, sizeof(value), "applied with factor %.7g", factor);
+    if (y < w->out->own) ls_explain_add(w, "rope-yarn", "YaRN is", value, mine, y, 1);
 }
 
 /* ---- numbers ---- */
