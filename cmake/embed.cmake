@@ -1,5 +1,7 @@
-# embed.cmake - writes files as C arrays: cmake -DOUT=x.c "-DFILES=a;b" -P embed.cmake
-# The result defines ls_ref_sources[] of src/engine/ref_sources.h, in the order given.
+# embed.cmake - writes files as C arrays:
+#   cmake -DOUT=x.c "-DFILES=a;b" -DHEADER=dir/x.h -DTYPE=t -DTABLE=rows -DCOUNT=n_rows -P embed.cmake
+# The result defines `const TYPE TABLE[]` of HEADER, {name, bytes, size} in the order given, and
+# `const size_t COUNT`.
 set(arrays "")
 set(rows "")
 set(n 0)
@@ -12,11 +14,11 @@ foreach(file IN LISTS FILES)
   string(APPEND rows "    {\"${name}\", file_${n}, sizeof(file_${n})},\n")
   math(EXPR n "${n} + 1")
 endforeach()
-file(WRITE "${OUT}" "// Written by cmake/embed.cmake from adapters/.
-#include \"engine/ref_sources.h\"
+file(WRITE "${OUT}" "// Written by cmake/embed.cmake.
+#include \"${HEADER}\"
 
 ${arrays}
-const ls_ref_source ls_ref_sources[] = {
+const ${TYPE} ${TABLE}[] = {
 ${rows}};
-const size_t ls_ref_n_sources = ${n};
+const size_t ${COUNT} = ${n};
 ")

@@ -10,6 +10,7 @@
 #define LOCKSTEP_RECORD_H
 
 #include "lockstep/engine.h"
+#include "lockstep/oracle.h"
 #include "lockstep/verify.h"
 
 #define LS_SKETCH_PROJECTIONS 8
@@ -136,6 +137,14 @@ LS_API void      ls_trace_diff_fini(ls_trace_diff *d); /* NULL and zeroed struct
 typedef ls_status ls_locate_open_fn(void *ctx, bool subject, ls_watch watch, ls_tap_fn *tap,
                                     void *tap_ctx, ls_engine **out, ls_error *err);
 
+/* The same for the oracle (oracle.h). */
+typedef ls_status ls_locate_oracle_fn(void *ctx, ls_tap64_fn *tap, ls_given_fn *given, void *tap_ctx,
+                                      ls_engine **out, ls_error *err);
+
+/* Which of the two is farther from the oracle, on the reference's own input. */
+typedef enum ls_outlier { LS_OUTLIER_UNCLEAR = 0, LS_OUTLIER_SUBJECT, LS_OUTLIER_REFERENCE } ls_outlier;
+
+LS_API const char *ls_outlier_name(ls_outlier o); /* "unclear", "subject", "reference" */
 /* The engine is not needed any more; it may serve the next open. */
 typedef void ls_locate_close_fn(void *ctx, ls_engine *e);
 
@@ -143,9 +152,14 @@ typedef struct ls_locate_options {
     const int32_t *prompt, *decoded;
     size_t         n_prompt, n_decoded;
     double         tap_tol;   /* NMSE of a tap at one position, in isolation and accumulated */
+    double         rho_tol, rho_floor; /* see tolerances.def; rho_tol 0: the defaults of both */
+    bool           by_oracle; /* budgets from the oracle: an operation is over when one engine is rho_tol
+                               * times as far from it as the other, whatever tap_tol says. Searches
+                               * all layers */
     size_t         max_bytes; /* of the reference's values held at once; 0: 256 MiB          */
     bool           map;       /* every tap of every layer, not just around the break         */
     ls_locate_open_fn  *open;
+    ls_locate_oracle_fn *open_oracle; /* NULL: nobody says who is wrong */
     ls_locate_close_fn *close; /* NULL: ls_engine_close */
     void               *ctx;
     const volatile int *cancelled;
@@ -183,7 +197,12 @@ typedef struct ls_located {
     int32_t layer, position; /* layer -1: none */
     double  isolated;   /* NMSE at that position, on the reference's input; NaN: NaN or Inf */
     double  accumulated; /* NMSE of the tap as the subject computed it, over all positions  */
-    double  budget;
+    double  budget;     /* of isolated; by_oracle: of the larger of the two errors to it     */
+    ls_outlier outlier;      /* of the operation that was found, where it was born there          */
+    bool    by_oracle;       /* the budget is the oracle's: see ls_locate_options                 */
+    bool    judged;          /* the oracle has computed it; else the next three are 0             */
+    double  subject_error, reference_error; /* NMSE to the oracle at that position                */
+    double  rho;             /* sqrt(subject_error / reference_error)                             */
     bool    other_bits; /* some tap is not equal to the last bit: the first, as the subject ran */
     ls_op   bits_op;
     int32_t bits_layer;

@@ -54,13 +54,15 @@ typedef struct ls_watch {
 } ls_watch;
 
 /* Known-bad injection: a list of faults, each changing one tap.
- * Text form: LAYER.OP[@POSITION]=scale:X|add:X|nan, without "LAYER." for what belongs to no layer. */
+ * Text form: LAYER.OP[@POSITION][#ELEMENT]=scale:X|add:X|nan, without "LAYER." for what belongs
+ * to no layer. */
 typedef enum ls_fault_kind { LS_FAULT_SCALE, LS_FAULT_ADD, LS_FAULT_NAN } ls_fault_kind;
 
 typedef struct ls_fault {
     ls_op         op;
     int32_t       layer; /* -1: no layer     */
     int32_t       pos;   /* -1: all positions */
+    int32_t       element; /* of the row; -1: all of them */
     ls_fault_kind kind;
     float         x;
 } ls_fault;

@@ -22,12 +22,13 @@ LS_API int         ls_verdict_exit_code(ls_verdict v);
 
 typedef enum ls_flip { LS_FLIP_NONE = 0, LS_FLIP_NEAR_TIE, LS_FLIP_HARD } ls_flip;
 
-/* The budget of a position (product definition: "the exact predicate of MATCH"). */
+/* The budget of a position and of an operation. What each is and its default: tolerances.def. Zero is a
+ * budget of zero. */
 typedef struct ls_budget {
-    double cos_tol;  /* centred cosine at least this; default 0.999       */
-    double nmse_tol; /* centred NMSE at most this; default 1e-4           */
-    double kl_tol;   /* KL(reference, subject) in nats at most; 1e-3      */
-    bool   strict;   /* near ties do not count as MATCH                   */
+    double cos_tol, nmse_tol, kl_tol;
+    double tie_tol, tie_sigmas;
+    double tap_tol, rho_tol, rho_floor;
+    bool   strict; /* near ties do not count as MATCH */
 } ls_budget;
 
 LS_API ls_budget ls_budget_default(void);
@@ -123,6 +124,39 @@ LS_API ls_status ls_verify_per_token(ls_per_token_result *result, ls_engine *sub
                                      ls_error *err);
 /* Release everything; leaves an empty result (INCONCLUSIVE). NULL and zeroed structs are allowed. */
 LS_API void ls_per_token_fini(ls_per_token_result *result);
+
+/* ---- three engines and more: who is alone ---- */
+
+#define LS_VOTE_MAX 6
+
+/* Distances are centred NMSE of logits at one position; that of a pair is relative to the energy of the
+ * second (the later engine). NaN: NaN or Inf. */
+typedef struct ls_vote {
+    size_t  n, n_positions;
+    double *nmse;                          /* [n_positions][n][n], upper triangle; owned */
+    double  worst[LS_VOTE_MAX][LS_VOTE_MAX]; /* over positions, both triangles           */
+    int32_t worst_at[LS_VOTE_MAX][LS_VOTE_MAX];
+    int32_t outlier; /* farther than tol from each of the others, which are within it of one another;
+                      * -1: none, nobody has a majority, or n < 3                        */
+    bool    agree;   /* every pair is within tol */
+} ls_vote;
+
+typedef struct ls_vote_options {
+    const int32_t      *prompt, *decoded; /* teacher-forced on all engines */
+    size_t              n_prompt, n_decoded;
+    double              tol;              /* centred NMSE                  */
+    const volatile int *cancelled;
+    ls_verify_progress_fn *progress; void *progress_ctx;
+} ls_vote_options;
+
+/* Evaluate the same tokens with n engines (2 to LS_VOTE_MAX, each at position 0) and compare each with
+ * each. Errors: those of the engines; USAGE; LIMIT (vocabularies of other sizes); CANCELLED; NOMEM.
+ * Release with ls_vote_fini, also after a failure. */
+LS_API ls_status ls_vote_run(ls_vote *out, ls_engine *const *engines, size_t n,
+                             const ls_vote_options *opt, ls_error *err);
+/* At one position; i != j. */
+LS_API double ls_vote_nmse(const ls_vote *v, size_t position, size_t i, size_t j);
+LS_API void   ls_vote_fini(ls_vote *v); /* NULL and zeroed structs are allowed */
 
 /* ---- one engine against itself ---- */
 

@@ -23,6 +23,7 @@ typedef enum cli_kind {
     CLI_DOUBLE, /* double      within [min, max]                               */
     CLI_ENUM,   /* int         one of `choices`                                */
     CLI_LIST,   /* cli_list:   may be given several times, at most CLI_MAX_LIST */
+    CLI_ENUMS,  /* cli_enums:  the same, each one of `choices`                 */
 } cli_kind;
 
 typedef struct cli_choice {
@@ -36,6 +37,11 @@ typedef struct cli_list {
     size_t      n;
 } cli_list;
 
+typedef struct cli_enums {
+    int    at[CLI_MAX_LIST];
+    size_t n;
+} cli_enums;
+
 typedef struct cli_option {
     const char       *name;    /* long name without dashes; NULL ends a table               */
     char              letter;  /* short name; 0: none                                       */
@@ -44,7 +50,7 @@ typedef struct cli_option {
     const char       *metavar; /* "FILE", "DIR" and "MODEL" complete to paths; NULL for flags */
     const char       *help;    /* one or two sentences; the default is appended from `def`  */
     const char       *def;     /* the default in words; NULL: none worth saying             */
-    const cli_choice *choices; /* CLI_ENUM                                                  */
+    const cli_choice *choices; /* CLI_ENUM, CLI_ENUMS                                       */
     double            min, max;/* CLI_INT, CLI_DOUBLE; both 0: any value                    */
     const char       *aliases; /* other long names, separated by spaces                     */
     const char *(*suggest)(size_t i); /* CLI_STRING: values to complete, NULL past the end  */
@@ -109,7 +115,7 @@ extern const cli_command *const cli_commands[];
 
 /* Defined in cmd_*.c, one row each. */
 extern const cli_command cli_cmd_run, cli_cmd_crossval_per_token, cli_cmd_crossval_determinism,
-    cli_cmd_crossval_shrink,
+    cli_cmd_crossval_shrink, cli_cmd_crossval_explain,
     cli_cmd_trace_record, cli_cmd_trace_diff, cli_cmd_trace_show, cli_cmd_engine_list, cli_cmd_engine_check, cli_cmd_engine_setup, cli_cmd_engine_path,
     cli_cmd_model_inspect, cli_cmd_model_verify, cli_cmd_model_convert,
     cli_cmd_model_quantize, cli_cmd_model_tokenize, cli_cmd_model_mini,
@@ -231,6 +237,12 @@ extern const cli_option cli_template_table[];
 ls_status cli_template_apply(const cli_context *ctx, const cli_template_opts *o, const char *text,
                              size_t len, const ls_tokenizer *t, const ls_gguf *g, ls_prompt *out,
                              ls_error *err);
+
+/* --tap-tol --cos-tol --nmse-tol --kl-tol --strict, into an ls_budget. Its defaults are an initializer of
+ * rows of lockstep/tolerances.def. */
+extern const cli_option cli_budget_table[];
+/* A --cos-tol below 0.5 means 1 - cosine; says so. */
+void cli_budget_resolve(const cli_context *ctx, ls_budget *b);
 
 /* ---- references ---- */
 

@@ -3,8 +3,8 @@
  *
  * Cheapest failure first: options, tokenizer, template, is there a reference, then the engines;
  * the verifier compares token ids before anything is evaluated. The reference is opened before
- * the native engine, which takes the width of its vector sums from it. Text and JSON give the
- * same exit code, and JSON is printed whatever happens.
+ * the native engine, which takes the width of its vector sums from it. Every form of the report
+ * gives the same exit code, and all but text are printed whatever happens.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -15,10 +15,10 @@
 #include "cli/report.h"
 #include "cli/scratch.h"
 #include "cli/tracing.h"
+#include "cli/vote.h"
 
 enum { AGAINST_AUTO = -2, AGAINST_NATIVE = -1 }; /* else an ls_ref_kind */
 enum { BACKEND_BOTH, BACKEND_NATIVE, BACKEND_CPP };
-enum { FORMAT_TEXT, FORMAT_JSON };
 enum { SUMS_REFERENCE, SUMS_OWN };
 
 typedef struct per_token_opts {
@@ -28,10 +28,10 @@ typedef struct per_token_opts {
     cli_template_opts chat;
     cli_engine_opts   engine;
     int               backend, against, format, sums;
+    cli_enums         engines; /* --against: the first is the reference, all of them vote */
     int32_t           max_tokens;
     ls_budget         budget;
-    bool              verbose, dump_ids, dump_reference_ids, locate;
-    double            tap_tol;
+    bool              verbose, dump_ids, dump_reference_ids, locate, oracle;
     const char       *dump_logits, *output;
 } per_token_opts;
 
@@ -56,9 +56,27 @@ typedef struct state {
     ls_ref_status       found;   /* the reference that was found, unless it is native */
     cli_scratch         scratch; /* what it reads in a folder's stead                 */
     ls_located          located;
+    cli_vote            vote;
 } state;
 
 /* ---- before the engines: options, tokenizer, template, length ---- */
+
+static bool votes(const state *s) { return s->o->engines.n > 1 || s->o->oracle; }
+
+static ls_status check_vote(const state *s, ls_error *err)
+{
+    size_t n = 1 + (s->o->engines.n ? s->o->engines.n : 1) + s->o->oracle;
+    if (!votes(s)) return LS_OK;
+    if (s->o->backend != BACKEND_BOTH)
+        return cli_usage(s->ctx, err, "a vote needs both engines: leave out '--backend'");
+    if (n > LS_VOTE_MAX)
+        return cli_usage(s->ctx, err, "%zu engines are more than %d", n, LS_VOTE_MAX);
+    for (size_t i = 0; i < s->o->engines.n; i++)
+        for (size_t j = 0; j < i; j++)
+            if (s->o->engines.at[i] == s->o->engines.at[j])
+                return cli_usage(s->ctx, err, "option '--against' names an engine twice");
+    return LS_OK;
+}
 
 static ls_status check_options(state *s, ls_error *err)
 {
@@ -72,15 +90,11 @@ static ls_status check_options(state *s, ls_error *err)
                              "option '--%s' acts on the native engine, which "
                              "--backend cpp leaves out",
                              only_native[i]);
-    if (o->budget.cos_tol < 0.5) {
-        double as_cosine = 1 - o->budget.cos_tol;
-        cli_note(s->ctx, "note: --cos-tol %g is read as 1 - cosine: a cosine of at least %.10g",
-                 o->budget.cos_tol, as_cosine);
-        o->budget.cos_tol = as_cosine;
-        s->report.budget = o->budget;
-    }
+    cli_budget_resolve(s->ctx, &o->budget);
+    s->report.budget = o->budget;
     LS_TRY(cli_engine_resolve(s->ctx, &o->engine, &s->engine_options, &s->faults, err));
     s->engine_options.model_path = o->model.path;
+    LS_TRY(check_vote(s, err));
     return o->ids.text ? LS_OK : cli_prompt_read(s->ctx, &o->prompt, &s->text, &s->len, err);
 }
 
@@ -170,14 +184,19 @@ static ls_status find_reference(state *s, ls_ref_status *found)
 }
 
 /* Ourselves on another instruction set: scalar, unless the subject runs that. */
-static ls_status open_native_reference(state *s, ls_error *err)
+static ls_engine_options other_native(const state *s)
 {
     ls_engine_options opt = s->engine_options;
     ls_tier           own = opt.tier == LS_TIER_AUTO ? ls_tier_best() : opt.tier;
     opt.tier = own == LS_TIER_SCALAR ? ls_tier_best() : LS_TIER_SCALAR;
     opt.faults = NULL;
-    s->reference_options = opt;
-    return ls_engine_open_native(&s->reference, &opt, err);
+    return opt;
+}
+
+static ls_status open_native_reference(state *s, ls_error *err)
+{
+    s->reference_options = other_native(s);
+    return ls_engine_open_native(&s->reference, &s->reference_options, err);
 }
 
 static ls_status open_reference(state *s, ls_error *err)
@@ -217,7 +236,7 @@ static ls_status open_external(state *s, ls_error *err)
         s->reference_options.model_path = s->scratch.file;
     }
     status = open_reference(s, err);
-    if (!s->o->locate && !s->ctx->env->trace_dir) cli_scratch_remove(&s->scratch);
+    if (!s->o->locate && !votes(s) && !s->ctx->env->trace_dir) cli_scratch_remove(&s->scratch);
     return status;
 }
 
@@ -281,7 +300,10 @@ static ls_status locate(state *s, ls_error *err)
     cli_locate l = {.subject = &s->engine_options,
                     .reference = &s->reference_options,
                     .reference_exe = native ? NULL : s->found.exe,
-                    .tap_tol = s->o->tap_tol,
+                    .budget = &s->o->budget,
+                    .by_oracle = s->o->oracle,
+                    .map = cli_report_forms[s->o->format].map,
+                    .n_batch = cli_given(s->ctx, "batch") ? 0 : (int32_t)s->result.n_ids_subject,
                     .cancelled = cli_catch_interrupt()};
     if (s->result.verdict != LS_VERDICT_MATCH && s->result.verdict != LS_VERDICT_DIVERGED)
         return LS_OK;
@@ -290,6 +312,55 @@ static ls_status locate(state *s, ls_error *err)
     s->subject = s->reference = NULL;
     LS_TRY(cli_locate_run(&l, &s->result, &s->located, err));
     s->report.located = &s->located;
+    return LS_OK;
+}
+
+/* ---- more engines ---- */
+
+/* The engine of an --against, with whatever it needs to read the model. */
+static ls_status add_voter(state *s, int against, ls_error *err)
+{
+    cli_voter    *v = &s->vote.voters[s->vote.n++];
+    ls_ref_status found;
+    if (against == AGAINST_NATIVE) {
+        v->options = other_native(s);
+        snprintf(v->name, sizeof(v->name), "native on another tier");
+        return LS_OK;
+    }
+    if (against == AGAINST_AUTO) against = (int)ls_ref_for_model(s->o->model.path);
+    LS_TRY(cli_reference_find(s->ctx, (ls_ref_kind)against, &found, err));
+    v->options = s->engine_options;
+    v->options.model = NULL;
+    v->options.faults = NULL;
+    if (s->scratch.file[0]) v->options.model_path = s->scratch.file;
+    snprintf(v->exe, sizeof(v->exe), "%s", found.exe);
+    snprintf(v->name, sizeof(v->name), "%s", ls_ref_display_name((ls_ref_kind)against));
+    return LS_OK;
+}
+
+static ls_status vote(state *s, ls_error *err)
+{
+    cli_vote *v = &s->vote;
+    if (s->result.verdict != LS_VERDICT_MATCH && s->result.verdict != LS_VERDICT_DIVERGED)
+        return LS_OK;
+    v->voters[v->n++] = (cli_voter){.name = "native", .options = s->engine_options};
+    v->voters[v->n] = (cli_voter){.options = s->reference_options};
+    snprintf(v->voters[v->n].exe, sizeof(v->voters[v->n].exe), "%s", s->found.exe);
+    snprintf(v->voters[v->n++].name, sizeof(v->voters[0].name), "%s",
+             s->o->against == AGAINST_NATIVE ? "native on another tier"
+                                             : ls_ref_display_name(s->found.kind));
+    for (size_t i = 1; i < s->o->engines.n; i++) LS_TRY(add_voter(s, s->o->engines.at[i], err));
+    v->oracle = s->o->oracle ? (int)v->n : -1;
+    if (s->o->oracle) {
+        v->voters[v->n] =
+            (cli_voter){.name = "oracle", .options = s->engine_options, .oracle = true};
+        v->voters[v->n++].options.faults = NULL;
+    }
+    ls_engine_close(s->subject);
+    ls_engine_close(s->reference);
+    s->subject = s->reference = NULL;
+    LS_TRY(cli_vote_run(v, s->ctx, &s->result, s->o->budget.nmse_tol, err));
+    s->report.vote = v;
     return LS_OK;
 }
 
@@ -325,6 +396,7 @@ static ls_status work(state *s, ls_error *err)
     LS_TRY(open_engines(s, err));
     LS_TRY(compare(s, err));
     if (s->o->locate) LS_TRY(locate(s, err));
+    if (votes(s)) LS_TRY(vote(s, err));
     return leave_traces(s, err);
 }
 
@@ -355,12 +427,7 @@ static ls_status print_report(state *s, ls_error *err)
     cli_output out = {0};
     ls_status  status;
     LS_TRY(cli_output_open(&out, s->o->output, err));
-    if (s->o->format == FORMAT_JSON)
-        status = cli_report_json(&s->report, out.f, err);
-    else {
-        status = LS_OK;
-        cli_report_text(&s->report, out.f);
-    }
+    status = cli_report_forms[s->o->format].write(&s->report, out.f, err);
     if (status == LS_OK) status = cli_output_commit(&out, err);
     cli_output_abort(&out);
     return status;
@@ -370,7 +437,7 @@ static ls_status print_report(state *s, ls_error *err)
 static void print_aside(const state *s)
 {
     bool same_screen = !s->o->output && isatty(STDOUT_FILENO) && isatty(STDERR_FILENO);
-    bool text = s->o->format == FORMAT_TEXT;
+    bool text = s->o->format == CLI_FORM_TEXT;
     if (s->result.verdict == LS_VERDICT_TOKENS_DIFFER && text && !s->ctx->quiet)
         cli_report_mismatch(&s->report, stderr);
     else if (s->result.error.status != LS_OK && !(text && same_screen))
@@ -384,13 +451,15 @@ static void print_aside(const state *s)
 static ls_status finish(state *s, ls_status status, const ls_error *why, ls_error *err)
 {
     bool verdict = status == LS_OK || s->result.error.status != LS_OK;
+    bool report = verdict || cli_report_forms[s->o->format].always;
+    /* What was to be looked at after the comparison could have changed its verdict. */
+    if (!verdict) s->result.verdict = LS_VERDICT_INCONCLUSIVE;
     dump_ids(s);
-    if (s->gguf && (verdict || s->o->format == FORMAT_JSON))
-        ls_gguf_sha256(s->report.sha256, s->gguf, NULL);
+    if (s->gguf && report) ls_gguf_sha256(s->report.sha256, s->gguf, NULL);
     s->report.exit_code =
         verdict ? ls_verdict_exit_code(s->result.verdict) : ls_exit_code(status, why);
     s->report.error = verdict ? NULL : why;
-    if (verdict || s->o->format == FORMAT_JSON) LS_TRY(print_report(s, err));
+    if (report) LS_TRY(print_report(s, err));
     if (!verdict) {
         *err = *why;
         return status;
@@ -407,8 +476,10 @@ static ls_status run(cli_context *ctx, void *opts, ls_error *err)
     state                    s = {.ctx = ctx, .o = o};
     ls_error                 why = {0};
     ls_status                status;
-    if (ctx->json) o->format = FORMAT_JSON;
-    if (o->format == FORMAT_JSON) ctx->json_errors = 1;
+    if (o->engines.n) o->against = o->engines.at[0];
+    if (ctx->json) o->format = CLI_FORM_JSON;
+    if (o->format == CLI_FORM_JSON) ctx->json_errors = 1;
+    if (cli_report_forms[o->format].locates) o->locate = true;
     ls_per_token_fini(&s.result); /* an empty result: INCONCLUSIVE */
     s.report = (cli_report){.model_path = o->model.path ? o->model.path : "",
                             .backend = backend_names[o->backend],
@@ -430,6 +501,8 @@ static ls_status run(cli_context *ctx, void *opts, ls_error *err)
     ls_engine_close(s.subject);
     ls_engine_close(s.reference);
     cli_scratch_remove(&s.scratch);
+    cli_vote_fini(&s.vote);
+    ls_located_fini(&s.located);
     ls_per_token_fini(&s.result);
     ls_prompt_fini(&s.prompt);
     ls_tokenizer_destroy(s.tokenizer);
@@ -449,34 +522,33 @@ static const cli_choice targets[] = {{"auto", AGAINST_AUTO},
                                      {"bitnet", LS_REF_BITNET},
                                      {"native", AGAINST_NATIVE},
                                      {NULL, 0}};
-static const cli_choice formats[] = {{"text", FORMAT_TEXT}, {"json", FORMAT_JSON}, {NULL, 0}};
 
 #define AT(field) offsetof(per_token_opts, field)
 
 static const cli_option comparison[] = {
     {.name = "against",
-     .kind = CLI_ENUM,
-     .off = AT(against),
+     .kind = CLI_ENUMS,
+     .off = AT(engines),
      .metavar = "ENGINE",
      .choices = targets,
      .def = "auto",
      .aliases = "cpp-backend",
      .help = "The reference. auto: bitnet where the model's path says so, else llama, and an "
              "installed one where that is missing. native: this engine itself, on the scalar "
-             "tier."},
+             "tier. Given again: more engines that see the same tokens; if one of all stands "
+             "alone, it is named."},
+    {.name = "oracle",
+     .kind = CLI_FLAG,
+     .off = AT(oracle),
+     .help =
+         "Evaluate the model in double precision, too, and say how far each engine is from "
+         "that. With --locate: an operation is over its budget when one engine is three times as "
+         "far from it as the other. Slow."},
     {.name = "locate",
      .kind = CLI_FLAG,
      .off = AT(locate),
      .help = "Compare every operation, too, and name the first that is over its budget on the "
              "reference's own input. Runs both engines twice more."},
-    {.name = "tap-tol",
-     .kind = CLI_DOUBLE,
-     .off = AT(tap_tol),
-     .metavar = "X",
-     .min = 0,
-     .max = 1e9,
-     .def = "1e-6",
-     .help = "With --locate: largest NMSE of one operation's result at one position."},
     {.name = "backend",
      .kind = CLI_ENUM,
      .off = AT(backend),
@@ -504,36 +576,6 @@ static const cli_option comparison[] = {
      .def = "4",
      .help = "Positions to decode after the prompt; both engines are fed the reference's choice. "
              "0: the prompt alone."},
-    {.name = "cos-tol",
-     .kind = CLI_DOUBLE,
-     .off = AT(budget.cos_tol),
-     .metavar = "X",
-     .min = 0,
-     .max = 1,
-     .def = "0.999",
-     .aliases = "cos-tolerance",
-     .help = "Centred cosine that every position must reach. A value below 0.5 is read as 1 - "
-             "cosine."},
-    {.name = "nmse-tol",
-     .kind = CLI_DOUBLE,
-     .off = AT(budget.nmse_tol),
-     .metavar = "X",
-     .min = 0,
-     .max = 1e300,
-     .def = "1e-4",
-     .help = "Centred NMSE that no position may exceed."},
-    {.name = "kl-tol",
-     .kind = CLI_DOUBLE,
-     .off = AT(budget.kl_tol),
-     .metavar = "X",
-     .min = 0,
-     .max = 1e300,
-     .def = "1e-3",
-     .help = "KL(reference, subject) in nats that no position may exceed."},
-    {.name = "strict",
-     .kind = CLI_FLAG,
-     .off = AT(budget.strict),
-     .help = "A near tie that flips the most likely token is a divergence, too."},
     {0},
 };
 
@@ -542,9 +584,11 @@ static const cli_option reporting[] = {
      .kind = CLI_ENUM,
      .off = AT(format),
      .metavar = "FORM",
-     .choices = formats,
+     .choices = cli_report_names,
      .def = "text",
-     .help = "Form of the report; --json is short for --format json."},
+     .help = "Form of the report; --json is short for --format json. html is one page to look at, "
+             "and implies --locate; junit is for test runners, markdown for pull requests, csv has "
+             "one row per position."},
     {.name = "output",
      .letter = 'o',
      .kind = CLI_STRING,
@@ -579,18 +623,23 @@ static const cli_group groups[] = {
     {"Model and prompt", cli_ids_table, AT(ids)},
     {"Model and prompt", cli_template_table, AT(chat)},
     {"Comparison", comparison, 0},
+    {"Comparison", cli_budget_table, AT(budget)},
     {"Report", reporting, 0},
     {"Engine", cli_engine_table, AT(engine)},
     {0},
 };
 
 static const per_token_opts defaults = {
-    .tap_tol = 1e-6,
     .chat = CLI_TEMPLATE_DEFAULTS,
     .engine = CLI_ENGINE_DEFAULTS,
     .against = AGAINST_AUTO,
     .max_tokens = 4,
-    .budget = {.cos_tol = 0.999, .nmse_tol = 1e-4, .kl_tol = 1e-3},
+    .budget =
+        {
+#define LS_TOLERANCE(field, value, what) .field = value,
+#include "lockstep/tolerances.def"
+#undef LS_TOLERANCE
+        },
 };
 
 const cli_command cli_cmd_crossval_per_token = {

@@ -26,14 +26,13 @@ typedef struct shrink_opts {
     int               against, sums;
     int32_t           max_tokens, max_tests;
     ls_budget         budget;
-    double            tap_tol;
     const char       *out;
     bool              force;
 } shrink_opts;
 
 typedef struct state {
     cli_context        *ctx;
-    const shrink_opts  *o;
+    shrink_opts        *o;
     char               *text;
     size_t              len;
     ls_gguf            *gguf;
@@ -96,6 +95,7 @@ static ls_status prepare(state *s, ls_error *err)
     if (!o->out || !o->out[0]) return cli_usage(s->ctx, err, "no folder given (-o DIR)");
     s->x.folder = o->out;
     LS_TRY(cli_shrink_check_folder(&s->x, o->force, err));
+    cli_budget_resolve(s->ctx, &s->o->budget);
     LS_TRY(cli_engine_resolve(s->ctx, &o->engine, &s->pair.subject, &s->faults, err));
     if (!o->ids.text) LS_TRY(cli_prompt_read(s->ctx, &o->prompt, &s->text, &s->len, err));
     LS_TRY(read_prompt(s, err));
@@ -121,7 +121,7 @@ static ls_status locate(state *s, const int32_t *ids, size_t n, const int32_t *d
                              .n_prompt = n,
                              .decoded = decoded,
                              .n_decoded = n_decoded,
-                             .tap_tol = s->o->tap_tol,
+                             .tap_tol = s->o->budget.tap_tol,
                              .open = cli_pair_take,
                              .close = cli_pair_leave,
                              .ctx = &s->pair,
@@ -249,7 +249,7 @@ static void print_found(const cli_shrink *x)
         printf("DIVERGED: %s: born here, NMSE %.3g on the reference's own input\n",
                cli_located_place(l, place, sizeof(place)), l->isolated);
     } else {
-        printf("DIVERGED: the logits; no single operation is over %g\n", x->tap_tol);
+        printf("DIVERGED: the logits; no single operation is over %g\n", x->budget.tap_tol);
     }
     printf("prompt: %zu of %zu tokens in %zu tests%s\n  --ids ", x->shrunk.n, x->n_original,
            x->shrunk.n_tests,
@@ -295,9 +295,9 @@ static ls_status finish(state *s, ls_status status, ls_error *err)
 
 static ls_status run(cli_context *ctx, void *opts, ls_error *err)
 {
-    const shrink_opts *o = opts;
-    state              s = {.ctx = ctx, .o = o};
-    ls_status          status;
+    shrink_opts *o = opts;
+    state        s = {.ctx = ctx, .o = o};
+    ls_status    status;
     ls_per_token_fini(&s.result);
     cli_catch_interrupt();
     s.x = (cli_shrink){.ctx = ctx,
@@ -307,7 +307,6 @@ static ls_status run(cli_context *ctx, void *opts, ls_error *err)
                        .pair = &s.pair,
                        .against = "",
                        .budget = o->budget,
-                       .tap_tol = o->tap_tol,
                        .own_sums = o->sums == SUMS_OWN,
                        .verdict = LS_VERDICT_INCONCLUSIVE};
     status = work(&s, err);
@@ -377,14 +376,6 @@ static const cli_option comparison[] = {
      .max = 1e9,
      .def = "1000",
      .help = "Shorter prompts to try at most."},
-    {.name = "tap-tol",
-     .kind = CLI_DOUBLE,
-     .off = AT(tap_tol),
-     .metavar = "X",
-     .min = 0,
-     .max = 1e9,
-     .def = "1e-6",
-     .help = "Largest NMSE of one operation's result at one position."},
     {.name = "sums",
      .kind = CLI_ENUM,
      .off = AT(sums),
@@ -392,34 +383,6 @@ static const cli_option comparison[] = {
      .choices = sums,
      .def = "reference",
      .help = "Order in which the native engine adds, as for 'crossval per-token'."},
-    {.name = "cos-tol",
-     .kind = CLI_DOUBLE,
-     .off = AT(budget.cos_tol),
-     .metavar = "X",
-     .min = 0.5,
-     .max = 1,
-     .def = "0.999",
-     .help = "Centred cosine that every position must reach."},
-    {.name = "nmse-tol",
-     .kind = CLI_DOUBLE,
-     .off = AT(budget.nmse_tol),
-     .metavar = "X",
-     .min = 0,
-     .max = 1e300,
-     .def = "1e-4",
-     .help = "Centred NMSE that no position may exceed."},
-    {.name = "kl-tol",
-     .kind = CLI_DOUBLE,
-     .off = AT(budget.kl_tol),
-     .metavar = "X",
-     .min = 0,
-     .max = 1e300,
-     .def = "1e-3",
-     .help = "KL(reference, subject) in nats that no position may exceed."},
-    {.name = "strict",
-     .kind = CLI_FLAG,
-     .off = AT(budget.strict),
-     .help = "A near tie that flips the most likely token is a divergence, too."},
     {0},
 };
 
@@ -429,18 +392,23 @@ static const cli_group groups[] = {
     {"Model and prompt", cli_ids_table, AT(ids)},
     {"Model and prompt", cli_template_table, AT(chat)},
     {"Shrinking", comparison, 0},
+    {"Shrinking", cli_budget_table, AT(budget)},
     {"Engine", cli_engine_table, AT(engine)},
     {0},
 };
 
 static const shrink_opts defaults = {
-    .tap_tol = 1e-6,
     .chat = CLI_TEMPLATE_DEFAULTS,
     .engine = CLI_ENGINE_DEFAULTS,
     .against = CLI_AGAINST_AUTO,
     .max_tokens = 4,
     .max_tests = 1000,
-    .budget = {.cos_tol = 0.999, .nmse_tol = 1e-4, .kl_tol = 1e-3},
+    .budget =
+        {
+#define LS_TOLERANCE(field, value, what) .field = value,
+#include "lockstep/tolerances.def"
+#undef LS_TOLERANCE
+        },
 };
 
 const cli_command cli_cmd_crossval_shrink = {

@@ -9,6 +9,7 @@ const cli_command *const cli_commands[] = {
     &cli_cmd_crossval_per_token,
     &cli_cmd_crossval_determinism,
     &cli_cmd_crossval_shrink,
+    &cli_cmd_crossval_explain,
     &cli_cmd_trace_record,
     &cli_cmd_trace_diff,
     &cli_cmd_trace_show,

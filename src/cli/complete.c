@@ -21,7 +21,7 @@ static bool completes_dir(const cli_option *o)
 static void put_values(FILE *f, const cli_option *o, const char *sep)
 {
     const char *word;
-    if (o->kind == CLI_ENUM)
+    if (o->choices)
         for (const cli_choice *c = o->choices; c->name; c++)
             fprintf(f, "%s%s", c == o->choices ? "" : sep, c->name);
     else if (o->suggest)
@@ -64,7 +64,7 @@ static void bash_command(FILE *f, const cli_command *c)
             fputs("_lockstep_reply -o filenames -f", f);
         else if (completes_dir(o))
             fputs("_lockstep_reply -o filenames -d", f);
-        else if (o->kind == CLI_ENUM || o->suggest) {
+        else if (o->choices || o->suggest) {
             fputs("_lockstep_reply -W '", f);
             put_values(f, o, " ");
             fputc('\'', f);
@@ -127,7 +127,8 @@ static void zsh_text(FILE *f, const char *s)
 
 static void zsh_option(FILE *f, const cli_option *o, const char *form, const char *kind)
 {
-    fprintf(f, " \\\n            '%s%s%s[", o->kind == CLI_LIST ? "*" : "", form, kind);
+    fprintf(f, " \\\n            '%s%s%s[", o->kind == CLI_LIST || o->kind == CLI_ENUMS ? "*" : "",
+            form, kind);
     zsh_text(f, o->help);
     fputc(']', f);
     if (o->kind != CLI_FLAG) {
@@ -136,7 +137,7 @@ static void zsh_option(FILE *f, const cli_option *o, const char *form, const cha
             fputs("_files", f);
         else if (completes_dir(o))
             fputs("_files -/", f);
-        else if (o->kind == CLI_ENUM || o->suggest) {
+        else if (o->choices || o->suggest) {
             fputc('(', f);
             put_values(f, o, " ");
             fputc(')', f);
@@ -239,7 +240,7 @@ static void fish_command(FILE *f, const cli_command *c)
             fputs(" -x -a '(__fish_complete_directories)'", f);
         else if (o->kind != CLI_FLAG)
             fputs(" -x", f);
-        if (o->kind == CLI_ENUM || o->suggest) {
+        if (o->choices || o->suggest) {
             fputs(" -a '", f);
             put_values(f, o, " ");
             fputc('\'', f);

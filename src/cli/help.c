@@ -67,7 +67,7 @@ const char *cli_option_form(const cli_option *o, char *buf, size_t cap)
 const char *cli_option_help(const cli_option *o, char *buf, size_t cap)
 {
     size_t n = (size_t)snprintf(buf, cap, "%s", o->help);
-    if (o->kind == CLI_ENUM) {
+    if (o->choices) {
         for (const cli_choice *c = o->choices; c->name && n < cap; c++)
             n += (size_t)snprintf(buf + n, cap - n, "%s%s", c == o->choices ? " One of " : ", ",
                                   c->name);

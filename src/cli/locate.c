@@ -11,6 +11,7 @@ static ls_status open_engine(void *ctx, bool subject, ls_watch watch, ls_tap_fn 
     const cli_locate *l = ctx;
     ls_engine_options opt = subject ? *l->subject : *l->reference;
     opt.watch = watch;
+    if (opt.n_batch < l->n_batch) opt.n_batch = l->n_batch;
     if (subject) {
         opt.tap = tap;
         opt.tap_ctx = tap_ctx;
@@ -18,6 +19,17 @@ static ls_status open_engine(void *ctx, bool subject, ls_watch watch, ls_tap_fn 
     if (!subject && l->reference_exe)
         return ls_engine_open_reference(out, l->reference_exe, &opt, err);
     return ls_engine_open_native(out, &opt, err);
+}
+
+/* The subject's model and settings, but not its faults. */
+static ls_status open_oracle(void *ctx, ls_tap64_fn *tap, ls_given_fn *given, void *tap_ctx,
+                             ls_engine **out, ls_error *err)
+{
+    const cli_locate *l = ctx;
+    ls_oracle_options opt = {.base = *l->subject, .tap = tap, .given = given, .ctx = tap_ctx};
+    opt.base.faults = NULL;
+    if (opt.base.n_batch < l->n_batch) opt.base.n_batch = l->n_batch;
+    return ls_engine_open_oracle(out, &opt, err);
 }
 
 const char *cli_located_place(const ls_located *l, char *buf, size_t cap)
@@ -31,14 +43,22 @@ const char *cli_located_place(const ls_located *l, char *buf, size_t cap)
 }
 
 /* A fault that the logits hide is a fault all the same. */
-static void judge(const ls_located *l, ls_per_token_result *x)
+void cli_locate_judge(const ls_located *l, ls_per_token_result *x)
 {
     char place[96];
     if (!l->found || !l->born || x->verdict != LS_VERDICT_MATCH) return;
     x->verdict = LS_VERDICT_DIVERGED;
-    snprintf(x->reason, sizeof(x->reason),
-             "%s: NMSE %.3g on the reference's own input is over %g; the logits hide it",
-             cli_located_place(l, place, sizeof(place)), l->isolated, l->budget);
+    cli_located_place(l, place, sizeof(place));
+    if (l->by_oracle)
+        snprintf(
+            x->reason, sizeof(x->reason),
+            "%s: NMSE to the oracle is %.3g, and of the reference %.3g, on the reference's own "
+            "input; the logits hide it",
+            place, l->subject_error, l->reference_error);
+    else
+        snprintf(x->reason, sizeof(x->reason),
+                 "%s: NMSE %.3g on the reference's own input is over %g; the logits hide it", place,
+                 l->isolated, l->budget);
     snprintf(x->reason_code, sizeof(x->reason_code), "%s", isnan(l->isolated) ? "nan" : "tap");
 }
 
@@ -49,13 +69,18 @@ ls_status cli_locate_run(const cli_locate *l, ls_per_token_result *result, ls_lo
                              .n_prompt = result->n_ids_subject,
                              .decoded = result->decoded,
                              .n_decoded = result->n_decoded,
-                             .tap_tol = l->tap_tol,
+                             .tap_tol = l->budget->tap_tol,
+                             .rho_tol = l->budget->rho_tol,
+                             .rho_floor = l->budget->rho_floor,
+                             .by_oracle = l->by_oracle,
+                             .map = l->map,
                              .open = open_engine,
+                             .open_oracle = open_oracle,
                              .ctx = (void *)(uintptr_t)l,
                              .cancelled = l->cancelled};
     LS_TRY(ls_locate(out, &opt, err));
     result->coverage.taps_planned = out->taps_planned;
     result->coverage.taps_compared = out->taps_compared;
-    judge(out, result);
+    cli_locate_judge(out, result);
     return LS_OK;
 }

@@ -9,7 +9,10 @@ typedef struct cli_locate {
     const ls_engine_options *subject;
     const ls_engine_options *reference;
     const char              *reference_exe; /* NULL: the reference is native    */
-    double                   tap_tol;
+    const ls_budget         *budget;
+    bool                     by_oracle; /* see ls_locate_options */
+    bool                     map;       /* every tap at every position */
+    int32_t                  n_batch;   /* at least, for taps take the prompt in one; 0: as it is */
     const volatile int      *cancelled;
 } cli_locate;
 
@@ -18,6 +21,9 @@ typedef struct cli_locate {
  * input. Errors: as ls_locate. */
 ls_status cli_locate_run(const cli_locate *l, ls_per_token_result *result, ls_located *out,
                          ls_error *err);
+
+/* What was found may turn MATCH into DIVERGED. */
+void cli_locate_judge(const ls_located *l, ls_per_token_result *x);
 
 /* "layer 3, ffn_act, position 17". Returns buf. */
 const char *cli_located_place(const ls_located *l, char *buf, size_t cap);

@@ -198,9 +198,10 @@ const cli_option cli_engine_table[] = {
      .kind = CLI_LIST,
      .off = offsetof(cli_engine_opts, faults),
      .metavar = "FAULT",
-     .help = "Inject a fault into the native engine, to prove that the harness can fail: "
-             "LAYER.OP[@POSITION]=scale:X|add:X|nan, without 'LAYER.' for what belongs to no "
-             "layer. May be given several times."},
+     .help =
+         "Inject a fault into the native engine, to prove that the harness can fail: "
+         "LAYER.OP[@POSITION][#ELEMENT]=scale:X|add:X|nan, without 'LAYER.' for what belongs to no "
+         "layer. May be given several times."},
     {0},
 };
 
@@ -294,4 +295,61 @@ ls_status cli_reference_find(const cli_context *ctx, ls_ref_kind kind, ls_ref_st
     if (out->lib_dir[0]) ls_fail_at(err, "%s", out->lib_dir);
     if (out->fix[0]) ls_fail_hint(err, "run: %s", out->fix);
     return LS_ERR_REFERENCE;
+}
+
+/* ---- budgets ---- */
+
+#define LS_TOLERANCE(field, value, what) static const char text_##field[] = #value;
+#include "lockstep/tolerances.def"
+#undef LS_TOLERANCE
+
+const cli_option cli_budget_table[] = {
+    {.name = "tap-tol",
+     .kind = CLI_DOUBLE,
+     .off = offsetof(ls_budget, tap_tol),
+     .metavar = "X",
+     .min = 0,
+     .max = 1e9,
+     .def = text_tap_tol,
+     .help = "Largest NMSE of one operation's result at one position."},
+    {.name = "cos-tol",
+     .kind = CLI_DOUBLE,
+     .off = offsetof(ls_budget, cos_tol),
+     .metavar = "X",
+     .min = 0,
+     .max = 1,
+     .def = text_cos_tol,
+     .aliases = "cos-tolerance",
+     .help = "Centred cosine that every position must reach. A value below 0.5 is read as 1 - "
+             "cosine."},
+    {.name = "nmse-tol",
+     .kind = CLI_DOUBLE,
+     .off = offsetof(ls_budget, nmse_tol),
+     .metavar = "X",
+     .min = 0,
+     .max = 1e300,
+     .def = text_nmse_tol,
+     .help = "Centred NMSE that no position may exceed."},
+    {.name = "kl-tol",
+     .kind = CLI_DOUBLE,
+     .off = offsetof(ls_budget, kl_tol),
+     .metavar = "X",
+     .min = 0,
+     .max = 1e300,
+     .def = text_kl_tol,
+     .help = "KL(reference, subject) in nats that no position may exceed."},
+    {.name = "strict",
+     .kind = CLI_FLAG,
+     .off = offsetof(ls_budget, strict),
+     .help = "A near tie that flips the most likely token is a divergence, too."},
+    {0},
+};
+
+void cli_budget_resolve(const cli_context *ctx, ls_budget *b)
+{
+    double as_cosine = 1 - b->cos_tol;
+    if (b->cos_tol >= 0.5) return;
+    cli_note(ctx, "note: --cos-tol %g is read as 1 - cosine: a cosine of at least %.10g",
+             b->cos_tol, as_cosine);
+    b->cos_tol = as_cosine;
 }

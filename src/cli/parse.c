@@ -181,6 +181,22 @@ static ls_status set_number(const cli_context *ctx, const cli_option *o, const c
     return LS_OK;
 }
 
+static ls_status set_choice(const cli_context *ctx, const cli_option *o, const char *value,
+                            int *field, ls_error *err)
+{
+    for (const cli_choice *c = o->choices; c->name; c++) {
+        if (strcmp(c->name, value) != 0) continue;
+        *field = c->value;
+        return LS_OK;
+    }
+    return bad_choice(ctx, o, value, err);
+}
+
+static ls_status too_often(const cli_context *ctx, const cli_option *o, ls_error *err)
+{
+    return cli_usage(ctx, err, "option '--%s' is given more than %d times", o->name, CLI_MAX_LIST);
+}
+
 static ls_status set_value(const cli_context *ctx, const cli_option *o, const char *value,
                            void *field, ls_error *err)
 {
@@ -201,19 +217,17 @@ static ls_status set_value(const cli_context *ctx, const cli_option *o, const ch
         return set_number(ctx, o, value, field, err);
     case CLI_LIST: {
         cli_list *l = field;
-        if (l->n == CLI_MAX_LIST)
-            return cli_usage(ctx, err, "option '--%s' is given more than %d times", o->name,
-                             CLI_MAX_LIST);
+        if (l->n == CLI_MAX_LIST) return too_often(ctx, o, err);
         l->at[l->n++] = value;
         return LS_OK;
     }
     case CLI_ENUM:
-        for (const cli_choice *c = o->choices; c->name; c++)
-            if (strcmp(c->name, value) == 0) {
-                *(int *)field = c->value;
-                return LS_OK;
-            }
-        return bad_choice(ctx, o, value, err);
+        return set_choice(ctx, o, value, field, err);
+    case CLI_ENUMS: {
+        cli_enums *l = field;
+        if (l->n == CLI_MAX_LIST) return too_often(ctx, o, err);
+        return set_choice(ctx, o, value, &l->at[l->n++], err);
+    }
     }
     return ls_fail(err, LS_ERR_INTERNAL, "option '--%s' has no kind", o->name);
 }

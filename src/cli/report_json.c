@@ -5,6 +5,7 @@
 
 #include "cli/cli_json.h"
 #include "cli/report.h"
+#include "cli/vote.h"
 
 /* JSON has no NaN and no infinity: they are written as text, never left out. */
 static json_t *number(double x)
@@ -189,14 +190,38 @@ static json_t *taps(const ls_located *l)
 static json_t *located(const ls_located *l)
 {
     if (!l->found) return json_null();
-    return json_pack("{s:o, s:s, s:i, s:s, s:s, s:o, s:o, s:o}", "layer", index_or_null(l->layer),
-                     "op", ls_op_name(l->op), "position", (int)l->position, "origin",
-                     l->born ? "born" : "carried", "outlier", "unclear", "isolated",
-                     l->born ? number(l->isolated) : json_null(), "accumulated",
-                     number(l->accumulated), "budget", number(l->budget));
+    return json_pack("{s:o, s:s, s:i, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "layer",
+                     index_or_null(l->layer), "op", ls_op_name(l->op), "position", (int)l->position,
+                     "origin", l->born ? "born" : "carried", "outlier", ls_outlier_name(l->outlier),
+                     "isolated", l->born ? number(l->isolated) : json_null(), "accumulated",
+                     number(l->accumulated), "budget", number(l->budget), "subject_error",
+                     l->judged ? number(l->subject_error) : json_null(), "reference_error",
+                     l->judged ? number(l->reference_error) : json_null(), "rho",
+                     l->judged ? number(l->rho) : json_null());
 }
 
-static json_t *build(const cli_report *r)
+/* Distances between all engines; who stands alone; with the oracle, rho of every position. */
+static json_t *vote(const cli_vote *v)
+{
+    json_t *engines = json_array(), *pairs = json_array(), *rho = json_array();
+    for (size_t i = 0; i < v->n; i++) {
+        json_array_append_new(engines, json_string(v->voters[i].name));
+        for (size_t j = i + 1; j < v->n; j++)
+            json_array_append_new(pairs, json_pack("{s:s, s:s, s:o, s:i}", "a", v->voters[i].name,
+                                                   "b", v->voters[j].name, "nmse",
+                                                   number(v->result.worst[i][j]), "position",
+                                                   (int)v->result.worst_at[i][j]));
+    }
+    for (size_t i = 0; v->oracle >= 0 && i < v->result.n_positions; i++)
+        json_array_append_new(rho, number(cli_vote_rho(v, i)));
+    return json_pack("{s:o, s:o, s:b, s:o, s:o}", "engines", engines, "pairs", pairs, "agree",
+                     (int)v->result.agree, "outlier",
+                     v->result.outlier < 0 ? json_null()
+                                           : json_string(v->voters[v->result.outlier].name),
+                     "rho", rho);
+}
+
+json_t *cli_report_json_build(const cli_report *r)
 {
     const ls_per_token_result *x = r->result;
     const char                *status = r->error ? "error" : ls_verdict_status(x->verdict);
@@ -227,6 +252,7 @@ static json_t *build(const cli_report *r)
         json_object_set_new(root, "located", located(r->located));
         json_object_set_new(root, "taps", taps(r->located));
     }
+    if (r->vote) json_object_set_new(root, "vote", vote(r->vote));
     json_object_set_new(root, "faults", faults(r));
     json_object_set_new(root, "act_quant",
                         json_string(r->act_quant == LS_ROUND_I8 ? "i8" : "auto"));
@@ -239,7 +265,7 @@ static json_t *build(const cli_report *r)
 
 ls_status cli_report_json(const cli_report *r, FILE *f, ls_error *err)
 {
-    json_t *root = build(r);
+    json_t *root = cli_report_json_build(r);
     if (!root) return ls_fail(err, LS_ERR_NOMEM, "not enough memory for the JSON report");
     json_dumpf(root, f, JSON_INDENT(2) | JSON_REAL_PRECISION(17));
     fputc('\n', f);

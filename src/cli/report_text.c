@@ -6,6 +6,7 @@
 #include "cli/locate.h"
 #include "cli/report.h"
 #include "cli/text.h"
+#include "cli/vote.h"
 
 /* Up to this many positions are all shown; beyond, the first ones and those that matter. */
 enum { SHOW_ALL = 16, SHOW_FIRST = 4, SHOW_LAST = 2, SHOW_BAD = 8, SHOW_IDS = 64 };
@@ -114,16 +115,6 @@ static void token_cell(const cli_report *r, FILE *f, int32_t id, int width, bool
     cli_print_padded(f, (ls_str){cell, (size_t)used}, last ? 0 : width);
 }
 
-/* The first part of the budget that the position breaks, in the order of the predicate. */
-static const char *broken_part(const ls_position *p, const ls_budget *b)
-{
-    if (!p->finite) return "NaN or Inf";
-    if (!(p->cosine_centred >= b->cos_tol)) return "cosine";
-    if (!(p->nmse <= b->nmse_tol)) return "NMSE";
-    if (!(p->kl <= b->kl_tol)) return "KL";
-    return p->flip == LS_FLIP_NEAR_TIE ? "near tie, strict" : "top-1";
-}
-
 static void position_line(const cli_report *r, FILE *f, const ls_position *p)
 {
     fprintf(f, " %5d  ", (int)p->pos);
@@ -136,7 +127,7 @@ static void position_line(const cli_report *r, FILE *f, const ls_position *p)
         token_cell(r, f, p->top1_subject, TOKEN_WIDTH, true);
         if (p->flip == LS_FLIP_NEAR_TIE) fputs(", a near tie", f);
     }
-    if (!p->ok) fprintf(f, "  <-- %s", broken_part(p, &r->budget));
+    if (!p->ok) fprintf(f, "  <-- %s", cli_broken_part(p, &r->budget));
     fputc('\n', f);
 }
 
@@ -309,6 +300,20 @@ static void next_steps(const cli_report *r, FILE *f)
           f);
 }
 
+/* What the float64 oracle makes of the operation that was found. */
+static void outlier_line(const ls_located *l, FILE *f)
+{
+    static const char *const who[] = {
+        [LS_OUTLIER_UNCLEAR] = "the oracle cannot say who is wrong",
+        [LS_OUTLIER_SUBJECT] = "the subject is wrong",
+        [LS_OUTLIER_REFERENCE] = "the reference is wrong",
+    };
+    if (l->judged)
+        fprintf(f,
+                "  %s: NMSE to the float64 oracle is %.3g of the subject, %.3g of the reference\n",
+                who[l->outlier], l->subject_error, l->reference_error);
+}
+
 static void located_lines(const ls_located *l, FILE *f)
 {
     char place[96];
@@ -327,20 +332,46 @@ static void located_lines(const ls_located *l, FILE *f)
     else if (l->other_bits)
         fprintf(f, "  first with other bits: %s\n", ls_op_name(l->bits_op));
     if (!l->found) {
-        fprintf(f, "  no operation is over %g\n", l->budget);
+        if (l->by_oracle)
+            fputs("  no operation is much farther from the oracle in one engine\n", f);
+        else
+            fprintf(f, "  no operation is over %g\n", l->budget);
         return;
     }
     cli_located_place(l, place, sizeof(place));
     if (l->born)
         fprintf(f,
                 "  %s: born here. NMSE %.3g on the reference's own input, %.3g as it ran; the "
-                "budget is %g\n",
-                place, l->isolated, l->accumulated, l->budget);
+                "budget is %.3g%s\n",
+                place, l->isolated, l->accumulated, l->budget,
+                l->by_oracle ? " to the oracle" : "");
     else
         fprintf(f,
                 "  first over %g: %s, NMSE %.3g; only carried there: no operation is over it on "
                 "the reference's own input\n",
                 l->budget, place, l->accumulated);
+    outlier_line(l, f);
+}
+
+/* Who of several engines is alone, and how far each is from the oracle. */
+static void vote_lines(const cli_vote *v, FILE *f)
+{
+    const ls_vote *x = &v->result;
+    fputs("\nvote: worst centred NMSE of logits\n", f);
+    for (size_t i = 0; i < v->n; i++)
+        for (size_t j = i + 1; j < v->n; j++)
+            fprintf(f, "  %-22s %-22s %10.3g at position %d\n", v->voters[i].name,
+                    v->voters[j].name, x->worst[i][j], (int)x->worst_at[i][j]);
+    if (x->outlier >= 0)
+        fprintf(f, "  %s stands alone; the others agree\n", v->voters[x->outlier].name);
+    else
+        fputs(x->agree ? "  all agree\n" : "  no majority: nobody can be called wrong\n", f);
+    if (v->oracle >= 0) {
+        ls_extreme rho = cli_vote_worst_rho(v);
+        if (rho.pos >= 0)
+            fprintf(f, "  %s is at most %.3g times as far from the oracle as %s (position %d)\n",
+                    v->voters[0].name, rho.value, v->voters[1].name, (int)rho.pos);
+    }
 }
 
 static void verdict_lines(const cli_report *r, FILE *f)
@@ -353,6 +384,7 @@ static void verdict_lines(const cli_report *r, FILE *f)
     const ls_per_token_result *x = r->result;
     const ls_coverage         *c = &x->coverage;
     if (r->located) located_lines(r->located, f);
+    if (r->vote) vote_lines(r->vote, f);
     fprintf(f, "\ncompared %zu/%zu positions x %zu/%zu logits, %zu/%zu taps\n",
             c->positions_compared, c->positions_planned, c->logits_compared, c->vocab,
             c->taps_compared, c->taps_planned);
@@ -372,7 +404,7 @@ static void verdict_lines(const cli_report *r, FILE *f)
     }
 }
 
-void cli_report_text(const cli_report *r, FILE *f)
+ls_status cli_report_text(const cli_report *r, FILE *f, ls_error *err)
 {
     const ls_per_token_result *x = r->result;
     if (r->gguf) model_lines(r, f);
@@ -385,4 +417,6 @@ void cli_report_text(const cli_report *r, FILE *f)
     summary_table(r, f);
     verdict_lines(r, f);
     next_steps(r, f);
+    (void)err; /* nothing but the stream can fail */
+    return LS_OK;
 }

@@ -15,7 +15,6 @@ typedef struct cli_shrink {
     const ls_gguf         *gguf;
     cli_pair              *pair;    /* both engines, of the whole model */
     ls_budget              budget;
-    double                 tap_tol;
     bool                   own_sums, by_op; /* by_op: an operation is looked for, else the logits */
     /* what was found */
     ls_verdict             verdict;

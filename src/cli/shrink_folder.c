@@ -253,7 +253,7 @@ static ls_status compare_sides(folder *f, const int32_t *ids, ls_error *err)
         .ids = ids, .n_ids = s->shrunk.n, .budget = s->budget, .cancelled = cli_catch_interrupt()};
     ls_locate_options locate = {.prompt = ids,
                                 .n_prompt = s->shrunk.n,
-                                .tap_tol = s->tap_tol,
+                                .tap_tol = s->budget.tap_tol,
                                 .open = cli_pair_take,
                                 .close = cli_pair_leave,
                                 .ctx = &f->pair,
@@ -329,7 +329,7 @@ static void print_options(const folder *f, FILE *out)
     const ls_faults       *faults = s->block.n_vocab ? &f->faults : s->faults;
     ls_budget              normal = ls_budget_default();
     char                   text[96];
-    fprintf(out, " --locate --tap-tol %g --against %s --kv-type %s", s->tap_tol, s->against,
+    fprintf(out, " --locate --tap-tol %g --against %s --kv-type %s", s->budget.tap_tol, s->against,
             ls_dtype_name(e->kv_type));
     if (s->shrunk.n > 512) fprintf(out, " --batch %zu", s->shrunk.n);
     if (e->isa != LS_TIER_AUTO) fprintf(out, " --isa %s", ls_tier_name((ls_tier)e->isa));

@@ -24,8 +24,7 @@ size_t cli_utf8_sequence(const char *text, size_t len)
     return n;
 }
 
-/* One character or one escape; returns the bytes read and adds the columns written. */
-static size_t put_one(FILE *f, const char *p, size_t len, bool quoted, int *columns)
+size_t cli_clean_one(const char *p, size_t len, char out[8], size_t *n_out)
 {
     static const char plain[] = "\n\t\r", letters[] = "ntr";
     size_t            n = cli_utf8_sequence(p, len);
@@ -34,16 +33,28 @@ static size_t put_one(FILE *f, const char *p, size_t len, bool quoted, int *colu
     /* U+0080 to U+009F are control characters too. */
     bool c1 = n == 2 && c == 0xc2 && (unsigned char)p[1] < 0xa0;
     if (known) {
-        *columns += fprintf(f, "\\%c", letters[known - plain]);
-    } else if (quoted && (c == '"' || c == '\\')) {
-        *columns += fprintf(f, "\\%c", c);
+        *n_out = (size_t)snprintf(out, 8, "\\%c", letters[known - plain]);
     } else if (n == 0 || c < 32 || c == 127 || c1) {
-        *columns += fprintf(f, "\\x%02x", c);
+        *n_out = (size_t)snprintf(out, 8, "\\x%02x", c);
         return 1;
     } else {
-        fwrite(p, 1, n, f);
-        *columns += 1;
+        memcpy(out, p, n);
+        *n_out = n;
     }
+    return n;
+}
+
+/* One character or one escape; returns the bytes read and adds the columns written. */
+static size_t put_one(FILE *f, const char *p, size_t len, bool quoted, int *columns)
+{
+    char   out[8];
+    size_t n_out, n = cli_clean_one(p, len, out, &n_out);
+    if (quoted && (*p == '"' || *p == '\\')) {
+        *columns += 1;
+        fputc('\\', f);
+    }
+    fwrite(out, 1, n_out, f);
+    *columns += out[0] & 0x80 ? 1 : (int)n_out;
     return n;
 }
 

@@ -15,6 +15,10 @@ void cli_print_padded(FILE *f, ls_str s, int width);
  * "... (N bytes)". */
 void cli_print_quoted(FILE *f, ls_str s, size_t shown);
 
+/* The next character of text (len > 0), as itself or as one of these escapes, into out: *n_out bytes,
+ * without a NUL. Returns the bytes read. */
+size_t cli_clean_one(const char *p, size_t len, char out[8], size_t *n_out);
+
 /* Bytes of the well-formed UTF-8 sequence at p, 0 if there is none. */
 size_t cli_utf8_sequence(const char *p, size_t len);
 

@@ -58,6 +58,38 @@ static void native_close(ls_engine *e)
 static const ls_engine_ops native_ops = {native_tokenize, native_eval, native_logits, native_reset,
                                          native_close};
 
+/* Elements of a tap's rows, in the widest layer. */
+static int32_t width_of(const ls_model_config *c, ls_op op)
+{
+    switch (op) {
+    case LS_OP_Q_PROJ:
+    case LS_OP_Q_NORM:
+    case LS_OP_Q_ROPE:
+    case LS_OP_ATTN_OUT:
+    case LS_OP_ATTN_SUB_NORM:
+        return c->n_heads * c->head_dim;
+    case LS_OP_K_PROJ:
+    case LS_OP_V_PROJ:
+    case LS_OP_K_NORM:
+    case LS_OP_K_ROPE:
+        return c->n_kv_heads * c->head_dim;
+    case LS_OP_ATTN_SCORES:
+    case LS_OP_ATTN_SCORES_SOFTMAX:
+        return c->n_ctx_train;
+    case LS_OP_FFN_GATE:
+    case LS_OP_FFN_UP:
+    case LS_OP_FFN_ACT:
+    case LS_OP_FFN_SUB_NORM:
+        return c->n_ff > c->n_ff_expert ? c->n_ff : c->n_ff_expert;
+    case LS_OP_FFN_ROUTER:
+        return c->n_expert;
+    case LS_OP_LOGITS:
+        return c->n_vocab;
+    default:
+        return c->n_embd;
+    }
+}
+
 /* A fault that can never act would let a harness seem proved when it is not. */
 static ls_status check_faults(const native *n, ls_error *err)
 {
@@ -67,6 +99,10 @@ static ls_status check_faults(const native *n, ls_error *err)
         if (f->layer >= c->n_layers) {
             return ls_fail(err, LS_ERR_USAGE, "fault in layer %d: the model has layers 0 to %d",
                            f->layer, c->n_layers - 1);
+        }
+        if (f->element >= width_of(c, f->op)) {
+            return ls_fail(err, LS_ERR_USAGE, "fault at element %d: %s has elements 0 to %d",
+                           f->element, ls_op_name(f->op), width_of(c, f->op) - 1);
         }
         if (!ls_model_has_op(n->model, f->op)) {
             return ls_fail(err, LS_ERR_USAGE,

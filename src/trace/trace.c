@@ -32,8 +32,8 @@ bool ls_op_parse(const char *name, size_t len, ls_op *out)
 static ls_status bad_fault(ls_error *err, const char *text, const char *why)
 {
     ls_fail(err, LS_ERR_USAGE, "fault '%s' %s", text, why);
-    ls_fail_hint(err, "write LAYER.OP[@POSITION]=scale:X|add:X|nan, for example "
-                      "1.attn_norm=scale:2, 0.q_rope@5=nan or final_norm=add:0.1");
+    ls_fail_hint(err, "write LAYER.OP[@POSITION][#ELEMENT]=scale:X|add:X|nan, for example "
+                      "1.attn_norm=scale:2, 0.q_rope@5=nan or final_norm#7=add:0.1");
     return LS_ERR_USAGE;
 }
 
@@ -73,7 +73,7 @@ static bool parse_kind(const char *p, ls_fault *f)
 
 ls_status ls_faults_add(ls_faults *list, const char *text, ls_error *err)
 {
-    ls_fault    f = {.layer = -1, .pos = -1};
+    ls_fault    f = {.layer = -1, .pos = -1, .element = -1};
     const char *p = text, *end;
 
     if (*p >= '0' && *p <= '9') {
@@ -81,7 +81,7 @@ ls_status ls_faults_add(ls_faults *list, const char *text, ls_error *err)
         if (!p || *p != '.') return bad_fault(err, text, "has no operation after the layer");
         p++;
     }
-    end = p + strcspn(p, "@=");
+    end = p + strcspn(p, "@#=");
     if (!ls_op_parse(p, (size_t)(end - p), &f.op)) {
         return bad_fault(err, text, "names no operation that Lockstep has");
     }
@@ -93,6 +93,9 @@ ls_status ls_faults_add(ls_faults *list, const char *text, ls_error *err)
     if (*p == '@' && !(p = parse_index(p + 1, &f.pos))) {
         return bad_fault(err, text, "has a position that is no number");
     }
+    if (*p == '#' && !(p = parse_index(p + 1, &f.element))) {
+        return bad_fault(err, text, "has an element that is no number");
+    }
     if (*p != '=' || !parse_kind(p + 1, &f)) {
         return bad_fault(err, text, "does not say scale:X, add:X or nan");
     }
@@ -103,25 +106,30 @@ ls_status ls_faults_add(ls_faults *list, const char *text, ls_error *err)
     return LS_OK;
 }
 
+static void apply(const ls_fault *f, float *x)
+{
+    switch (f->kind) {
+    case LS_FAULT_SCALE:
+        *x *= f->x;
+        break;
+    case LS_FAULT_ADD:
+        *x += f->x;
+        break;
+    case LS_FAULT_NAN:
+        *x = NAN;
+        break;
+    }
+}
+
 void ls_faults_tap(void *faults, const ls_tap *tap)
 {
     const ls_faults *list = faults;
     for (size_t i = 0; i < list->n; i++) {
         const ls_fault *f = &list->at[i];
+        size_t          first = f->element < 0 ? 0 : (size_t)f->element;
+        size_t          end = f->element < 0 ? tap->n : first + 1;
         if (f->op != tap->op || f->layer != tap->layer) continue;
         if (f->pos >= 0 && f->pos != tap->pos) continue;
-        for (size_t j = 0; j < tap->n; j++) {
-            switch (f->kind) {
-            case LS_FAULT_SCALE:
-                tap->data[j] *= f->x;
-                break;
-            case LS_FAULT_ADD:
-                tap->data[j] += f->x;
-                break;
-            case LS_FAULT_NAN:
-                tap->data[j] = NAN;
-                break;
-            }
-        }
+        for (size_t j = first; j < end && j < tap->n; j++) apply(f, &tap->data[j]);
     }
 }

@@ -13,7 +13,12 @@
 
 ls_budget ls_budget_default(void)
 {
-    return (ls_budget){.cos_tol = 0.999, .nmse_tol = 1e-4, .kl_tol = 1e-3, .strict = false};
+    return (ls_budget){
+#define LS_TOLERANCE(field, value, what) .field = value,
+#include "lockstep/tolerances.def"
+#undef LS_TOLERANCE
+        .strict = false,
+    };
 }
 
 typedef struct sum {
@@ -152,14 +157,14 @@ static void compare_non_finite(ls_position *o, const float *s, const float *r, s
 }
 
 /* The reference itself can hardly tell the two candidates apart, or its lead over the subject's
- * candidate is within four standard deviations of a difference of two logits. */
-static ls_flip judge_flip(const ls_position *o, const float *r)
+ * candidate is within some standard deviations of a difference of two logits. */
+static ls_flip judge_flip(const ls_position *o, const float *r, const ls_budget *b)
 {
-    double gap, noise = 4 * sqrt(2.0) * o->sigma;
+    double gap, noise = b->tie_sigmas * sqrt(2.0) * o->sigma;
     if (o->top1_subject == o->top1_reference) return LS_FLIP_NONE;
     if (!o->finite) return LS_FLIP_HARD;
     gap = (double)r[o->top1_reference] - (double)r[o->top1_subject];
-    return gap <= (noise > 1e-4 ? noise : 1e-4) ? LS_FLIP_NEAR_TIE : LS_FLIP_HARD;
+    return gap <= (noise > b->tie_tol ? noise : b->tie_tol) ? LS_FLIP_NEAR_TIE : LS_FLIP_HARD;
 }
 
 /* Written so that NaN, on either side of a comparison, is outside. */
@@ -187,7 +192,7 @@ void ls_compare_row(ls_position *out, const float *subject, const float *referen
     } else {
         compare_non_finite(out, subject, reference, n);
     }
-    out->flip = judge_flip(out, reference);
+    out->flip = judge_flip(out, reference, budget);
     out->ok = inside(out, budget);
 }
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# locate.sh MODEL N_LAYERS - errors put into the native engine, and `--locate` names layer, operation and
-# first position of each against the real llama.cpp; without one, every operation is equal to the last bit.
+# locate.sh MODEL N_LAYERS - errors put into the native engine, and `--locate` names layer, operation,
+# first position and the engine that is wrong of each against the real llama.cpp; without one, every operation is equal to the last bit.
 . "$(dirname "$0")/lib.sh"
 name=$1 n_layers=$2
 model "$name"
@@ -16,8 +16,8 @@ n_faults=0
 fault() {
     n_faults=$((n_faults + 1))
     expect 1 "$1" run --fault "$1" || return
-    equal "$1: culprit" "$(json "$T/o" located.layer located.op located.position located.origin | tr '\n' ' ')" \
-        "$2 $3 $4 born "
+    equal "$1: culprit" "$(json "$T/o" located.layer located.op located.position located.origin located.outlier | tr '\n' ' ')" \
+        "$2 $3 $4 born subject "
 }
 
 expect 0 "no fault" run
@@ -45,6 +45,13 @@ for op in embeddings final_norm; do
 done
 fault "logits@3=scale:1.01" null logits 3
 fault "1.ffn_up=scale:1.001" 1 ffn_up 0
+for op in $ops embeddings; do # one element of one row
+    [[ $op == attn_scores* ]] && continue
+    at=$op layer=null
+    [[ $op != embeddings ]] && at=2.$op layer=2
+    fault "$at@4#3=add:2" $layer $op 4
+done
+expect 64 "an element past the end of a row" run --fault "1.attn_norm#100000=nan"
 echo "$n_faults faults"
 
 # What the logits hide and what they cannot show.

@@ -96,6 +96,8 @@ static void refuses_what_is_not_a_fault(void **state)
                                       "1.attn_norm@=nan",
                                       "1.attn_norm@x=nan",
                                       "1.attn_norm@1",
+                                      "1.attn_norm#=nan",
+                                      "1.attn_norm#2@1=nan",
                                       "-1.attn_norm=nan",
                                       "99999999999.attn_norm=nan",
                                       "1.attn_norm@99999999999=nan",
@@ -146,6 +148,13 @@ static void acts_on_its_own_tap_and_position_only(void **state)
     tap.layer = 2, tap.op = LS_OP_FFN_GATE;
     ls_faults_tap(&f, &tap);
     assert_true(v[0] == 1.0f);
+    v[1] = 3;
+    ls_faults_add(&f, "2.ffn_gate#1=scale:2", NULL);
+    ls_faults_tap(&f, &tap);
+    assert_true(v[0] == 1.0f && v[1] == 6.0f);
+    ls_faults_add(&f, "2.ffn_gate@5#7=nan", NULL); /* past the end of this row */
+    ls_faults_tap(&f, &tap);
+    assert_true(v[0] == 1.0f && v[1] == 12.0f);
     ls_faults_add(&f, "2.ffn_gate=nan", NULL);
     ls_faults_tap(&f, &tap);
     assert_true(isnan(v[0]) && isnan(v[1]));

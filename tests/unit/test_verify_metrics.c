@@ -246,8 +246,9 @@ static void a_tolerance_that_is_nan_passes_nothing(void **state)
 {
     const float     v[] = {1, 2, 3};
     ls_position     p = {0};
-    const ls_budget nan_budgets[] = {
-        {(double)NAN, 1, 1, false}, {0, (double)NAN, 1, false}, {0, 1, (double)NAN, false}};
+    const ls_budget nan_budgets[] = {{.cos_tol = (double)NAN, .nmse_tol = 1, .kl_tol = 1},
+                                     {.nmse_tol = (double)NAN, .kl_tol = 1},
+                                     {.nmse_tol = 1, .kl_tol = (double)NAN}};
     (void)state;
     for (size_t i = 0; i < 3; i++) {
         ls_compare_row(&p, v, v, 3, &nan_budgets[i]);
@@ -330,7 +331,12 @@ static void rows_of_zero_norm_have_defined_metrics(void **state)
 /* Two candidates `gap` apart, swapped in the subject. */
 static ls_position flip(size_t n, float gap, bool strict)
 {
-    ls_budget   b = {.cos_tol = -1, .nmse_tol = HUGE_VAL, .kl_tol = HUGE_VAL, .strict = strict};
+    ls_budget   b = {.cos_tol = -1,
+                     .nmse_tol = HUGE_VAL,
+                     .kl_tol = HUGE_VAL,
+                     .strict = strict,
+                     .tie_tol = 1e-4,
+                     .tie_sigmas = 4};
     float      *s = calloc(n, sizeof(*s)), *r = calloc(n, sizeof(*r));
     ls_position p = {0};
     assert_non_null(s);

@@ -1,0 +1,504 @@
+// SPDX-License-Identifier: MIT
+/* cmd_crossval_explain.c - `lockstep crossval explain`: where two engines part, and under which
+ * other meaning of that operation the reference agrees.
+ *
+ * The comparison and the verdict are those of `per-token --locate`; what comes after them changes
+ * neither. An operation that is inside its budget is explained, too: small errors have causes.
+ */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/cli_json.h"
+#include "cli/locate.h"
+#include "cli/pair.h"
+#include "cli/report.h"
+#include "cli/scratch.h"
+#include "lockstep/explain.h"
+
+enum { SAME_KV = -1, SHOWN = 12 };
+
+/* What is left where nothing differs but the order of sums: anything above has a cause. */
+static const double noise = 1e-12;
+
+typedef struct explain_opts {
+    cli_model_opts    model;
+    cli_prompt_opts   prompt;
+    cli_template_opts chat;
+    cli_engine_opts   engine;
+    int               against, reference_kv;
+    int32_t           max_tokens;
+    ls_budget         budget;
+    const char       *reference_model, *output;
+    bool              all;
+} explain_opts;
+
+typedef struct state {
+    cli_context        *ctx;
+    explain_opts       *o;
+    char               *text;
+    size_t              len;
+    ls_gguf            *gguf;
+    ls_tokenizer       *tokenizer;
+    ls_prompt           prompt;
+    ls_faults           faults;
+    cli_pair            pair;
+    ls_ref_status       found;
+    cli_scratch         scratch;
+    ls_per_token_result result;
+    ls_located          located;
+    bool                looked, below; /* below: what was found is inside the budget */
+    ls_explained        explained;
+    char                ids[256]; /* what names the difference of ids, or "" */
+} state;
+
+/* ---- before the comparison ---- */
+
+static ls_status open_text(state *s, ls_error *err)
+{
+    const explain_opts *o = s->o;
+    LS_TRY(cli_model_check(s->ctx, &o->model, err));
+    cli_budget_resolve(s->ctx, &s->o->budget);
+    LS_TRY(cli_engine_resolve(s->ctx, &o->engine, &s->pair.subject, &s->faults, err));
+    LS_TRY(cli_prompt_read(s->ctx, &o->prompt, &s->text, &s->len, err));
+    LS_TRY(ls_gguf_open(&s->gguf, o->model.path, err));
+    LS_TRY(ls_tokenizer_create(&s->tokenizer, s->gguf, err));
+    s->pair.subject.model_path = o->model.path;
+    s->pair.subject.model = s->gguf;
+    return cli_template_apply(s->ctx, &o->chat, s->text, s->len, s->tokenizer, s->gguf, &s->prompt,
+                              err);
+}
+
+/* Room for the prompt as it is longest, and the decoded tokens. */
+static ls_status plan_context(state *s, ls_error *err)
+{
+    ls_encode_options enc = s->prompt.encode;
+    int32_t          *ids = NULL;
+    size_t            n;
+    enc.bos = LS_BOS_YES;
+    LS_TRY(ls_tokenizer_encode(s->tokenizer, s->prompt.text, s->prompt.len, &enc, &ids, &n, err));
+    free(ids);
+    n += (size_t)s->o->max_tokens;
+    if (n > INT32_MAX) return ls_fail(err, LS_ERR_LIMIT, "%zu positions are too many", n);
+    if (!s->pair.subject.n_ctx) s->pair.subject.n_ctx = (int32_t)n;
+    return LS_OK;
+}
+
+static ls_status check_file(const char *path, ls_error *err)
+{
+    ls_gguf *g;
+    LS_TRY(ls_gguf_open(&g, path, err));
+    ls_gguf_close(g);
+    return LS_OK;
+}
+
+/* The reference has the subject's settings, but a file and a cache of its own if so asked. */
+static ls_status plan_reference(state *s, ls_error *err)
+{
+    const explain_opts *o = s->o;
+    cli_pair           *p = &s->pair;
+    if (o->reference_model) LS_TRY(check_file(o->reference_model, err));
+    p->reference = p->subject;
+    p->reference.faults = NULL;
+    if (o->reference_kv != SAME_KV) p->reference.kv_type = o->reference_kv;
+    if (o->against == CLI_AGAINST_NATIVE) {
+        ls_tier own = p->subject.tier == LS_TIER_AUTO ? ls_tier_best() : p->subject.tier;
+        p->reference.tier = own == LS_TIER_SCALAR ? ls_tier_best() : LS_TIER_SCALAR;
+        if (o->reference_model) p->reference.model = NULL;
+    } else {
+        LS_TRY(cli_pair_find(s->ctx, o->against, o->model.path, &s->found, err));
+        p->exe = s->found.exe;
+        p->reference.model = NULL;
+        if (!o->reference_model && ls_gguf_get_source(s->gguf) == LS_SOURCE_HF) {
+            LS_TRY(cli_scratch_gguf(&s->scratch, s->ctx, s->gguf, err));
+            p->reference.model_path = s->scratch.file;
+        }
+    }
+    if (o->reference_model) p->reference.model_path = o->reference_model;
+    return LS_OK;
+}
+
+/* A reference that refuses a file which we can read says nothing about the file. */
+static ls_status open_pair(state *s, ls_error *err)
+{
+    ls_status status = cli_pair_open(&s->pair, err);
+    bool      refused = s->pair.exe && !s->pair.sides[0].engine &&
+                   (status == LS_ERR_FORMAT || status == LS_ERR_UNSUPPORTED);
+    if (refused) status = err->status = LS_ERR_REFERENCE;
+    cli_scratch_remove(&s->scratch);
+    return status;
+}
+
+/* ---- comparison, place, cause ---- */
+
+static ls_status compare(state *s, ls_error *err)
+{
+    cli_progress         progress;
+    ls_engine           *subject, *reference;
+    ls_per_token_options opt = {
+        .text = s->prompt.text,
+        .len = s->prompt.len,
+        .encode = s->prompt.encode,
+        .subject_bos = (ls_bos_mode)s->o->chat.bos,
+        .max_tokens = s->o->max_tokens,
+        .budget = s->o->budget,
+        .progress = cli_progress_update,
+        .progress_ctx = &progress,
+        .cancelled = cli_catch_interrupt(),
+    };
+    ls_status status;
+    LS_TRY(cli_pair_take(&s->pair, true, (ls_watch){0}, NULL, NULL, &subject, err));
+    LS_TRY(cli_pair_take(&s->pair, false, (ls_watch){0}, NULL, NULL, &reference, err));
+    cli_progress_begin(&progress, s->ctx, "comparing");
+    status = ls_verify_per_token(&s->result, subject, reference, &opt, err);
+    cli_progress_end(&progress);
+    return status;
+}
+
+/* The subject's model and settings, but not its faults. */
+static ls_status open_oracle(void *ctx, ls_tap64_fn *tap, ls_given_fn *given, void *tap_ctx,
+                             ls_engine **out, ls_error *err)
+{
+    const cli_pair   *p = ctx;
+    ls_oracle_options opt = {.base = p->subject, .tap = tap, .given = given, .ctx = tap_ctx};
+    opt.base.faults = NULL;
+    return ls_engine_open_oracle(out, &opt, err);
+}
+
+static ls_status locate(state *s, double tap_tol, ls_located *out, ls_error *err)
+{
+    ls_locate_options opt = {.prompt = s->result.ids_subject,
+                             .n_prompt = s->result.n_ids_subject,
+                             .decoded = s->result.decoded,
+                             .n_decoded = s->result.n_decoded,
+                             .tap_tol = tap_tol,
+                             .open = cli_pair_take,
+                             .close = cli_pair_leave,
+                             .open_oracle = open_oracle,
+                             .ctx = &s->pair,
+                             .cancelled = cli_catch_interrupt()};
+    return ls_locate(out, &opt, err);
+}
+
+/* What is inside the budget changes no verdict. */
+static ls_status find_place(state *s, ls_error *err)
+{
+    ls_located *at = &s->located, small = {0};
+    LS_TRY(locate(s, s->o->budget.tap_tol, at, err));
+    cli_locate_judge(at, &s->result);
+    s->looked = true;
+    if ((at->found && at->born) || !at->other_bits || s->o->budget.tap_tol <= noise) return LS_OK;
+    LS_TRY(locate(s, noise, &small, err));
+    s->below = small.found && small.born;
+    ls_located_fini(s->below ? at : &small);
+    if (s->below) *at = small;
+    return LS_OK;
+}
+
+/* An operation that cannot be evaluated alone takes nothing from the verdict. */
+static ls_status find_cause(state *s, ls_error *err)
+{
+    ls_error           why = {0};
+    ls_status          status;
+    ls_explain_options opt = {.prompt = s->result.ids_subject,
+                              .n_prompt = s->result.n_ids_subject,
+                              .decoded = s->result.decoded,
+                              .n_decoded = s->result.n_decoded,
+                              .op = s->located.op,
+                              .layer = s->located.layer,
+                              .position = s->located.position,
+                              .isolated = s->located.isolated,
+                              .open = cli_pair_take,
+                              .close = cli_pair_leave,
+                              .open_oracle = open_oracle,
+                              .ctx = &s->pair,
+                              .cancelled = cli_catch_interrupt()};
+    if (!s->located.found || !s->located.born) return LS_OK;
+    status = ls_explain(&s->explained, &opt, &why);
+    if (status == LS_ERR_REFERENCE || status == LS_ERR_UNSUPPORTED) {
+        ls_explained_fini(&s->explained);
+        snprintf(s->explained.sentence, sizeof(s->explained.sentence), "it cannot be explained: %s",
+                 why.what);
+        return LS_OK;
+    }
+    if (status != LS_OK) *err = why;
+    return status;
+}
+
+static ls_status work(state *s, ls_error *err)
+{
+    const ls_per_token_result *x = &s->result;
+    LS_TRY(open_text(s, err));
+    LS_TRY(plan_context(s, err));
+    LS_TRY(plan_reference(s, err));
+    LS_TRY(cli_check_interrupt(err));
+    LS_TRY(open_pair(s, err));
+    LS_TRY(compare(s, err));
+    if (x->verdict == LS_VERDICT_TOKENS_DIFFER)
+        ls_explain_ids(s->ids, sizeof(s->ids), x->ids_subject, x->n_ids_subject, x->ids_reference,
+                       x->n_ids_reference, s->tokenizer);
+    if (x->verdict != LS_VERDICT_MATCH && x->verdict != LS_VERDICT_DIVERGED) return LS_OK;
+    LS_TRY(find_place(s, err));
+    return find_cause(s, err);
+}
+
+/* ---- the report ---- */
+
+/* One sentence: what the run has found out. */
+static const char *answer(const state *s)
+{
+    if (s->ids[0]) return s->ids;
+    if (s->result.verdict == LS_VERDICT_TOKENS_DIFFER)
+        return "the ids differ in more than a first or last one";
+    if (!s->looked) return "";
+    if (!s->located.found) return "there is nothing to explain: no operation differs";
+    if (!s->located.born)
+        return "no single operation differs by more than its sums' order: roundings add up";
+    return s->explained.sentence;
+}
+
+static void print_rows(const state *s, FILE *f)
+{
+    const ls_explained *e = &s->explained;
+    if (!e->positions) return;
+    fprintf(f, "\n  NMSE to the reference, on the reference's own input, %zu positions\n",
+            e->positions);
+    fprintf(f, "  %10.3g  the model's own meaning\n", e->own);
+    for (size_t i = 0; i < e->n_rows && (s->o->all || i < SHOWN); i++)
+        fprintf(f, "%c %10.3g  %s: %s\n", e->rows[i].agrees ? '=' : ' ', e->rows[i].nmse,
+                e->rows[i].what, e->rows[i].sentence);
+    if (!s->o->all && e->n_rows > SHOWN)
+        fprintf(f, "  ... and %zu more (--all)\n", e->n_rows - SHOWN);
+}
+
+static void print_text(const state *s, FILE *f)
+{
+    const ls_per_token_result *x = &s->result;
+    char                       place[96];
+    fprintf(f, "subject    %s, %s\n", cli_engine_name(&x->subject_info), s->o->model.path);
+    fprintf(f, "reference  %s, %s\n", cli_engine_name(&x->reference_info),
+            s->pair.reference.model_path);
+    fprintf(f, "verdict    %s%s%s\n", ls_verdict_name(x->verdict), x->reason[0] ? ": " : "",
+            x->reason);
+    if (s->located.found)
+        fprintf(f, "place      %s: NMSE %.3g on the reference's own input%s\n",
+                cli_located_place(&s->located, place, sizeof(place)), s->located.isolated,
+                s->below ? ", inside the budget" : "");
+    if (*answer(s)) fprintf(f, "cause      %s\n", answer(s));
+    print_rows(s, f);
+}
+
+static json_t *rows(const ls_explained *e)
+{
+    json_t *a = json_array();
+    for (size_t i = 0; i < e->n_rows; i++) {
+        const ls_explain_row *r = &e->rows[i];
+        json_array_append_new(a,
+                              json_pack("{s:s, s:s, s:s, s:s, s:o, s:b}", "what", r->what, "value",
+                                        r->value, "own", r->own, "sentence", r->sentence, "nmse",
+                                        cli_json_real(r->nmse), "agrees", (int)r->agrees));
+    }
+    return a;
+}
+
+static json_t *place(const state *s)
+{
+    const ls_located *l = &s->located;
+    if (!l->found) return json_null();
+    return json_pack("{s:o, s:s, s:i, s:s, s:s, s:o, s:b}", "layer",
+                     l->layer < 0 ? json_null() : json_integer(l->layer), "op", ls_op_name(l->op),
+                     "position", (int)l->position, "origin", l->born ? "born" : "carried",
+                     "outlier", ls_outlier_name(l->outlier), "isolated", cli_json_real(l->isolated),
+                     "inside_budget", (int)s->below);
+}
+
+static json_t *explained(const state *s)
+{
+    const ls_explained *e = &s->explained;
+    const char         *outcome = s->ids[0] ? "ids" : ls_explain_outcome_name(e->outcome);
+    return json_pack("{s:s, s:s, s:o, s:I, s:o}", "outcome", outcome, "sentence", answer(s),
+                     "own_nmse", e->positions ? cli_json_real(e->own) : json_null(), "positions",
+                     (json_int_t)e->positions, "candidates", rows(e));
+}
+
+/* `why`: what ended the run without a verdict, or NULL. */
+static json_t *report(const state *s, int exit_code, const ls_error *why)
+{
+    const ls_per_token_result *x = &s->result;
+    const char                *reason = why ? why->what : x->reason,
+               *model = s->o->model.path ? s->o->model.path : "";
+    const char *other = s->pair.reference.model_path ? s->pair.reference.model_path : "";
+    json_t     *root = json_pack(
+            "{s:s, s:s, s:i, s:o, s:s, s:s, s:o, s:o, s:o, s:o}", "schema", "lockstep.explain/1",
+            "verdict", ls_verdict_name(x->verdict), "exit_code", exit_code, "reason",
+            cli_json_text(reason, strlen(reason)), "subject", cli_engine_name(&x->subject_info),
+            "reference", cli_engine_name(&x->reference_info), "model",
+            cli_json_text(model, strlen(model)), "reference_model", cli_json_text(other, strlen(other)),
+            "located", place(s), "explained", explained(s));
+    if (root && why) json_object_set_new(root, "error", cli_json_error(why));
+    return root;
+}
+
+static ls_status print_report(const state *s, int exit_code, const ls_error *why, ls_error *err)
+{
+    cli_output out = {0};
+    ls_status  status;
+    if (s->ctx->json) return cli_json_print(report(s, exit_code, why), s->o->output, err);
+    if (why) return LS_OK;
+    LS_TRY(cli_output_open(&out, s->o->output, err));
+    print_text(s, out.f);
+    status = cli_output_commit(&out, err);
+    cli_output_abort(&out);
+    return status;
+}
+
+/* A reference that is missing leaves no verdict: exit 3, as everywhere; JSON is printed even so. */
+static ls_status finish(state *s, ls_status status, const ls_error *why, ls_error *err)
+{
+    s->ctx->exit_code =
+        status == LS_OK ? ls_verdict_exit_code(s->result.verdict) : ls_exit_code(status, why);
+    if (status != LS_OK && s->result.verdict == LS_VERDICT_MATCH)
+        s->result.verdict = LS_VERDICT_INCONCLUSIVE;
+    LS_TRY(print_report(s, s->ctx->exit_code, status == LS_OK ? NULL : why, err));
+    if (status != LS_OK) *err = *why;
+    return status;
+}
+
+static ls_status run(cli_context *ctx, void *opts, ls_error *err)
+{
+    state     s = {.ctx = ctx, .o = opts};
+    ls_error  why = {0};
+    ls_status status;
+    ls_per_token_fini(&s.result); /* an empty result: INCONCLUSIVE */
+    cli_catch_interrupt();
+    status = work(&s, &why);
+    if (status != LS_OK && cli_check_interrupt(NULL) != LS_OK) { /* of which engines die, too */
+        ls_error_clear(&why);
+        status = cli_check_interrupt(&why);
+    }
+    status = finish(&s, status, &why, err);
+    cli_pair_close(&s.pair);
+    cli_scratch_remove(&s.scratch);
+    ls_explained_fini(&s.explained);
+    ls_located_fini(&s.located);
+    ls_per_token_fini(&s.result);
+    ls_prompt_fini(&s.prompt);
+    ls_tokenizer_destroy(s.tokenizer);
+    ls_gguf_close(s.gguf);
+    free(s.text);
+    return status;
+}
+
+/* ---- the command line ---- */
+
+static const cli_choice targets[] = {{"auto", CLI_AGAINST_AUTO},
+                                     {"llama", LS_REF_LLAMA},
+                                     {"bitnet", LS_REF_BITNET},
+                                     {"native", CLI_AGAINST_NATIVE},
+                                     {NULL, 0}};
+static const cli_choice kv_types[] = {
+    {"same", SAME_KV}, {"f16", LS_DTYPE_F16}, {"f32", LS_DTYPE_F32}, {NULL, 0}};
+
+#define AT(field) offsetof(explain_opts, field)
+
+static const cli_option comparison[] = {
+    {.name = "against",
+     .kind = CLI_ENUM,
+     .off = AT(against),
+     .metavar = "ENGINE",
+     .choices = targets,
+     .def = "auto",
+     .aliases = "cpp-backend",
+     .help = "The reference. auto: bitnet where the model's path says so, else llama, and an "
+             "installed one where that is missing. native: this engine itself, on the scalar "
+             "tier."},
+    {.name = "reference-model",
+     .kind = CLI_STRING,
+     .off = AT(reference_model),
+     .metavar = "MODEL",
+     .help = "A file of its own for the reference: the same model in another writing, whose "
+             "difference is to be named."},
+    {.name = "reference-kv-type",
+     .kind = CLI_ENUM,
+     .off = AT(reference_kv),
+     .metavar = "TYPE",
+     .choices = kv_types,
+     .def = "same",
+     .help = "Number type of the reference's KV cache."},
+    {.name = "max-tokens",
+     .letter = 'n',
+     .kind = CLI_INT,
+     .off = AT(max_tokens),
+     .metavar = "N",
+     .min = 0,
+     .max = 1 << 24,
+     .def = "4",
+     .help = "Positions to decode after the prompt; both engines are fed the reference's choice. "
+             "0: the prompt alone."},
+    {0},
+};
+
+static const cli_option reporting[] = {
+    {.name = "all",
+     .kind = CLI_FLAG,
+     .off = AT(all),
+     .help = "Print every candidate, not the nearest alone. JSON always has them all."},
+    {.name = "output",
+     .letter = 'o',
+     .kind = CLI_STRING,
+     .off = AT(output),
+     .metavar = "FILE",
+     .help = "Write the report to FILE instead of standard output."},
+    {0},
+};
+
+static const cli_group groups[] = {
+    {"Model and prompt", cli_model_table, AT(model)},
+    {"Model and prompt", cli_prompt_table, AT(prompt)},
+    {"Model and prompt", cli_template_table, AT(chat)},
+    {"Comparison", comparison, 0},
+    {"Comparison", cli_budget_table, AT(budget)},
+    {"Report", reporting, 0},
+    {"Engine", cli_engine_table, AT(engine)},
+    {0},
+};
+
+static const explain_opts defaults = {
+    .budget =
+        {
+#define LS_TOLERANCE(field, value, what) .field = value,
+#include "lockstep/tolerances.def"
+#undef LS_TOLERANCE
+        },
+    .chat = CLI_TEMPLATE_DEFAULTS,
+    .engine = CLI_ENGINE_DEFAULTS,
+    .against = CLI_AGAINST_AUTO,
+    .reference_kv = SAME_KV,
+    .max_tokens = 4,
+};
+
+const cli_command cli_cmd_crossval_explain = {
+    .noun = "crossval",
+    .verb = "explain",
+    .summary = "Say why two engines differ: under which other meaning the reference agrees",
+    .details =
+        "Compares as `crossval per-token --locate` does. The first operation that differs is then "
+        "evaluated in double precision, on the reference's own input, with one thing changed at a "
+        "time: another activation, another order, base or scaling of RoPE, another epsilon, scale, "
+        "cap or window, other roundings, another type of the KV cache, one tensor, row or block of "
+        "weights multiplied by something. The report names the change under which the reference "
+        "agrees, and shows how near the others come. That nothing explains it is an answer, "
+        "too.\n\n"
+        "Where the token ids differ, it says whether a BOS or EOS makes the difference.\n\n"
+        "Exit codes are those of the verdict: MATCH (0), DIVERGED (1, explained or not), "
+        "TOKENS_DIFFER (2), INCONCLUSIVE (3).\n",
+    .examples = "$ lockstep crossval explain -m model.gguf -p \"Once upon a time\"\n"
+                "$ lockstep crossval explain -m mine.gguf --reference-model theirs.gguf -p \"Hi\"\n"
+                "$ lockstep crossval explain -m model.gguf -p \"Hi\" --kv-type f32 "
+                "--reference-kv-type f16\n",
+    .groups = groups,
+    .defaults = &defaults,
+    .opts_bytes = sizeof(explain_opts),
+    .reports = true,
+    .run = run,
+};

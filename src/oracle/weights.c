@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: MIT
+/* weights.c - tensors of the file by the names that GGUF gives them.
+ *
+ * ls_model_open has checked every shape. Fused tensors are cut here, a second time and on purpose:
+ * nothing of the engine's binding is used. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "dtype/packed.h"
+#include "oracle/oracle_priv.h"
+
+static const ls_tensor *find(const oracle *o, int32_t l, const char *name)
+{
+    char full[96];
+    if (l < 0) return ls_gguf_tensor(ls_model_gguf(o->model), name);
+    snprintf(full, sizeof(full), "blk.%d.%s", (int)l, name);
+    return ls_gguf_tensor(ls_model_gguf(o->model), full);
+}
+
+bool ls_oracle_has(const oracle *o, int32_t l, const char *name) { return find(o, l, name); }
+
+bool ls_oracle_vector(const oracle *o, int32_t l, const char *name, double *out)
+{
+    const ls_tensor *t = find(o, l, name);
+    size_t           n;
+    float           *f = (float *)(void *)out;
+    if (!t) return false;
+    n = (size_t)(t->ne[0] * t->ne[1] * t->ne[2] * t->ne[3]);
+    ls_tensor_decode(f, t, 0, n / (size_t)t->ne[0]);
+    for (size_t i = n; i-- > 0;) { /* in place, from the end */
+        float x;
+        memcpy(&x, f + i, sizeof(x));
+        out[i] = (double)x;
+    }
+    return true;
+}
+
+static matrix whole(const ls_tensor *t)
+{
+    if (!t) return (matrix){0};
+    return (matrix){t, 0, (size_t)(t->ne[1] * t->ne[2] * t->ne[3]), (size_t)t->ne[0]};
+}
+
+static matrix part(matrix m, size_t from, size_t rows)
+{
+    m.from = from;
+    m.rows = rows;
+    return m;
+}
+
+/* Queries, keys and values in one tensor; gate and up in one. */
+static void cut_fused(const oracle *o, layer *y, int32_t l)
+{
+    size_t K = (size_t)o->c->head_dim, Q = (size_t)o->c->n_heads * K,
+           KV = (size_t)o->c->n_kv_heads * K, F = (size_t)o->c->n_ff;
+    matrix qkv = whole(find(o, l, "attn_qkv.weight"));
+    if (qkv.t) {
+        y->q = part(qkv, 0, Q);
+        y->k = part(qkv, Q, KV);
+        y->v = part(qkv, Q + KV, KV);
+    }
+    if (y->up.t && !y->gate.t && y->up.rows == 2 * F && o->s.gated) {
+        y->gate = part(y->up, 0, F);
+        y->up = part(y->up, F, F);
+    }
+}
+
+ls_status ls_oracle_bind(oracle *o, ls_error *err)
+{
+    LS_TRY(ls_alloc(&o->layers, (size_t)o->c->n_layers, sizeof(*o->layers), "the layers", err));
+    o->embedding = whole(find(o, -1, "token_embd.weight"));
+    o->positions = whole(find(o, -1, "position_embd.weight"));
+    o->output = whole(find(o, -1, "output.weight"));
+    for (int32_t l = 0; l < o->c->n_layers; l++) {
+        layer *y = &o->layers[l];
+#define BIND(name, tensor) y->name = whole(find(o, l, tensor ".weight"));
+        LS_ORACLE_MATRICES(BIND)
+#undef BIND
+        cut_fused(o, y, l);
+    }
+    return LS_OK;
+}
+
+static matrix of_op(const oracle *o, ls_op op, int32_t i)
+{
+    const layer *l;
+    if (op == LS_OP_LOGITS) return o->output.t && !o->s.tied_output ? o->output : o->embedding;
+    if (op == LS_OP_EMBEDDINGS) return o->embedding;
+    if (i < 0 || i >= o->c->n_layers) return (matrix){0};
+    l = &o->layers[i];
+    switch (op) {
+    case LS_OP_Q_PROJ:
+        return l->q;
+    case LS_OP_K_PROJ:
+        return l->k;
+    case LS_OP_V_PROJ:
+        return l->v;
+    case LS_OP_ATTN_PROJ:
+        return l->o;
+    case LS_OP_FFN_ROUTER:
+        return l->router;
+    case LS_OP_FFN_GATE:
+        return l->gate;
+    case LS_OP_FFN_UP:
+        return l->up;
+    case LS_OP_FFN_DOWN:
+        return l->down;
+    default:
+        return (matrix){0};
+    }
+}
+
+bool ls_oracle_matrix(const ls_engine *e, ls_op op, int32_t l, const ls_tensor **t, size_t *from,
+                      size_t *rows)
+{
+    matrix m = of_op((const oracle *)e, op, l);
+    *t = m.t;
+    *from = m.from;
+    *rows = m.rows;
+    return m.t != NULL;
+}
