@@ -49,6 +49,20 @@ static bool is_ours(const char *name)
     return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
 }
 
+/* A folder beside it can be made, before hours are spent on what shall go there. */
+static ls_status check_place(const char *place, ls_error *err)
+{
+    char   path[4096];
+    size_t n = strlen(place);
+    while (n > 1 && place[n - 1] == '/') n--;
+    snprintf(path, sizeof(path), "%.*s.tmp-%ld", (int)n, place, (long)getpid());
+    if (mkdir(path, 0777) == 0)
+        rmdir(path);
+    else if (errno != EEXIST)
+        return ls_fail_errno(err, errno, "cannot make the folder '%s'", place);
+    return LS_OK;
+}
+
 ls_status cli_shrink_check_folder(const cli_shrink *s, bool force, ls_error *err)
 {
     struct stat    sb;
@@ -56,7 +70,8 @@ ls_status cli_shrink_check_folder(const cli_shrink *s, bool force, ls_error *err
     struct dirent *e;
     bool           empty = true, ours = true;
     if (strlen(s->folder) > 3900) return cli_usage(s->ctx, err, "the folder's path is too long");
-    if (lstat(s->folder, &sb) != 0) return LS_OK; /* what is wrong shows when it is written */
+    LS_TRY(check_place(s->folder, err));
+    if (lstat(s->folder, &sb) != 0) return LS_OK;
     if (!S_ISDIR(sb.st_mode))
         return cli_usage(s->ctx, err, "'%s' is there already and no folder", s->folder);
     d = opendir(s->folder);

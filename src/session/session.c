@@ -182,6 +182,8 @@ void ls_session_destroy(ls_session *s)
                            s->rope_div, s->rope_mix, s->scores,     s->shown[0],  s->shown[1],
                            s->stripes,  s->half,     s->hidden,     s->logits};
     for (size_t i = 0; i < sizeof(owned) / sizeof(owned[0]); i++) free(owned[i]);
+    for (size_t k = 0; k < sizeof(s->in_experts) / sizeof(s->in_experts[0]); k++)
+        free(s->in_experts[k]);
     free(s);
 }
 
