@@ -51,7 +51,8 @@ static void show(const oracle *o, ls_op op, int32_t l, double *x, size_t n)
     watch(o, op, l, x, 1, n);
 }
 
-/* Whether the taps supply this operation. It is then no number until they do. */
+/* Whether the taps supply this operation. It is then no number until they do (n 0: or what it was).
+ */
 static bool given(const oracle *o, ls_op op, int32_t l, double *x, size_t n)
 {
     if (!o->opt.given || !o->opt.given(o->opt.ctx, op, l)) return false;
@@ -324,6 +325,7 @@ static void attend(const oracle *o, int32_t l)
            P = (size_t)o->at + o->T;
     heads j = {o, l};
     bool  sinks = o->s.sinks && ls_oracle_vector(o, l, "attn_sinks.weight", o->wide);
+    bool  skip;
 
     memcpy(o->keys[l] + (size_t)o->at * GK, o->k, o->T * GK * sizeof(double));
     memcpy(o->values[l] + (size_t)o->at * GK, o->v, o->T * GK * sizeof(double));
@@ -339,10 +341,12 @@ static void attend(const oracle *o, int32_t l)
             o->scores[i * P + p] = -(double)INFINITY;
     }
     show_scores(o, LS_OP_ATTN_SCORES, l);
+    skip = given(o, LS_OP_ATTN_SCORES_SOFTMAX, l, NULL, 0);
     for (size_t i = 0; i < H * o->T; i++) {
         double *row = o->scores + i * P;
         size_t  n = (size_t)o->at + i % o->T + 1;
-        ls_oracle_softmax(row, n, sinks ? o->wide[i / o->T] : -(double)INFINITY);
+        for (size_t p = 0; skip && p < n; p++) row[p] = (double)NAN;
+        if (!skip) ls_oracle_softmax(row, n, sinks ? o->wide[i / o->T] : -(double)INFINITY);
         for (size_t p = n; p < P; p++) row[p] = 0;
     }
     show_scores(o, LS_OP_ATTN_SCORES_SOFTMAX, l);
@@ -374,7 +378,7 @@ static void dense(const oracle *o, int32_t l, const double *x)
 {
     const layer *w = &o->layers[l];
     size_t       F = w->up.rows, D = (size_t)o->c->n_embd;
-    bool         gated = o->s.gated && w->gate.t;
+    bool         gated = o->s.gated && w->gate.t, skip;
     if (gated && !given(o, LS_OP_FFN_GATE, l, o->gate, F)) {
         linear(o, LS_OP_FFN_GATE, l, w->gate, o->gate, x, o->T);
         add_bias(o, l, "ffn_gate.bias", 0, o->gate, F, o->T);
@@ -385,7 +389,8 @@ static void dense(const oracle *o, int32_t l, const double *x)
     }
     if (gated) show(o, LS_OP_FFN_GATE, l, o->gate, F);
     show(o, LS_OP_FFN_UP, l, o->up, F);
-    for (size_t i = 0; i < o->T * F; i++)
+    skip = given(o, LS_OP_FFN_ACT, l, NULL, 0);
+    for (size_t i = 0; i < o->T * F && !skip; i++)
         o->gate[i] = gated ? ls_oracle_act(o->s.act, o->gate[i], o->up[i])
                            : ls_oracle_act(o->s.act, o->up[i], 1);
     show(o, LS_OP_FFN_ACT, l, o->gate, F);
