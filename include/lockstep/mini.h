@@ -9,7 +9,7 @@
 #include "lockstep/error.h"
 #include "lockstep/types.h"
 
-typedef enum ls_mini_size { LS_MINI_TINY = 0, LS_MINI_SMALL, LS_MINI_MEDIUM, LS_N_MINI_SIZES } ls_mini_size;
+typedef enum ls_mini_size { LS_MINI_TINY = 0, LS_MINI_SMALL, LS_MINI_MEDIUM, LS_MINI_1B, LS_N_MINI_SIZES } ls_mini_size;
 
 typedef struct ls_mini_options {
     const char  *arch;     /* as in general.architecture                                          */

@@ -79,7 +79,7 @@ typedef struct ls_session_options { /* zero means: default */
     bool            bf16_pairs; /* with `follow`: BF16 products two by two, as llama.cpp's builds
                                 * for AVX512_BF16 add them                                   */
     struct { ls_tap_fn *fn; void *ctx; } taps[LS_MAX_TAPS]; /* called in order; fn NULL: unused */
-    ls_watch        watch;     /* sees what the taps have left. Taps inside experts are not shown */
+    ls_watch        watch;     /* sees what the taps have left */
 } ls_session_options;
 
 /* Errors: LIMIT (n_ctx above the training context, memory), UNSUPPORTED (tier not on this

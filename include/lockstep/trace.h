@@ -19,13 +19,13 @@ LS_API const char *ls_op_name(ls_op op);
 LS_API bool        ls_op_parse(const char *name, size_t len, ls_op *out);
 LS_API bool        ls_op_per_layer(ls_op op);
 
-/* One row of values at a tap: everything that belongs to one position (and, for
- * attn_scores and attn_scores_softmax, to one head). */
+/* One row of values at a tap: everything that belongs to one position (and, for attn_scores and
+ * attn_scores_softmax, to one head; inside experts, ffn_gate to ffn_down, to one of the chosen). */
 typedef struct ls_tap {
     ls_op   op;
     int32_t layer; /* 0-based; -1 for what belongs to no layer */
     int32_t pos;   /* 0-based position in the sequence         */
-    int32_t head;  /* -1 but for the two attention-score taps  */
+    int32_t head;  /* the head; which of the chosen experts, 0 the best; else -1 */
     float  *data;  /* [n], may be changed: later operations see the change */
     size_t  n;
 } ls_tap;
@@ -35,8 +35,9 @@ typedef void ls_tap_fn(void *ctx, const ls_tap *tap);
 
 /* A tap as an engine computed it for all rows of one batch: what traces are made of.
  * Attention scores and weights have a row for each head and position: data [heads][rows][n] with
- * n = pos + rows; what a query does not see (later positions, those before its window) is 0. All
- * other taps have heads 1. */
+ * n = pos + rows; what a query does not see (later positions, those before its window) is 0. Taps
+ * inside experts have a row for each chosen expert and position, the best expert first. All other taps
+ * have heads 1. */
 typedef struct ls_tap_values {
     ls_op        op;
     int32_t      layer; /* 0-based; -1 for what belongs to no layer */

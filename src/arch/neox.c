@@ -64,9 +64,10 @@ static void falcon_layer(ls_session *s, const ls_layer *l, int32_t i, size_t T)
 {
     const float *x = s->norm;
     size_t       D = l->q.n;
+    bool         two = l->attn_norm_2.w; /* then the first one is of the feed-forward block alone */
 
-    ls_layer_norm(s, LS_OP_ATTN_NORM, i, s->norm, s->x, &l->attn_norm, D, T);
-    if (l->attn_norm_2.w) {
+    ls_layer_norm(s, two ? LS_OP_FFN_NORM : LS_OP_ATTN_NORM, i, s->norm, s->x, &l->attn_norm, D, T);
+    if (two) {
         ls_layer_norm(s, LS_OP_ATTN_NORM, i, s->norm2, s->x, &l->attn_norm_2, D, T);
         x = s->norm2;
     }

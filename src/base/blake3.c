@@ -2,8 +2,8 @@
 /* blake3.c - BLAKE3 in its plain hash mode, written from the specification.
  *
  * O'Connor, Aumasson, Neves, Wilcox-O'Hearn, "BLAKE3: one function, fast everywhere" (2020);
- * section numbers below are that paper's. One compression at a time: hashing a model file is
- * bound by reading it, so there is no SIMD version to keep in step.
+ * section numbers below are that paper's. One compression at a time, but for runs of whole chunks,
+ * which blake3_lanes.c takes eight at a time.
  */
 #include "base/blake3.h"
 
@@ -89,20 +89,25 @@ static uint32_t start_flag(const ls_blake3 *b) { return b->n_blocks == 0 ? CHUNK
 
 /* A chunk is complete and more input follows: put its chaining value on the stack, merging each
  * pair of complete subtrees of equal size (section 5.1.2: one merge per trailing zero bit of the
- * number of chunks so far), and start the next chunk. */
-static void end_chunk(ls_blake3 *b)
+ * number of chunks so far). */
+static void push(ls_blake3 *b, uint32_t cv[8])
 {
-    uint32_t words[16], cv[8];
-    uint64_t n_chunks = b->chunk + 1;
-
-    block_words(words, b);
-    compress(cv, b->cv, words, b->chunk, BLOCK_BYTES, start_flag(b) | CHUNK_END);
+    uint32_t words[16];
+    uint64_t n_chunks = ++b->chunk;
     for (; (n_chunks & 1) == 0; n_chunks >>= 1) {
         parent_words(words, b->stack[--b->n_stack], cv);
         compress(cv, iv, words, 0, BLOCK_BYTES, PARENT);
     }
-    memcpy(b->stack[b->n_stack++], cv, sizeof(cv));
-    b->chunk++;
+    memcpy(b->stack[b->n_stack++], cv, 8 * sizeof(*cv));
+}
+
+/* The last block of a chunk is full and more input follows: start the next chunk. */
+static void end_chunk(ls_blake3 *b)
+{
+    uint32_t words[16], cv[8];
+    block_words(words, b);
+    compress(cv, b->cv, words, b->chunk, BLOCK_BYTES, start_flag(b) | CHUNK_END);
+    push(b, cv);
     b->n_blocks = 0;
     b->block_len = 0;
     memcpy(b->cv, iv, sizeof(iv));
@@ -124,10 +129,26 @@ void ls_blake3_init(ls_blake3 *b)
     memcpy(b->cv, iv, sizeof(iv));
 }
 
+/* Eight whole chunks. Whether anything follows the last of them is not known, so that it waits: a
+ * merge that turns out to be the last one has a flag of its own. */
+static void eight_chunks(ls_blake3 *b, const uint8_t *p)
+{
+    static const uint32_t flags[CHUNK_BLOCKS] = {[0] = CHUNK_START, [CHUNK_BLOCKS - 1] = CHUNK_END};
+    uint32_t              cv[LS_BLAKE3_LANES][8];
+    ls_blake3_chunks(cv, p, b->chunk, iv, flags);
+    for (int k = 0; k < LS_BLAKE3_LANES - 1; k++) push(b, cv[k]);
+    memcpy(b->last, cv[LS_BLAKE3_LANES - 1], sizeof(b->last));
+    b->has_last = 1;
+}
+
 void ls_blake3_update(ls_blake3 *b, const void *data, size_t n)
 {
     const uint8_t *p = data;
     while (n > 0) {
+        if (b->has_last) {
+            push(b, b->last);
+            b->has_last = 0;
+        }
         /* The last block of a chunk and of the input get flags of their own, so a full block
          * is only compressed once it is known that something follows. */
         if (b->block_len == BLOCK_BYTES) {
@@ -136,6 +157,12 @@ void ls_blake3_update(ls_blake3 *b, const void *data, size_t n)
             } else {
                 end_block(b);
             }
+        }
+        if (b->n_blocks == 0 && b->block_len == 0 && n >= LS_BLAKE3_LANES * LS_BLAKE3_CHUNK) {
+            eight_chunks(b, p);
+            p += LS_BLAKE3_LANES * LS_BLAKE3_CHUNK;
+            n -= LS_BLAKE3_LANES * LS_BLAKE3_CHUNK;
+            continue;
         }
         size_t take = BLOCK_BYTES - b->block_len;
         if (take > n) take = n;
@@ -152,8 +179,12 @@ void ls_blake3_final(const ls_blake3 *b, uint8_t digest[32])
     uint32_t n = b->n_stack;
     uint32_t flags = start_flag(b) | CHUNK_END;
 
-    block_words(words, b);
-    compress(out, b->cv, words, b->chunk, b->block_len, flags | (n == 0 ? ROOT : 0));
+    if (b->has_last) { /* there are others on the stack: it is not the root */
+        memcpy(out, b->last, sizeof(out));
+    } else {
+        block_words(words, b);
+        compress(out, b->cv, words, b->chunk, b->block_len, flags | (n == 0 ? ROOT : 0));
+    }
     while (n > 0) {
         n--;
         parent_words(words, b->stack[n], out);

@@ -16,8 +16,9 @@ typedef struct ls_cursor {
 /* Take n bytes: a pointer to them, or NULL (and nothing taken) if fewer are left. */
 static inline const uint8_t *ls_cursor_take(ls_cursor *c, uint64_t n)
 {
-    const uint8_t *p = c->data + c->off;
-    if (n > c->size - c->off) return NULL;
+    const uint8_t *p;
+    if (!c->data || n > c->size - c->off) return NULL;
+    p = c->data + c->off;
     c->off += (size_t)n;
     return p;
 }

@@ -303,6 +303,7 @@ static ls_status locate(state *s, ls_error *err)
                     .budget = &s->o->budget,
                     .by_oracle = s->o->oracle,
                     .map = cli_report_forms[s->o->format].map,
+                    .n_batch = cli_given(s->ctx, "batch") ? 0 : (int32_t)s->result.n_ids_subject,
                     .cancelled = cli_catch_interrupt()};
     if (s->result.verdict != LS_VERDICT_MATCH && s->result.verdict != LS_VERDICT_DIVERGED)
         return LS_OK;
@@ -451,6 +452,8 @@ static ls_status finish(state *s, ls_status status, const ls_error *why, ls_erro
 {
     bool verdict = status == LS_OK || s->result.error.status != LS_OK;
     bool report = verdict || cli_report_forms[s->o->format].always;
+    /* What was to be looked at after the comparison could have changed its verdict. */
+    if (!verdict) s->result.verdict = LS_VERDICT_INCONCLUSIVE;
     dump_ids(s);
     if (s->gguf && report) ls_gguf_sha256(s->report.sha256, s->gguf, NULL);
     s->report.exit_code =

@@ -79,8 +79,11 @@ static ls_status run(cli_context *ctx, void *opts, ls_error *err)
     return o->all ? write_all(ctx, o, &mini, err) : write_one(ctx, o, &mini, o->output, err);
 }
 
-static const cli_choice sizes[] = {
-    {"tiny", LS_MINI_TINY}, {"small", LS_MINI_SMALL}, {"medium", LS_MINI_MEDIUM}, {0}};
+static const cli_choice sizes[] = {{"tiny", LS_MINI_TINY},
+                                   {"small", LS_MINI_SMALL},
+                                   {"medium", LS_MINI_MEDIUM},
+                                   {"1b", LS_MINI_1B},
+                                   {0}};
 
 static const cli_option table[] = {
     {.name = "output",
@@ -108,7 +111,8 @@ static const cli_option table[] = {
      .off = offsetof(mini_opts, size),
      .metavar = "SIZE",
      .choices = sizes,
-     .help = "About 2, 15 or 45 million weights.",
+     .help =
+         "About 2, 15 or 45 million weights; 1b: a thousand million, in the shape of such a model.",
      .def = "tiny"},
     {.name = "seed",
      .kind = CLI_U64,

@@ -11,6 +11,7 @@ static ls_status open_engine(void *ctx, bool subject, ls_watch watch, ls_tap_fn 
     const cli_locate *l = ctx;
     ls_engine_options opt = subject ? *l->subject : *l->reference;
     opt.watch = watch;
+    if (opt.n_batch < l->n_batch) opt.n_batch = l->n_batch;
     if (subject) {
         opt.tap = tap;
         opt.tap_ctx = tap_ctx;
@@ -27,6 +28,7 @@ static ls_status open_oracle(void *ctx, ls_tap64_fn *tap, ls_given_fn *given, vo
     const cli_locate *l = ctx;
     ls_oracle_options opt = {.base = *l->subject, .tap = tap, .given = given, .ctx = tap_ctx};
     opt.base.faults = NULL;
+    if (opt.base.n_batch < l->n_batch) opt.base.n_batch = l->n_batch;
     return ls_engine_open_oracle(out, &opt, err);
 }
 

@@ -11,7 +11,8 @@ typedef struct cli_locate {
     const char              *reference_exe; /* NULL: the reference is native    */
     const ls_budget         *budget;
     bool                     by_oracle; /* see ls_locate_options */
-    bool                     map; /* every tap at every position            */
+    bool                     map;       /* every tap at every position */
+    int32_t                  n_batch;   /* at least, for taps take the prompt in one; 0: as it is */
     const volatile int      *cancelled;
 } cli_locate;
 

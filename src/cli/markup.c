@@ -65,7 +65,7 @@ static void put_xml(FILE *f, const char *p, size_t n)
 /* A reference stands for the character and never for markup, of whatever dialect. */
 static void put_md(FILE *f, const char *p, size_t n)
 {
-    if (n == 1 && strchr("&<>\"'|\\`*_{}[]()#+-!~@:$^", *p))
+    if (n == 1 && strchr("&<>\"'|\\`*_{}[]#!~@:$^", *p))
         fprintf(f, "&#%d;", *p);
     else
         fwrite(p, 1, n, f);

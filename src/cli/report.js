@@ -110,7 +110,7 @@
   const budget = data.budget > 0 ? Math.log10(data.budget) / 2 : -3;
   const low = Math.floor(budget - 5), high = Math.ceil(Math.max(budget + 3, 0));
   const names = ["page", "ink", "muted", "line", "low-0", "low-1", "high-0", "high-1", "equal", "nan",
-    "none", "bar", "bar-bad", "warn", "accent"];
+    "none", "bar", "bad", "bar-bad", "warn", "accent"];
   let colours = {};
 
   function readColours() {
@@ -146,7 +146,7 @@
 
   function arrange() {
     const room = $("scroll").clientWidth, ratio = window.devicePixelRatio || 1;
-    const width = Math.min(Math.max(room / n, 5), 30, 16000 / ratio / n);
+    const width = Math.min(Math.max(room / n, 5), 36, 16000 / ratio / n);
     const row = groups.length ? Math.min(Math.max(Math.floor(460 / groups.length), 12), 24) : 0;
     const heat = TOP + 2 * (STRIP + GAP), labels = width >= 13 ? 84 : 20;
     layout = { ratio, width, row, heat, axis: room < 420 ? 72 : 96, labels,
@@ -232,6 +232,9 @@
 
   function drawLabels(g) {
     const every = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000].find(k => k * layout.width >= 34) || 2000;
+    g.fillStyle = colours.bad;
+    for (let i = 0; i < n; i++)
+      if (positions[i].ok === false) g.fillRect(i * layout.width, layout.foot - 4, layout.width, 3);
     g.fillStyle = colours.muted;
     g.textAlign = "center";
     for (let i = 0; i < n; i += every)
@@ -558,7 +561,8 @@
   for (const table of document.querySelectorAll("table.sortable")) sortable(table);
   if (!n) return;
   $("plots").hidden = false;
-  $("modes").hidden = $("legend").hidden = !groups.length;
+  $("modes").hidden = !groups.length;
+  for (const e of document.querySelectorAll("#legend .layers")) e.hidden = !groups.length;
   $("ramp-low").textContent = "≤ " + low;
   $("ramp-budget").textContent = "budget " + budget.toFixed(1).replace(/\.0$/, "");
   $("ramp-high").textContent = "≥ " + high;

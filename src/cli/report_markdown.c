@@ -55,6 +55,11 @@ static void verdict(const cli_report *r, FILE *f)
     if (sentence[0]) fputs(": ", f);
     text(f, sentence);
     fputs("\n\n", f);
+    if (r->error && r->error->where[0]) {
+        fputs("At ", f);
+        code(f, r->error->where);
+        fputs("\n\n", f);
+    }
     if (!hint[0]) return;
     fputs("Hint: ", f);
     text(f, hint);

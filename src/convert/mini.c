@@ -23,6 +23,7 @@ static const struct {
     [LS_MINI_TINY] = {256, 512, 8, 2, 2, 320, 512},
     [LS_MINI_SMALL] = {512, 1536, 8, 4, 4, 1024, 1024},
     [LS_MINI_MEDIUM] = {768, 2048, 12, 4, 6, 4096, 2048},
+    [LS_MINI_1B] = {2048, 8192, 32, 8, 16, 32000, 4096}, /* as small models of today: for timing */
 };
 
 static ls_model_config config_of(const ls_arch *arch, const ls_mini_options *opt)

@@ -28,6 +28,7 @@ enum {
     SUM,
     FFN_NORM,
     ROUTER,
+    CHOICE,
     UP,
     ACT,
     ACT_NORM,
@@ -38,7 +39,7 @@ enum {
     END
 };
 
-typedef enum kind { ROWS, PRODUCT, SOFTMAX, MASK } kind;
+typedef enum kind { ROWS, PRODUCT, SOFTMAX, MASK, EXPERT } kind;
 
 static const struct node {
     const char *name, *op;
@@ -53,6 +54,8 @@ static const struct node {
     {"inpL", "ADD", LS_OP_EMBEDDINGS, BEGIN, ROWS, 0},
     {"attn_norm", "MUL", LS_OP_ATTN_NORM, NORM, ROWS, 0},
     {"attn_norm", "ADD", LS_OP_ATTN_NORM, NORM, ROWS, 0},
+    {"attn_norm_2", "MUL", LS_OP_ATTN_NORM, NORM, ROWS, 0},
+    {"attn_norm_2", "ADD", LS_OP_ATTN_NORM, NORM, ROWS, 0},
     {"attn_q.weight", "MUL_MAT", LS_OP_Q_PROJ, QKV, ROWS, 0},
     {"attn_q.scale", "MUL", LS_OP_Q_PROJ, QKV, ROWS, 0},
     {"attn_q.bias", "ADD", LS_OP_Q_PROJ, QKV, ROWS, 0},
@@ -86,6 +89,19 @@ static const struct node {
     {"ffn_norm", "ADD", LS_OP_FFN_NORM, FFN_NORM, ROWS, 0},
     {"ffn_gate_inp.weight", "MUL_MAT", LS_OP_FFN_ROUTER, ROUTER, ROWS, 0},
     {"ffn_gate_inp.bias", "ADD", LS_OP_FFN_ROUTER, ROUTER, ROWS, 0},
+    {"ffn_moe_topk", "VIEW", LS_OP_FFN_MOE_TOPK, CHOICE, ROWS, 0},
+    {"ffn_moe_weights", "GET_ROWS", LS_OP_FFN_MOE_WEIGHTS, CHOICE, ROWS, 0},
+    {"ffn_moe_weights_softmax", "RESHAPE", LS_OP_FFN_MOE_WEIGHTS, CHOICE, ROWS, 0},
+    {"ffn_moe_weights_norm", "DIV", LS_OP_FFN_MOE_WEIGHTS, CHOICE, ROWS, 0},
+    {"ffn_gate_exps.weight", "MUL_MAT_ID", LS_OP_FFN_GATE, UP, EXPERT, 0},
+    {"ffn_gate_exps.bias", "ADD_ID", LS_OP_FFN_GATE, UP, EXPERT, 0},
+    {"ffn_up_exps.weight", "MUL_MAT_ID", LS_OP_FFN_UP, UP, EXPERT, 0},
+    {"ffn_up_exps.bias", "ADD_ID", LS_OP_FFN_UP, UP, EXPERT, 0},
+    {"ffn_moe_swiglu", "GLU", LS_OP_FFN_ACT, ACT, EXPERT, 0},
+    {"ffn_moe_swiglu_oai", "GLU", LS_OP_FFN_ACT, ACT, EXPERT, 0},
+    {"ffn_moe_geglu", "GLU", LS_OP_FFN_ACT, ACT, EXPERT, 0},
+    {"ffn_down_exps.weight", "MUL_MAT_ID", LS_OP_FFN_DOWN, DOWN, EXPERT, 0},
+    {"ffn_down_exps.bias", "ADD_ID", LS_OP_FFN_DOWN, DOWN, EXPERT, 0},
     {"ffn_gate.weight", "MUL_MAT", LS_OP_FFN_GATE, UP, ROWS, 0},
     {"ffn_gate.scale", "MUL", LS_OP_FFN_GATE, UP, ROWS, 0},
     {"ffn_gate.bias", "ADD", LS_OP_FFN_GATE, UP, ROWS, 0},
@@ -126,6 +142,8 @@ struct ls_ref_taps {
     ls_watch watch;
     int32_t  pos, layer; /* of what is held back */
     size_t   rows;
+    bool     two_norms; /* attention has had one of its own in this layer */
+    bool     experts; /* the layer has them: what looks like a block of its own is the shared one */
     held     held[LS_N_OPS];
 };
 
@@ -240,6 +258,22 @@ static ls_status take_mask(ls_ref_taps *t, const ls_ref_tap *node, const float *
     return LS_OK;
 }
 
+/* [rows][chosen][n] to [chosen][rows][n]. */
+static ls_status take_experts(ls_ref_taps *t, const struct node *d, const ls_ref_tap *node,
+                              const float *data, size_t n_floats, ls_error *err)
+{
+    size_t n = (size_t)node->ne[0], chosen = (size_t)node->ne[1];
+    float *out;
+    if ((size_t)node->ne[2] != t->rows || n_floats != n * chosen * t->rows)
+        return bad_shape(node, err);
+    LS_TRY(hold(t, d, chosen, n, &out, err));
+    for (size_t r = 0; r < t->rows; r++) {
+        for (size_t u = 0; u < chosen; u++)
+            memcpy(out + (u * t->rows + r) * n, data + (r * chosen + u) * n, n * sizeof(*out));
+    }
+    return LS_OK;
+}
+
 static ls_status take_rows(ls_ref_taps *t, const struct node *d, const ls_ref_tap *node,
                            const float *data, size_t n_floats, ls_error *err)
 {
@@ -282,9 +316,12 @@ static const struct node *find_node(const ls_ref_taps *t, const ls_ref_tap *node
 ls_status ls_ref_taps_node(ls_ref_taps *t, const ls_ref_tap *node, const float *data,
                            size_t n_floats, ls_error *err)
 {
-    const struct node *d = find_node(t, node);
-    int32_t            layer;
+    static const struct node of_ffn = {"attn_norm", "", LS_OP_FFN_NORM, FFN_NORM, ROWS, 0};
+    const struct node       *d = find_node(t, node);
+    int32_t                  layer;
     if (!d || n_floats == 0) return LS_OK;
+    if (t->experts && d->kind == ROWS && d->step >= UP && d->step <= DOWN) return LS_OK;
+    if (t->two_norms && node->layer == t->layer && strcmp(d->name, of_ffn.name) == 0) d = &of_ffn;
     if (d->kind == MASK) return take_mask(t, node, data, err);
     /* some nodes of a layer are named without it */
     layer = node->layer < 0 && ls_op_per_layer(d->tap) ? t->layer : node->layer;
@@ -292,7 +329,10 @@ ls_status ls_ref_taps_node(ls_ref_taps *t, const ls_ref_tap *node, const float *
         show_before(t, END + 1);
     else /* when the weights come scores still lack their mask, and halves may have to be parted */
         show_before(t, d->kind == SOFTMAX ? SCORES : d->tap == LS_OP_FFN_ACT ? UP : d->step);
+    t->two_norms = (t->two_norms && layer == t->layer) || strcmp(d->name, "attn_norm_2") == 0;
+    t->experts = (t->experts && layer == t->layer) || d->tap == LS_OP_FFN_ROUTER;
     t->layer = layer;
+    if (d->kind == EXPERT) return take_experts(t, d, node, data, n_floats, err);
     if (d->kind != ROWS) return take_scores(t, d, node, data, err);
     LS_TRY(take_rows(t, d, node, data, n_floats, err));
     return d->tap == LS_OP_FFN_ACT ? split_gate(t, err) : LS_OK;

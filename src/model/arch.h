@@ -130,7 +130,9 @@ const char *ls_arch_names(char *buf, size_t cap);
 #define LS_OPS_QK_NORM    (LS_OP_BIT(Q_NORM) | LS_OP_BIT(K_NORM))
 #define LS_OPS_SUB_NORMS  (LS_OP_BIT(ATTN_SUB_NORM) | LS_OP_BIT(FFN_SUB_NORM))
 #define LS_OPS_POST_NORMS (LS_OP_BIT(ATTN_POST_NORM) | LS_OP_BIT(FFN_POST_NORM))
-#define LS_OPS_MOE        (LS_OP_BIT(FFN_ROUTER) | LS_OP_BIT(FFN_MOE_OUT))
+#define LS_OPS_MOE                                                                                 \
+    (LS_OP_BIT(FFN_ROUTER) | LS_OP_BIT(FFN_MOE_TOPK) | LS_OP_BIT(FFN_MOE_WEIGHTS) |                \
+     LS_OP_BIT(FFN_MOE_OUT))
 
 /* Rows of weight tables. */
 #define LS_MATRIX(name, member, rows, cols, when)                                                  \

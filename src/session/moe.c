@@ -4,6 +4,8 @@
  * Shazeer et al. 2017 (arXiv:1701.06538), section 2.1; the shared expert: Dai et al. 2024
  * (arXiv:2401.06066), section 3.2. Token by token, so that batches cannot matter.
  */
+#include <string.h>
+
 #include "session/ops.h"
 
 #include "kernel/mathd.h"
@@ -24,13 +26,32 @@ static void multiply(ls_session *s, const ls_matrix *w, const float *bias, float
     if (bias) s->k.add(y, y, bias, w->n_rows);
 }
 
-/* A tap of one row that belongs to token t and an expert. */
-static void tap(ls_session *s, ls_op op, int32_t i, size_t t, size_t e, float *row, size_t n)
+/* What is computed: token t of T, in layer i, by the chosen expert number u, the best being 0. */
+typedef struct place {
+    int32_t i;
+    size_t  t, u, T;
+} place;
+
+static const ls_op inside[] = {LS_OP_FFN_GATE, LS_OP_FFN_UP, LS_OP_FFN_ACT, LS_OP_FFN_DOWN};
+
+/* One row of inside[k]. Who watches sees the rows of all tokens and experts when all are there. */
+static void tap(ls_session *s, int k, const place *at, float *row, size_t n)
 {
-    ls_tap shown = {op, i, s->base + (int32_t)t, (int32_t)e, row, n};
-    if (!s->has_taps) return;
-    for (size_t k = 0; k < LS_MAX_TAPS; k++) {
-        if (s->opt.taps[k].fn) s->opt.taps[k].fn(s->opt.taps[k].ctx, &shown);
+    ls_tap shown = {inside[k], at->i, s->base + (int32_t)at->t, (int32_t)at->u, row, n};
+    for (size_t j = 0; s->has_taps && j < LS_MAX_TAPS; j++) {
+        if (s->opt.taps[j].fn) s->opt.taps[j].fn(s->opt.taps[j].ctx, &shown);
+    }
+    if (s->opt.watch.fn)
+        memcpy(s->in_experts[k] + (at->u * at->T + at->t) * n, row, n * sizeof(*row));
+}
+
+static void show_inside(const ls_session *s, const ls_layer *l, int32_t i, size_t T)
+{
+    size_t used = (size_t)s->model->config.n_expert_used;
+    for (int k = 0; s->opt.watch.fn && k < 4; k++) {
+        size_t        n = inside[k] == LS_OP_FFN_DOWN ? l->down_exps.n_rows : l->up_exps.n_rows;
+        ls_tap_values v = {inside[k], i, s->base, used, T, n, s->in_experts[k]};
+        s->opt.watch.fn(s->opt.watch.ctx, &v);
     }
 }
 
@@ -85,8 +106,22 @@ static void route(const ls_session *s, const ls_moe *moe, float *logits, int32_t
     }
 }
 
-/* y = the output of expert e for the row x of token t. */
-static void run_expert(ls_session *s, const ls_layer *l, int32_t i, size_t t, const ls_moe *moe,
+/* The experts' numbers and weights as taps. A number that a tap has changed is obeyed. */
+static void show_choice(ls_session *s, int32_t i, float *weights, size_t T)
+{
+    size_t used = (size_t)s->model->config.n_expert_used, E = (size_t)s->model->config.n_expert;
+    float *numbers = s->router + 2 * T * E;
+    if (!s->has_taps && !s->opt.watch.fn) return;
+    for (size_t k = 0; k < T * used; k++) numbers[k] = (float)s->chosen[k];
+    ls_tap_rows(s, LS_OP_FFN_MOE_TOPK, i, numbers, used, used, T);
+    for (size_t k = 0; k < T * used; k++) {
+        if (numbers[k] >= 0 && numbers[k] < (float)E) s->chosen[k] = (int32_t)numbers[k];
+    }
+    ls_tap_rows(s, LS_OP_FFN_MOE_WEIGHTS, i, weights, used, used, T);
+}
+
+/* y = the output of expert e for the row x of a token. */
+static void run_expert(ls_session *s, const ls_layer *l, const place *at, const ls_moe *moe,
                        size_t e, const float *x, float *y)
 {
     const ls_matrix gate = expert(&l->gate_exps, e), up = expert(&l->up_exps, e),
@@ -94,12 +129,12 @@ static void run_expert(ls_session *s, const ls_layer *l, int32_t i, size_t t, co
     size_t F = up.n_rows, D = down.n_rows;
     multiply(s, &up, l->up_exps_b ? l->up_exps_b + e * F : NULL, s->up, x);
     multiply(s, &gate, l->gate_exps_b ? l->gate_exps_b + e * F : NULL, s->gate, x);
-    tap(s, LS_OP_FFN_GATE, i, t, e, s->gate, F);
-    tap(s, LS_OP_FFN_UP, i, t, e, s->up, F);
+    tap(s, 0, at, s->gate, F);
+    tap(s, 1, at, s->up, F);
     ls_act_rows(s, moe->act, s->up, F, 1);
-    tap(s, LS_OP_FFN_ACT, i, t, e, s->gate, F);
+    tap(s, 2, at, s->gate, F);
     multiply(s, &down, l->down_exps_b ? l->down_exps_b + e * D : NULL, y, s->gate);
-    tap(s, LS_OP_FFN_DOWN, i, t, e, y, D);
+    tap(s, 3, at, y, D);
 }
 
 /* y += sigmoid(w x) * shared expert of x, the sigmoid as silu(g) / g, as the reference has it. */
@@ -145,19 +180,22 @@ void ls_moe_ffn(ls_session *s, const ls_layer *l, int32_t i, const ls_moe *moe, 
     for (size_t t = 0; t < T; t++) {
         route(s, moe, s->router + t * E, s->chosen + t * used, weights + t * used);
     }
+    show_choice(s, i, weights, T);
     for (size_t t = 0; t < T; t++) {
         const float *row = x + t * D;
         float       *out = y + t * D;
         for (size_t u = 0; u < used; u++) {
-            int32_t e = s->chosen[t * used + u];
-            float  *one = u ? s->ffn : out;
+            const place at = {i, t, u, T};
+            int32_t     e = s->chosen[t * used + u];
+            float      *one = u ? s->ffn : out;
             s->expert_batch = tokens_of(s, e, T * used);
-            run_expert(s, l, i, t, moe, (size_t)e, row, one);
+            run_expert(s, l, &at, moe, (size_t)e, row, one);
             s->k.scale(one, weights[t * used + u], D);
             if (u) s->k.add(out, out, one, D);
         }
     }
     s->expert_batch = 0;
+    show_inside(s, l, i, T);
     if (moe->shared) add_shared(s, l, moe, y, x, T);
     ls_tap_rows(s, LS_OP_FFN_MOE_OUT, i, y, D, D, T);
 }

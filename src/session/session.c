@@ -96,6 +96,7 @@ static ls_status allocate(ls_session *s, ls_error *err)
     size_t kv_bytes = s->opt.kv_type == LS_DTYPE_F16 ? 2 : 4;
     size_t codes = s->opt.rounding == LS_ROUND_I8; /* rows only where they are used */
     size_t watched = s->opt.watch.fn ? (size_t)c->n_heads : 0;
+    size_t experts = s->opt.watch.fn ? (size_t)c->n_expert_used : 0;
 
     s->logit_rows = LOGIT_BYTES / (V * sizeof(float));
     if (s->logit_rows < 1) s->logit_rows = 1;
@@ -114,8 +115,12 @@ static ls_status allocate(ls_session *s, ls_error *err)
         {&s->up, {1, T, F}, 4, "activations"},
         {&s->proj, {1, T, D}, 4, "activations"},
         {&s->ffn, {1, T, D}, 4, "activations"},
-        {&s->router, {2, T, larger((size_t)c->n_expert, 1)}, 4, "experts"},
+        {&s->router, {3, T, larger((size_t)c->n_expert, 1)}, 4, "experts"},
         {&s->chosen, {1, T, (size_t)c->n_expert_used}, 4, "experts"},
+        {&s->in_experts[0], {experts, T, F}, 4, "experts"},
+        {&s->in_experts[1], {experts, T, F}, 4, "experts"},
+        {&s->in_experts[2], {experts, T, F}, 4, "experts"},
+        {&s->in_experts[3], {experts, T, D}, 4, "experts"},
         {&s->gelu, {1, s->model->arch->gelu, 65536}, 4, "the table of GELU"},
         {&s->act, {1, T, act_row_bytes(c)}, 1, "rounded activations"},
         {&s->codes, {codes, T, widest(c)}, 4, "rounded activations"},

@@ -31,8 +31,9 @@ struct ls_session {
     float *q, *kv, *att;     /* [T][H*K]  [2][T][G*K] keys, values  [T][H*K]       */
     float *gate, *up;        /* [T][F] or of experts                               */
     float *proj, *ffn;       /* [T][D] outputs of a block before they are added    */
-    float *router;           /* [T][E] logits of the experts; behind them [used] weights */
+    float *router;           /* [T][E] logits of the experts; behind them [T][used] weights, numbers */
     int32_t *chosen;         /* [T][used] experts of each token                    */
+    float *in_experts[4];    /* [used][T][F], the last one of D: their taps for who watches */
     size_t expert_batch;     /* tokens of this batch that the expert at work has; 0: no experts */
     float *gelu;             /* [65536] GELU of every F16, for those that need it  */
     void  *act;              /* [T] activation rows                                */

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // html_report.js - appended by html_report.sh to a copy of a report: uses the page as a person would, with
 // keys and clicks, and compares what stands there with what is wanted, a list of {report, taps: [{pos,
-// layer, op, cell}], map, spoil, wrong}; where something is wrong, the first such is enough. What it found goes into the document as the element "outcome".
+// layer, op, cell}], row: {pos, layer, op, values}, spoil, wrong}; where something is wrong, the first such is
+// enough. What it found goes into the document as the element "outcome".
 "use strict";
 function use(wanted, outcome) {
   const failures = [];
@@ -146,6 +147,15 @@ function use(wanted, outcome) {
     }
   }
 
+  // The reference's values, as a trace of it alone has them.
+  function traced({ pos, layer, op, values }) {
+    goTo(pos, layer, op);
+    const rows = [...$("values").querySelectorAll("tbody tr")];
+    equal("values of the trace", rows.length > 0, true);
+    for (const row of rows)
+      equal("value of the trace", read("reference", row.cells[2]), Math.fround(values[row.cells[0].dataset.index]));
+  }
+
   // The switch between the two errors, and both tables, which lead back into the map.
   function switches() {
     const radios = document.getElementsByName("mode"), first = () => $("layers").tBodies[0].textContent;
@@ -184,6 +194,7 @@ function use(wanted, outcome) {
     located(report);
     equal("the page shows layers", !$("layers").hidden, wanted.map);
     if (wanted.map) taps(report);
+    if (wanted.row) traced(wanted.row);
     strips(report);
     if (wanted.map) {
       layers();

@@ -16,11 +16,12 @@ dom() {
         --virtual-time-budget=20000 --window-size=1280,1000 --dump-dom "file://$2" \
         >"$T/$1.dom" 2>"$T/$1.log"
 }
-# wanted REPORT [TAPS [WRONG [SPOIL]]]: what must be read in the page, for html_report.js
+# wanted REPORT [TAPS [WRONG [SPOIL [ROW]]]]: what must be read in the page, for html_report.js
 wanted() {
     printf '{"report": '
     sed 's/</\\u003c/g' "$1"
-    printf ', "taps": %s, "wrong": %s, "spoil": "%s", "map": true}' "${2:-[]}" "${3:-false}" "${4:-}"
+    printf ', "taps": %s, "wrong": %s, "spoil": "%s", "row": %s, "map": %s}' "${2:-[]}" "${3:-false}" "${4:-}" "${5:-null}" \
+        "${map:-true}"
 }
 # use NAME PAGE WANTED...: a copy of the page with the test's script at its end, in the browser. The first
 # must be found, each of the others is wrong somewhere.
@@ -75,6 +76,12 @@ use made "$page" "$(wanted "$T/made.json" "$taps")" "$(wanted "$T/made.json" "$w
 equal "scripts end where they should" "$(grep -o '</script' "$page" | wc -l)" 2
 equal "nothing from elsewhere" "$(grep -cE '(src|href)="[^#]|url\(|@import' "$page")" 0
 
+# Without taps there is no map, and the page says so.
+made html 20 0 >"$T/few.html"
+report_of "$T/few.html" >"$T/few.json"
+use few "$T/few.html" "$(map=false wanted "$T/few.json")"
+equal "no taps" "$(grep -cF 'No taps: run with <code>--locate' "$T/few.html")" 1
+
 # Much of it: not over 20 MB, and still quick enough to be used.
 made html 512 32 >"$T/large.html"
 n_checked=$((n_checked + 1))
@@ -83,28 +90,42 @@ report_of "$T/large.html" >"$T/large.json"
 use large "$T/large.html" "$(wanted "$T/large.json")"
 
 # ---- real: the native engine against llama.cpp, with and without a fault ----
-n_real=0
-run() { "$LS" crossval per-token -m "$MODEL" -p "Once upon a time there was" --against llama --threads 1 -q "$@"; }
+n_real=0 row=null
+prompt="Once upon a time there was"
+run() { "$LS" crossval per-token -m "$MODEL" -p "$prompt" --against llama --threads 1 -q "$@"; }
 real() { # EXIT OPTION...
     local want=$1 name=real$((++n_real))
     shift
     expect "$want" "JSON $*" run --locate --format json -o "$T/real.json" "$@"
     expect "$want" "HTML $*" run --format html -o "$T/real.html" "$@"
     sed 's/"verdict": "[A-Z]*"/"verdict": "NONE"/' "$T/real.json" >"$T/wrong.json"
-    use $name "$T/real.html" "$(wanted "$T/real.json")" "$(wanted "$T/wrong.json" "[]" true)"
+    use $name "$T/real.html" "$(wanted "$T/real.json" "[]" false "" "$row")" "$(wanted "$T/wrong.json" "[]" true)"
+}
+# traced LAYER OP POSITION WIDTH: that row of values of llama.cpp alone, out of a trace
+traced() {
+    local name=t0/blk$1/$2 file=$T/trace/values.safetensors head at
+    expect 0 trace "$LS" trace record -m "$MODEL" -p "$prompt" --engine llama --values full --threads 1 -q -o "$T/trace"
+    head=$(od -A n -t u8 -N 8 "$file" | tr -d ' ')
+    tail -c +9 "$file" | head -c "$head" >"$T/head.json"
+    at=$((8 + head + $(json "$T/head.json" "$name.data_offsets.0") + 4 * $3 * $4))
+    printf '{"pos": %s, "layer": %s, "op": "%s", "values": [%s]}' "$3" "$1" "$2" \
+        "$(od -A n -v -t f4 -w4 -j $at -N $((4 * $4)) "$file" | paste -sd,)"
 }
 if ("$LS" engine path llama >"$T/o" 2>"$T/e") && (model stories260K.gguf >"$T/e"); then
     model stories260K.gguf
     need_reference
     need_order_of_sums
     real 0
+    row=$(traced 3 ffn_act 4 172)
     real 1 --fault 3.ffn_act@4=scale:1.5
+    row=null
     real 1 --fault 1.attn_proj@2=nan
 else
     echo "no real comparison: $(head -n 1 "$T/e")"
 fi
 wait
 seen made 4
+seen few 1
 seen large 1
 for ((k = 1; k <= n_real; k++)); do seen real$k 2; done
 finish

@@ -9,23 +9,14 @@
 #define N_VOCAB 512
 
 const char *const made_tokens[MADE_TOKENS] = {
-    "<unk>",
-    "</script><script>document.title='broken'</script>",
-    "<!--",
-    "a|b`c*d_e",
-    "\x01\x1b[31m",
-    "\xff\xfe",
-    "\xe2\x80\xae"
-    "abc",
-    "]]>",
-    "&lt;&amp;",
-    "\"quoted\"",
-    "it's",
-    "=1+1",
-    "\xef\xbf\xbf",
-    "line\nbreak,",
-    " King",
-    "\xe2\x96\x81once",
+    "<unk>",        "</script><script>document.title='broken'</script>",
+    "<!--",         "a|b`c*d_e",
+    "\x01\x1b[31m", "\xff\xfe",
+    "\u202eabc",    "]]>",
+    "&lt;&amp;",    "\"quoted\"",
+    "it's",         "=1+1",
+    "\xef\xbf\xbf", "line\nbreak,",
+    " King",        "\xe2\x96\x81once",
 };
 
 static void model(gguf_build *b, const char *key) { gguf_build_kv_str(b, key, "llama"); }

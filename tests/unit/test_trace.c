@@ -31,6 +31,8 @@ static void names_the_operations_in_the_order_of_the_forward_pass(void **state)
                                            "residual",
                                            "ffn_norm",
                                            "ffn_router",
+                                           "ffn_moe_topk",
+                                           "ffn_moe_weights",
                                            "ffn_gate",
                                            "ffn_up",
                                            "ffn_act",
