@@ -17,7 +17,7 @@
 #define NORMS (STREAM | QK_NORMS | BIT(ATTN_SUB_NORM) | BIT(FFN_SUB_NORM))
 #define PRODUCTS                                                                                   \
     (BIT(Q_PROJ) | BIT(K_PROJ) | BIT(V_PROJ) | BIT(ATTN_PROJ) | BIT(FFN_ROUTER) | BIT(FFN_GATE) |  \
-     BIT(FFN_UP) | BIT(FFN_DOWN) | BIT(FFN_MOE_OUT))
+     BIT(FFN_UP) | BIT(FFN_DOWN))
 
 /* ---- choices ---- */
 
@@ -84,18 +84,18 @@ static const choice choices[] = {
      AT(tied_output),
      true,
      {"output.weight", "token_embd.weight (tied)"}},
-    {"expert-softmax",
-     "the experts' weights are",
-     BIT(FFN_MOE_OUT),
-     AT(experts_softmax_chosen),
-     true,
-     {"the softmax of all, then the chosen", "the softmax of the chosen"}},
     {"expert-sum",
      "the experts' weights are",
-     BIT(FFN_MOE_OUT),
+     BIT(FFN_MOE_WEIGHTS),
      AT(experts_normalise),
      true,
      {"as they come", "divided by their sum"}},
+    {"expert-softmax",
+     "the experts' weights are",
+     BIT(FFN_MOE_WEIGHTS),
+     AT(experts_softmax_chosen),
+     true,
+     {"the softmax of all, then the chosen", "the softmax of the chosen"}},
     {"shared-expert",
      "the shared expert is",
      BIT(FFN_MOE_OUT),
