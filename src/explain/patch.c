@@ -161,12 +161,11 @@ static void report(patcher *p, const fit *best)
     refit  j = {p, best->patch};
     double y = with_factor(&j, best->patch.factor);
     double factor = ls_explain_nice(with_factor, &j, best->patch.factor, &y);
-    char   name[120], noun[160], value[160], where[32];
+    char   name[400], noun[432], value[32];
     name_patch(p, &best->patch, name, sizeof(name));
     snprintf(noun, sizeof(noun), "%s is multiplied by", name);
     snprintf(value, sizeof(value), "%.7g", factor);
-    snprintf(where, sizeof(where), "weights");
-    ls_explain_add(p->w, where, noun, value, "1", y, 2);
+    ls_explain_add(p->w, "weights", noun, value, "1", y, 2);
 }
 
 static ls_status search(patcher *p, ls_error *err)

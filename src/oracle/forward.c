@@ -10,7 +10,7 @@
 #include "dtype/packed.h"
 #include "oracle/oracle_priv.h"
 
-enum { TOKENS = 8, GRAIN = 16 }; /* tokens that share a decoded row; rows handed out at a time */
+enum { TOKENS = LS_ORACLE_TOKENS, GRAIN = 16 }; /* GRAIN: rows handed out at a time */
 
 /* ---- taps ---- */
 
@@ -51,7 +51,17 @@ static void show(const oracle *o, ls_op op, int32_t l, double *x, size_t n)
     watch(o, op, l, x, 1, n);
 }
 
-/* Whether the taps supply this operation. It is then no number until they do. */
+/* x [used][T][n]: of each chosen expert. */
+static void show_experts(const oracle *o, ls_op op, int32_t l, double *x, size_t n)
+{
+    size_t used = (size_t)o->c->n_expert_used;
+    for (size_t i = 0; i < used * o->T; i++)
+        tap(o, op, l, i % o->T, (int32_t)(i / o->T), x + i * n, n);
+    watch(o, op, l, x, used, n);
+}
+
+/* Whether the taps supply this operation. It is then no number until they do (n 0: or what it was).
+ */
 static bool given(const oracle *o, ls_op op, int32_t l, double *x, size_t n)
 {
     if (!o->opt.given || !o->opt.given(o->opt.ctx, op, l)) return false;
@@ -65,7 +75,7 @@ typedef struct product {
     const oracle *o;
     matrix        w;
     double       *y; /* [T][rows] */
-    const double *x; /* [T][n], rounded */
+    const double *x; /* [T / TOKENS][n][TOKENS], rounded; the last group is filled with zeros */
     size_t        T;
     ls_op         op;
     int32_t       layer;
@@ -93,7 +103,7 @@ static void multiply(void *ctx, size_t begin, size_t end, int thread)
             const double *x = p->x + t0 * n;
             double        sum[TOKENS] = {0};
             for (size_t i = 0; i < n; i++) {
-                for (size_t t = 0; t < m; t++) sum[t] += (double)row[i] * x[t * n + i];
+                for (size_t t = 0; t < TOKENS; t++) sum[t] += (double)row[i] * x[i * TOKENS + t];
             }
             for (size_t t = 0; t < m; t++) p->y[(t0 + t) * p->w.rows + r] = sum[t];
         }
@@ -113,8 +123,11 @@ static void linear(const oracle *o, ls_op op, int32_t l, matrix w, double *y, co
 {
     product      p = {o, w, y, o->rounded, T, op, l};
     ls_sem_round form = l < 0 ? o->s.head_round : o->s.round;
-    for (size_t t = 0; t < T; t++)
-        ls_oracle_round(o->rounded + t * w.n, x + t * w.n, w.n, form, w.t->dtype, o->s.half_away);
+    for (size_t t = 0; t < (T + TOKENS - 1) / TOKENS * TOKENS; t++) {
+        double *to = o->rounded + t / TOKENS * TOKENS * w.n + t % TOKENS;
+        if (t < T) ls_oracle_round(o->wide, x + t * w.n, w.n, form, w.t->dtype, o->s.half_away);
+        for (size_t i = 0; i < w.n; i++) to[i * TOKENS] = t < T ? o->wide[i] : 0;
+    }
     ls_pool_run(o->pool, multiply, &p, w.rows, GRAIN);
 }
 
@@ -324,6 +337,7 @@ static void attend(const oracle *o, int32_t l)
            P = (size_t)o->at + o->T;
     heads j = {o, l};
     bool  sinks = o->s.sinks && ls_oracle_vector(o, l, "attn_sinks.weight", o->wide);
+    bool  skip;
 
     memcpy(o->keys[l] + (size_t)o->at * GK, o->k, o->T * GK * sizeof(double));
     memcpy(o->values[l] + (size_t)o->at * GK, o->v, o->T * GK * sizeof(double));
@@ -339,10 +353,12 @@ static void attend(const oracle *o, int32_t l)
             o->scores[i * P + p] = -(double)INFINITY;
     }
     show_scores(o, LS_OP_ATTN_SCORES, l);
+    skip = given(o, LS_OP_ATTN_SCORES_SOFTMAX, l, NULL, 0);
     for (size_t i = 0; i < H * o->T; i++) {
         double *row = o->scores + i * P;
         size_t  n = (size_t)o->at + i % o->T + 1;
-        ls_oracle_softmax(row, n, sinks ? o->wide[i / o->T] : -(double)INFINITY);
+        for (size_t p = 0; skip && p < n; p++) row[p] = (double)NAN;
+        if (!skip) ls_oracle_softmax(row, n, sinks ? o->wide[i / o->T] : -(double)INFINITY);
         for (size_t p = n; p < P; p++) row[p] = 0;
     }
     show_scores(o, LS_OP_ATTN_SCORES_SOFTMAX, l);
@@ -374,7 +390,7 @@ static void dense(const oracle *o, int32_t l, const double *x)
 {
     const layer *w = &o->layers[l];
     size_t       F = w->up.rows, D = (size_t)o->c->n_embd;
-    bool         gated = o->s.gated && w->gate.t;
+    bool         gated = o->s.gated && w->gate.t, skip;
     if (gated && !given(o, LS_OP_FFN_GATE, l, o->gate, F)) {
         linear(o, LS_OP_FFN_GATE, l, w->gate, o->gate, x, o->T);
         add_bias(o, l, "ffn_gate.bias", 0, o->gate, F, o->T);
@@ -385,7 +401,8 @@ static void dense(const oracle *o, int32_t l, const double *x)
     }
     if (gated) show(o, LS_OP_FFN_GATE, l, o->gate, F);
     show(o, LS_OP_FFN_UP, l, o->up, F);
-    for (size_t i = 0; i < o->T * F; i++)
+    skip = given(o, LS_OP_FFN_ACT, l, NULL, 0);
+    for (size_t i = 0; i < o->T * F && !skip; i++)
         o->gate[i] = gated ? ls_oracle_act(o->s.act, o->gate[i], o->up[i])
                            : ls_oracle_act(o->s.act, o->up[i], 1);
     show(o, LS_OP_FFN_ACT, l, o->gate, F);
@@ -397,35 +414,7 @@ static void dense(const oracle *o, int32_t l, const double *x)
     show(o, LS_OP_FFN_DOWN, l, o->ffn, D);
 }
 
-static matrix expert(matrix all, size_t n_experts, size_t e)
-{
-    size_t rows = all.rows / n_experts;
-    return (matrix){all.t, all.from + e * rows, rows, all.n};
-}
-
-/* y = the output of expert e for the row x of token t. */
-static void one_expert(const oracle *o, int32_t l, size_t t, size_t e, const double *x, double *y)
-{
-    const layer *w = &o->layers[l];
-    size_t       E = (size_t)o->c->n_expert, D = (size_t)o->c->n_embd;
-    matrix       gate = expert(w->gate_exps, E, e), up = expert(w->up_exps, E, e);
-    size_t       F = up.rows;
-    int32_t      head = (int32_t)e;
-    linear(o, LS_N_OPS, l, up, o->up, x, 1);
-    linear(o, LS_N_OPS, l, gate, o->gate, x, 1);
-    add_bias(o, l, "ffn_gate_exps.bias", e * F, o->gate, F, 1);
-    add_bias(o, l, "ffn_up_exps.bias", e * F, o->up, F, 1);
-    tap(o, LS_OP_FFN_GATE, l, t, head, o->gate, F);
-    tap(o, LS_OP_FFN_UP, l, t, head, o->up, F);
-    for (size_t i = 0; i < F; i++) o->gate[i] = ls_oracle_act(o->s.act, o->gate[i], o->up[i]);
-    tap(o, LS_OP_FFN_ACT, l, t, head, o->gate, F);
-    linear(o, LS_N_OPS, l, expert(w->down_exps, E, e), y, o->gate, 1);
-    add_bias(o, l, "ffn_down_exps.bias", e * D, y, D, 1);
-    tap(o, LS_OP_FFN_DOWN, l, t, head, y, D);
-}
-
-/* The expert of the largest value; the lower index among equals. What was taken is minus infinity.
- */
+/* The expert of the largest value; the lower number among equals. */
 static size_t best_of(const double *value, const bool *taken, size_t n)
 {
     size_t best = n;
@@ -435,27 +424,54 @@ static size_t best_of(const double *value, const bool *taken, size_t n)
     return best;
 }
 
-/* y[D] = the weighted sum of the experts that the router's logits choose (Shazeer et al. 2017). */
-static void chosen_experts(const oracle *o, int32_t l, size_t t, const double *x, double *logits,
-                           double *y)
+/* The experts that a token's logits choose, best first, and their weights (Shazeer et al. 2017). */
+static void choose(const oracle *o, double *logits, double *chosen, double *weight)
 {
-    size_t E = (size_t)o->c->n_expert, used = (size_t)o->c->n_expert_used, D = (size_t)o->c->n_embd;
-    size_t chosen[4096];
+    size_t E = (size_t)o->c->n_expert, used = (size_t)o->c->n_expert_used;
     bool   taken[4096] = {false};
-    double weight[4096], all = 0, *one = o->norm2; /* not used by models with experts */
+    double all = 0;
     if (!o->s.experts_softmax_chosen) ls_oracle_softmax(logits, E, -(double)INFINITY);
     for (size_t u = 0; u < used; u++) {
-        chosen[u] = best_of(logits, taken, E);
-        taken[chosen[u]] = true;
-        weight[u] = logits[chosen[u]];
+        size_t e = best_of(logits, taken, E);
+        taken[e] = true;
+        chosen[u] = (double)e;
+        weight[u] = logits[e];
     }
     if (o->s.experts_softmax_chosen) ls_oracle_softmax(weight, used, -(double)INFINITY);
     for (size_t u = 0; u < used; u++) all += weight[u];
-    memset(y, 0, D * sizeof(*y));
-    for (size_t u = 0; u < used; u++) {
-        double share = o->s.experts_normalise ? weight[u] / fmax(all, 0x1p-14) : weight[u];
-        one_expert(o, l, t, chosen[u], x, one);
-        for (size_t i = 0; i < D; i++) y[i] += share * one[i];
+    for (size_t u = 0; o->s.experts_normalise && u < used; u++) weight[u] /= fmax(all, 0x1p-14);
+}
+
+static void route(const oracle *o, int32_t l, const double *x)
+{
+    size_t E = (size_t)o->c->n_expert, used = (size_t)o->c->n_expert_used;
+    if (!given(o, LS_OP_FFN_ROUTER, l, o->router, E)) {
+        linear(o, LS_OP_FFN_ROUTER, l, o->layers[l].router, o->router, x, o->T);
+        add_bias(o, l, "ffn_gate_inp.bias", 0, o->router, E, o->T);
+    }
+    show(o, LS_OP_FFN_ROUTER, l, o->router, E);
+    for (size_t t = 0; t < o->T; t++)
+        choose(o, o->router + t * E, o->chosen + t * used, o->weight + t * used);
+    given(o, LS_OP_FFN_MOE_TOPK, l, o->chosen, used);
+    given(o, LS_OP_FFN_MOE_WEIGHTS, l, o->weight, used);
+    show(o, LS_OP_FFN_MOE_TOPK, l, o->chosen, used);
+    show(o, LS_OP_FFN_MOE_WEIGHTS, l, o->weight, used);
+}
+
+/* One product of every chosen expert: y [used][T][rows]; x [T][n], or with `own` [used][T][n]. */
+static void of_experts(const oracle *o, ls_op op, int32_t l, matrix all, const char *bias,
+                       double *y, const double *x, bool own)
+{
+    size_t E = (size_t)o->c->n_expert, used = (size_t)o->c->n_expert_used, rows = all.rows / E;
+    bool   skip = given(o, op, l, y, used * rows);
+    for (size_t i = 0; i < used * o->T && !skip; i++) {
+        size_t  t = i % o->T;
+        double  number = o->chosen[t * used + i / o->T]; /* a tap may have changed it */
+        size_t  e = number >= 0 && number < (double)E ? (size_t)number : 0;
+        matrix  one = {all.t, all.from + e * rows, rows, all.n};
+        double *to = y + i * rows;
+        linear(o, LS_N_OPS, l, one, to, x + (own ? i : t) * all.n, 1);
+        add_bias(o, l, bias, e * rows, to, rows, 1);
     }
 }
 
@@ -474,20 +490,33 @@ static void shared_expert(const oracle *o, int32_t l, const double *x, double *y
     for (size_t i = 0; i < D; i++) y[i] += one[i] / (1 + exp(-g));
 }
 
+/* o->ffn = the weighted sum of what the chosen experts make of rows x. */
 static void experts(const oracle *o, int32_t l, const double *x)
 {
-    size_t D = (size_t)o->c->n_embd, E = (size_t)o->c->n_expert;
-    bool   shared = o->s.experts_shared && o->layers[l].up_shared.t;
-    if (!given(o, LS_OP_FFN_ROUTER, l, o->router, E)) {
-        linear(o, LS_OP_FFN_ROUTER, l, o->layers[l].router, o->router, x, o->T);
-        add_bias(o, l, "ffn_gate_inp.bias", 0, o->router, E, o->T);
+    const layer *w = &o->layers[l];
+    size_t       D = (size_t)o->c->n_embd, used = (size_t)o->c->n_expert_used,
+           F = (size_t)o->c->n_ff_expert;
+    bool shared = o->s.experts_shared && w->up_shared.t, skip;
+    route(o, l, x);
+    of_experts(o, LS_OP_FFN_GATE, l, w->gate_exps, "ffn_gate_exps.bias", o->gate, x, false);
+    show_experts(o, LS_OP_FFN_GATE, l, o->gate, F);
+    of_experts(o, LS_OP_FFN_UP, l, w->up_exps, "ffn_up_exps.bias", o->up, x, false);
+    show_experts(o, LS_OP_FFN_UP, l, o->up, F);
+    skip = given(o, LS_OP_FFN_ACT, l, NULL, 0);
+    for (size_t i = 0; i < used * o->T * F && !skip; i++)
+        o->gate[i] = ls_oracle_act(o->s.act, o->gate[i], o->up[i]);
+    show_experts(o, LS_OP_FFN_ACT, l, o->gate, F);
+    of_experts(o, LS_OP_FFN_DOWN, l, w->down_exps, "ffn_down_exps.bias", o->made, o->gate, true);
+    show_experts(o, LS_OP_FFN_DOWN, l, o->made, D);
+    skip = given(o, LS_OP_FFN_MOE_OUT, l, o->ffn, D);
+    for (size_t i = 0; i < o->T * D && !skip; i++) {
+        size_t t = i / D;
+        o->ffn[i] = 0;
+        for (size_t u = 0; u < used; u++)
+            o->ffn[i] += o->weight[t * used + u] * o->made[(u * o->T + t) * D + i % D];
     }
-    show(o, LS_OP_FFN_ROUTER, l, o->router, E);
-    if (!given(o, LS_OP_FFN_MOE_OUT, l, o->ffn, D)) {
-        for (size_t t = 0; t < o->T; t++)
-            chosen_experts(o, l, t, x + t * D, o->router + t * E, o->ffn + t * D);
-        for (size_t t = 0; shared && t < o->T; t++) shared_expert(o, l, x + t * D, o->ffn + t * D);
-    }
+    for (size_t t = 0; shared && t < o->T && !skip; t++)
+        shared_expert(o, l, x + t * D, o->ffn + t * D);
     show(o, LS_OP_FFN_MOE_OUT, l, o->ffn, D);
 }
 
@@ -523,7 +552,9 @@ static void one_layer(const oracle *o, int32_t l)
     double        share = o->s.residual_scale;
 
     if (o->s.pre_norms) {
-        norm(o, LS_OP_ATTN_NORM, l, "attn_norm", o->norm, o->x);
+        bool two =
+            ls_oracle_has(o, l, "attn_norm_2.weight"); /* the first is of feed-forward alone */
+        norm(o, two ? LS_OP_FFN_NORM : LS_OP_ATTN_NORM, l, "attn_norm", o->norm, o->x);
         in = side = o->norm;
         if (norm(o, LS_OP_ATTN_NORM, l, "attn_norm_2", o->norm2, o->x)) in = o->norm2;
     }

@@ -43,8 +43,7 @@ static size_t longest_vector(const ls_gguf *g, size_t least)
 
 typedef struct plan {
     double **out;
-    size_t   n; /* rows of T, or elements where whole */
-    bool     whole;
+    size_t   n, more; /* T + more rows of n */
 } plan;
 
 static ls_status reserve_kv(oracle *o, size_t need, ls_error *err)
@@ -66,7 +65,9 @@ static ls_status reserve(oracle *o, size_t T, ls_error *err)
 {
     const ls_model_config *c = o->c;
     size_t                 D = (size_t)c->n_embd, K = (size_t)c->head_dim, H = (size_t)c->n_heads,
-           G = (size_t)c->n_kv_heads, F = ffn_width(c), P = (size_t)o->pos + T, n = 0, rows;
+           G = (size_t)c->n_kv_heads, used = (size_t)c->n_expert_used, P = (size_t)o->pos + T,
+           n = 0, rows;
+    size_t     F = larger(ffn_width(c), used * (size_t)c->n_ff_expert);
     const plan plans[] = {{&o->x, D, 0},
                           {&o->norm, D, 0},
                           {&o->norm2, D, 0},
@@ -79,23 +80,27 @@ static ls_status reserve(oracle *o, size_t T, ls_error *err)
                           {&o->v, G * K, 0},
                           {&o->gate, F, 0},
                           {&o->up, F, 0},
-                          {&o->rounded, o->widest, 0},
+                          {&o->rounded, o->widest, LS_ORACLE_TOKENS},
                           {&o->router, (size_t)c->n_expert, 0},
+                          {&o->chosen, used, 0},
+                          {&o->weight, used, 0},
+                          {&o->made, used * D, 0},
                           {&o->scores, H * P, 0}};
     enum { N_PLANS = sizeof(plans) / sizeof(plans[0]) };
     LS_TRY(reserve_kv(o, P, err));
     for (size_t i = 0; i < N_PLANS; i++) {
-        if (!ls_mul_size(plans[i].n, T, &rows) || !ls_add_size(n, rows, &n))
+        if (!ls_mul_size(plans[i].n, T + plans[i].more, &rows) || !ls_add_size(n, rows, &n))
             return ls_fail(err, LS_ERR_NOMEM, "not enough memory for %zu tokens", T);
     }
     LS_TRY(ls_grow(&o->scratch, &o->scratch_cap, n, sizeof(double), "activations", err));
-    LS_TRY(ls_grow(&o->shown, &o->shown_cap,
-                   larger(T * larger(H * P, o->widest), (size_t)c->n_vocab), sizeof(float), "a tap",
-                   err));
+    LS_TRY(ls_grow(
+        &o->shown, &o->shown_cap,
+        larger(T * larger(larger(H * P, o->widest), larger(F, used * D)), (size_t)c->n_vocab),
+        sizeof(float), "a tap", err));
     n = 0;
     for (size_t i = 0; i < N_PLANS; i++) {
         *plans[i].out = (double *)o->scratch + n;
-        n += plans[i].n * T;
+        n += plans[i].n * (T + plans[i].more);
     }
     return LS_OK;
 }

@@ -10,6 +10,8 @@
 #include "engine/engine_ops.h"
 #include "lockstep/oracle.h"
 
+enum { LS_ORACLE_TOKENS = 8 }; /* tokens that share a decoded row of weights */
+
 /* A matrix in the file: rows [from, from + rows) of t, n wide; t NULL: there is none. */
 typedef struct matrix {
     const ls_tensor *t;
@@ -61,10 +63,11 @@ typedef struct oracle {
 
     double *x, *norm, *norm2, *proj, *ffn; /* [T][D]                          */
     double *q, *k, *v, *att;               /* [T][H*K] [T][G*K] [T][G*K] [T][H*K] */
-    double *gate, *up;                     /* [T][widest F]                   */
-    double *rounded;                       /* [T][widest]                     */
+    double *gate, *up;                     /* [T][widest F], [used][T][F]     */
+    double *rounded;                       /* [T, whole groups][widest]       */
     double *scores;                        /* [H][T][at + T]                  */
-    double *router;                        /* [T][E]                          */
+    double *router, *chosen, *weight;      /* [T][E] [T][used] [T][used]      */
+    double *made;                          /* [used][T][D] by each expert     */
     double *hidden;                        /* [T][D] after the final norm     */
     void   *scratch;                       /* owned: all of the above         */
     size_t  scratch_cap;

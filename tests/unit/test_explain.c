@@ -196,6 +196,7 @@ static void to_cap(ls_semantics *s) { s->final_softcap = 3; }
 static void to_embedding(ls_semantics *s) { s->embedding_scale = 16; }
 static void to_residual(ls_semantics *s) { s->residual_scale = 0.22; }
 static void to_eps(ls_semantics *s) { s->norm_eps = 1e-3; }
+static void to_sum(ls_semantics *s) { s->experts_normalise = true; }
 static void to_patch(ls_semantics *s)
 {
     s->patch = (ls_sem_patch){LS_OP_FFN_DOWN, 1, 3, 1, 0, 1u << 20, 3};
@@ -227,6 +228,10 @@ static const struct known {
     {"llama", to_eps, LS_OP_ATTN_NORM, 1, "the norm's epsilon is 0.001, not 1e-05"},
     {"qwen3", to_eps, LS_OP_K_NORM, 1, "the norm's epsilon is 0.001, not 1e-05"},
     {"llama", to_patch, LS_OP_FFN_DOWN, 1, "row 3 of blk.1.ffn_down.weight is multiplied by 3"},
+    {"olmoe", to_sum, LS_OP_FFN_MOE_WEIGHTS, 1,
+     "the experts' weights are divided by their sum, not as they come"},
+    {"olmoe", to_gelu, LS_OP_FFN_ACT, 0, "the activation is GELU (quick), not SiLU"},
+    {"olmoe", to_q8_k, LS_OP_FFN_DOWN, 0, "the rounding of activations is Q8_K"},
     {"phi3", to_base, LS_OP_Q_ROPE, 1, "RoPE's base is 500000, not 10000"},
 };
 
