@@ -31,7 +31,7 @@ static ls_status vote(ls_vote *v, const fake_options *opt, size_t n)
 {
     static const int32_t prompt[N_PROMPT] = {1, 40, 41, 42, 43, 44};
     static const int32_t decoded[N_DECODED] = {50, 51, 52};
-    ls_engine           *e[LS_VOTE_MAX + 1];
+    ls_engine           *e[LS_VOTE_MAX + 1] = {NULL};
     ls_error             err = {0};
     ls_status            status;
     ls_vote_options      o = {.prompt = prompt,
