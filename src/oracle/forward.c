@@ -403,25 +403,34 @@ static matrix expert(matrix all, size_t n_experts, size_t e)
     return (matrix){all.t, all.from + e * rows, rows, all.n};
 }
 
-/* y = the output of expert e for the row x of token t. */
-static void one_expert(const oracle *o, int32_t l, size_t t, size_t e, const double *x, double *y)
+static const ls_op inside[] = {LS_OP_FFN_GATE, LS_OP_FFN_UP, LS_OP_FFN_ACT, LS_OP_FFN_DOWN};
+
+/* One row of inside[k]: of token t and of its chosen expert number u, the best being 0. */
+static void tap_inside(const oracle *o, int k, int32_t l, size_t t, size_t u, double *row, size_t n)
+{
+    tap(o, inside[k], l, t, (int32_t)u, row, n);
+    if (o->opt.base.watch.fn) memcpy(o->inside[k] + (u * o->T + t) * n, row, n * sizeof(*row));
+}
+
+/* y = the output of the expert number u of token t for its row x. */
+static void one_expert(const oracle *o, int32_t l, size_t t, size_t u, const double *x, double *y)
 {
     const layer *w = &o->layers[l];
     size_t       E = (size_t)o->c->n_expert, D = (size_t)o->c->n_embd;
+    size_t       e = (size_t)o->chosen[t * (size_t)o->c->n_expert_used + u];
     matrix       gate = expert(w->gate_exps, E, e), up = expert(w->up_exps, E, e);
     size_t       F = up.rows;
-    int32_t      head = (int32_t)e;
     linear(o, LS_N_OPS, l, up, o->up, x, 1);
     linear(o, LS_N_OPS, l, gate, o->gate, x, 1);
     add_bias(o, l, "ffn_gate_exps.bias", e * F, o->gate, F, 1);
     add_bias(o, l, "ffn_up_exps.bias", e * F, o->up, F, 1);
-    tap(o, LS_OP_FFN_GATE, l, t, head, o->gate, F);
-    tap(o, LS_OP_FFN_UP, l, t, head, o->up, F);
+    tap_inside(o, 0, l, t, u, o->gate, F);
+    tap_inside(o, 1, l, t, u, o->up, F);
     for (size_t i = 0; i < F; i++) o->gate[i] = ls_oracle_act(o->s.act, o->gate[i], o->up[i]);
-    tap(o, LS_OP_FFN_ACT, l, t, head, o->gate, F);
+    tap_inside(o, 2, l, t, u, o->gate, F);
     linear(o, LS_N_OPS, l, expert(w->down_exps, E, e), y, o->gate, 1);
     add_bias(o, l, "ffn_down_exps.bias", e * D, y, D, 1);
-    tap(o, LS_OP_FFN_DOWN, l, t, head, y, D);
+    tap_inside(o, 3, l, t, u, y, D);
 }
 
 /* The expert of the largest value; the lower index among equals. What was taken is minus infinity.
@@ -435,28 +444,64 @@ static size_t best_of(const double *value, const bool *taken, size_t n)
     return best;
 }
 
-/* y[D] = the weighted sum of the experts that the router's logits choose (Shazeer et al. 2017). */
-static void chosen_experts(const oracle *o, int32_t l, size_t t, const double *x, double *logits,
-                           double *y)
+/* The experts that the router's logits choose for token t, and their weights (Shazeer et al. 2017).
+ */
+static void choose(const oracle *o, size_t t, double *logits)
 {
-    size_t E = (size_t)o->c->n_expert, used = (size_t)o->c->n_expert_used, D = (size_t)o->c->n_embd;
-    size_t chosen[4096];
-    bool   taken[4096] = {false};
-    double weight[4096], all = 0, *one = o->norm2; /* not used by models with experts */
+    size_t  E = (size_t)o->c->n_expert, used = (size_t)o->c->n_expert_used;
+    double *chosen = o->chosen + t * used, *weight = o->shares + t * used, all = 0;
+    bool    taken[4096] = {false};
     if (!o->s.experts_softmax_chosen) ls_oracle_softmax(logits, E, -(double)INFINITY);
     for (size_t u = 0; u < used; u++) {
-        chosen[u] = best_of(logits, taken, E);
-        taken[chosen[u]] = true;
-        weight[u] = logits[chosen[u]];
+        size_t e = best_of(logits, taken, E);
+        taken[e] = true;
+        chosen[u] = (double)e;
+        weight[u] = logits[e];
     }
     if (o->s.experts_softmax_chosen) ls_oracle_softmax(weight, used, -(double)INFINITY);
     for (size_t u = 0; u < used; u++) all += weight[u];
-    memset(y, 0, D * sizeof(*y));
-    for (size_t u = 0; u < used; u++) {
-        double share = o->s.experts_normalise ? weight[u] / fmax(all, 0x1p-14) : weight[u];
-        one_expert(o, l, t, chosen[u], x, one);
-        for (size_t i = 0; i < D; i++) y[i] += share * one[i];
+    for (size_t u = 0; o->s.experts_normalise && u < used; u++) weight[u] /= fmax(all, 0x1p-14);
+}
+
+/* A number that a tap has changed is obeyed where there is such an expert. */
+static void show_choice(const oracle *o, int32_t l)
+{
+    size_t used = (size_t)o->c->n_expert_used, E = (size_t)o->c->n_expert;
+    show(o, LS_OP_FFN_MOE_TOPK, l, o->chosen, used);
+    for (size_t k = 0; k < o->T * used; k++) {
+        if (!(o->chosen[k] >= 0 && o->chosen[k] < (double)E)) o->chosen[k] = 0;
     }
+    show(o, LS_OP_FFN_MOE_WEIGHTS, l, o->shares, used);
+}
+
+/* o->ffn = the weighted sums of what they compute. */
+static void run_chosen(const oracle *o, int32_t l, const double *x)
+{
+    size_t  used = (size_t)o->c->n_expert_used, D = (size_t)o->c->n_embd;
+    double *one = o->norm2; /* not used by models with experts */
+    for (size_t t = 0; t < o->T; t++) {
+        double *y = o->ffn + t * D;
+        memset(y, 0, D * sizeof(*y));
+        for (size_t u = 0; u < used; u++) {
+            one_expert(o, l, t, u, x + t * D, one);
+            for (size_t i = 0; i < D; i++) y[i] += o->shares[t * used + u] * one[i];
+        }
+    }
+    for (int k = 0; k < 4; k++)
+        watch(o, inside[k], l, o->inside[k], used,
+              inside[k] == LS_OP_FFN_DOWN ? D : o->layers[l].up_exps.rows / (size_t)o->c->n_expert);
+}
+
+/* Whether the taps supply all that is computed between the router's logits and the sum. */
+static bool inside_given(const oracle *o, int32_t l)
+{
+    static const ls_op ops[] = {LS_OP_FFN_MOE_TOPK, LS_OP_FFN_MOE_WEIGHTS, LS_OP_FFN_GATE,
+                                LS_OP_FFN_UP,       LS_OP_FFN_ACT,         LS_OP_FFN_DOWN,
+                                LS_OP_FFN_MOE_OUT};
+    bool               all = o->opt.given != NULL;
+    for (size_t k = 0; all && k < sizeof(ops) / sizeof(ops[0]); k++)
+        all = o->opt.given(o->opt.ctx, ops[k], l);
+    return all;
 }
 
 /* y += sigmoid(r x) * the expert that serves all tokens (Dai et al. 2024). */
@@ -483,10 +528,13 @@ static void experts(const oracle *o, int32_t l, const double *x)
         add_bias(o, l, "ffn_gate_inp.bias", 0, o->router, E, o->T);
     }
     show(o, LS_OP_FFN_ROUTER, l, o->router, E);
-    if (!given(o, LS_OP_FFN_MOE_OUT, l, o->ffn, D)) {
-        for (size_t t = 0; t < o->T; t++)
-            chosen_experts(o, l, t, x + t * D, o->router + t * E, o->ffn + t * D);
+    if (!inside_given(o, l)) {
+        for (size_t t = 0; t < o->T; t++) choose(o, t, o->router + t * E);
+        show_choice(o, l);
+        run_chosen(o, l, x);
         for (size_t t = 0; shared && t < o->T; t++) shared_expert(o, l, x + t * D, o->ffn + t * D);
+    } else {
+        given(o, LS_OP_FFN_MOE_OUT, l, o->ffn, D);
     }
     show(o, LS_OP_FFN_MOE_OUT, l, o->ffn, D);
 }
@@ -523,9 +571,11 @@ static void one_layer(const oracle *o, int32_t l)
     double        share = o->s.residual_scale;
 
     if (o->s.pre_norms) {
-        norm(o, LS_OP_ATTN_NORM, l, "attn_norm", o->norm, o->x);
+        /* of two the first one is the feed-forward block's alone */
+        bool two = ls_oracle_vector(o, l, "attn_norm_2.weight", o->wide);
+        norm(o, two ? LS_OP_FFN_NORM : LS_OP_ATTN_NORM, l, "attn_norm", o->norm, o->x);
         in = side = o->norm;
-        if (norm(o, LS_OP_ATTN_NORM, l, "attn_norm_2", o->norm2, o->x)) in = o->norm2;
+        if (two && norm(o, LS_OP_ATTN_NORM, l, "attn_norm_2", o->norm2, o->x)) in = o->norm2;
     }
     attention(o, l, in);
     if (o->s.post_norms) norm(o, LS_OP_ATTN_POST_NORM, l, "post_attention_norm", o->proj, o->proj);

@@ -66,7 +66,8 @@ static ls_status reserve(oracle *o, size_t T, ls_error *err)
 {
     const ls_model_config *c = o->c;
     size_t                 D = (size_t)c->n_embd, K = (size_t)c->head_dim, H = (size_t)c->n_heads,
-           G = (size_t)c->n_kv_heads, F = ffn_width(c), P = (size_t)o->pos + T, n = 0, rows;
+           G = (size_t)c->n_kv_heads, F = ffn_width(c), P = (size_t)o->pos + T, n = 0, rows,
+           used = (size_t)c->n_expert_used, watched = o->opt.base.watch.fn ? used : 0;
     const plan plans[] = {{&o->x, D, 0},
                           {&o->norm, D, 0},
                           {&o->norm2, D, 0},
@@ -81,6 +82,12 @@ static ls_status reserve(oracle *o, size_t T, ls_error *err)
                           {&o->up, F, 0},
                           {&o->rounded, o->widest, 0},
                           {&o->router, (size_t)c->n_expert, 0},
+                          {&o->chosen, used, 0},
+                          {&o->shares, used, 0},
+                          {&o->inside[0], watched * F, 0},
+                          {&o->inside[1], watched * F, 0},
+                          {&o->inside[2], watched * F, 0},
+                          {&o->inside[3], watched * D, 0},
                           {&o->scores, H * P, 0}};
     enum { N_PLANS = sizeof(plans) / sizeof(plans[0]) };
     LS_TRY(reserve_kv(o, P, err));
@@ -89,9 +96,10 @@ static ls_status reserve(oracle *o, size_t T, ls_error *err)
             return ls_fail(err, LS_ERR_NOMEM, "not enough memory for %zu tokens", T);
     }
     LS_TRY(ls_grow(&o->scratch, &o->scratch_cap, n, sizeof(double), "activations", err));
-    LS_TRY(ls_grow(&o->shown, &o->shown_cap,
-                   larger(T * larger(H * P, o->widest), (size_t)c->n_vocab), sizeof(float), "a tap",
-                   err));
+    LS_TRY(ls_grow(
+        &o->shown, &o->shown_cap,
+        larger(T * larger(larger(H * P, o->widest), watched * larger(F, D)), (size_t)c->n_vocab),
+        sizeof(float), "a tap", err));
     n = 0;
     for (size_t i = 0; i < N_PLANS; i++) {
         *plans[i].out = (double *)o->scratch + n;

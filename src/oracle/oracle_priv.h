@@ -65,6 +65,8 @@ typedef struct oracle {
     double *rounded;                       /* [T][widest]                     */
     double *scores;                        /* [H][T][at + T]                  */
     double *router;                        /* [T][E]                          */
+    double *chosen, *shares;               /* [T][used] experts, best first; their weights */
+    double *inside[4];                     /* [used][T][widest F or D] their taps, for who watches */
     double *hidden;                        /* [T][D] after the final norm     */
     void   *scratch;                       /* owned: all of the above         */
     size_t  scratch_cap;
