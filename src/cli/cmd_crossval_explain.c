@@ -81,6 +81,9 @@ static ls_status plan_context(state *s, ls_error *err)
     n += (size_t)s->o->max_tokens;
     if (n > INT32_MAX) return ls_fail(err, LS_ERR_LIMIT, "%zu positions are too many", n);
     if (!s->pair.subject.n_ctx) s->pair.subject.n_ctx = (int32_t)n;
+    /* Taps are of one batch; a prompt that is longer than the default one makes it larger. */
+    if (!cli_given(s->ctx, "batch") && s->pair.subject.n_batch < (int32_t)n)
+        s->pair.subject.n_batch = (int32_t)n;
     return LS_OK;
 }
 
