@@ -74,8 +74,10 @@ double ls_walk_centred_nmse(const float *a, const float *b, size_t n)
 static ls_status hold(ls_walk *w, const ls_tap_values *v, ls_error *err)
 {
     size_t       n_rows = v->heads * v->rows, n = n_rows * v->n;
+    bool         judged = v->op == w->judged_op && v->layer == w->judged_layer;
+    bool         exact = w->oracle && (!w->judging || judged);
     ls_walk_tap *t;
-    w->bytes += n * (sizeof(float) + (w->oracle ? sizeof(double) : 0));
+    w->bytes += n * (sizeof(float) + (exact ? sizeof(double) : 0));
     if (w->bytes > w->max_bytes)
         return ls_fail(err, LS_ERR_LIMIT, "the taps of layers %d to %d take more than %zu MiB",
                        w->first, w->last, w->max_bytes >> 20);
@@ -92,7 +94,7 @@ static ls_status hold(ls_walk *w, const ls_tap_values *v, ls_error *err)
     LS_TRY(ls_alloc(&t->d2, n_rows, sizeof(double), "a tap", err));
     LS_TRY(ls_alloc(&t->r2, n_rows, sizeof(double), "a tap", err));
     if (w->free_run) LS_TRY(ls_alloc(&t->free_run, v->rows, sizeof(*t->free_run), "a tap", err));
-    if (w->oracle) {
+    if (exact) {
         LS_TRY(ls_alloc(&t->exact, n, sizeof(double), "a tap", err));
         LS_TRY(ls_alloc(&t->s2, n_rows, sizeof(double), "a tap", err));
         LS_TRY(ls_alloc(&t->f2, n_rows, sizeof(double), "a tap", err));
