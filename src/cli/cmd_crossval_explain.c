@@ -13,38 +13,24 @@
 #include "cli/locate.h"
 #include "cli/pair.h"
 #include "cli/report.h"
-#include "cli/scratch.h"
 #include "lockstep/explain.h"
 
-enum { SAME_KV = -1, SHOWN = 12 };
+enum { SHOWN = 12 };
 
 /* What is left where nothing differs but the order of sums: anything above has a cause. */
 static const double noise = 1e-12;
 
 typedef struct explain_opts {
-    cli_model_opts    model;
-    cli_prompt_opts   prompt;
-    cli_template_opts chat;
-    cli_engine_opts   engine;
-    int               against, reference_kv;
-    int32_t           max_tokens;
-    ls_budget         budget;
-    const char       *reference_model, *output;
-    bool              all;
+    cli_comparison_opts c;
+    const char         *output;
+    bool                all;
 } explain_opts;
 
 typedef struct state {
     cli_context        *ctx;
     explain_opts       *o;
-    char               *text;
-    size_t              len;
-    ls_gguf            *gguf;
-    ls_tokenizer       *tokenizer;
-    ls_prompt           prompt;
-    ls_faults           faults;
+    cli_comparison      c;
     cli_pair            pair;
-    ls_ref_status       found;
-    cli_scratch         scratch;
     ls_per_token_result result;
     ls_located          located;
     bool                looked, below; /* below: what was found is inside the budget */
@@ -54,71 +40,16 @@ typedef struct state {
 
 /* ---- before the comparison ---- */
 
-static ls_status open_text(state *s, ls_error *err)
+static ls_status prepare(state *s, ls_error *err)
 {
-    const explain_opts *o = s->o;
-    LS_TRY(cli_model_check(s->ctx, &o->model, err));
-    cli_budget_resolve(s->ctx, &s->o->budget);
-    LS_TRY(cli_engine_resolve(s->ctx, &o->engine, &s->pair.subject, &s->faults, err));
-    LS_TRY(cli_prompt_read(s->ctx, &o->prompt, &s->text, &s->len, err));
-    LS_TRY(ls_gguf_open(&s->gguf, o->model.path, err));
-    LS_TRY(ls_tokenizer_create(&s->tokenizer, s->gguf, err));
-    s->pair.subject.model_path = o->model.path;
-    s->pair.subject.model = s->gguf;
-    return cli_template_apply(s->ctx, &o->chat, s->text, s->len, s->tokenizer, s->gguf, &s->prompt,
-                              err);
-}
-
-/* Room for the prompt as it is longest, and the decoded tokens. */
-static ls_status plan_context(state *s, ls_error *err)
-{
-    ls_encode_options enc = s->prompt.encode;
-    int32_t          *ids = NULL;
-    size_t            n;
-    enc.bos = LS_BOS_YES;
-    LS_TRY(ls_tokenizer_encode(s->tokenizer, s->prompt.text, s->prompt.len, &enc, &ids, &n, err));
-    free(ids);
-    n += (size_t)s->o->max_tokens;
-    if (n > INT32_MAX) return ls_fail(err, LS_ERR_LIMIT, "%zu positions are too many", n);
-    if (!s->pair.subject.n_ctx) s->pair.subject.n_ctx = (int32_t)n;
+    LS_TRY(cli_comparison_check(&s->c, err));
+    LS_TRY(cli_comparison_open(&s->c, err));
     /* Taps are of one batch; a prompt that is longer than the default one makes it larger. */
-    if (!cli_given(s->ctx, "batch") && s->pair.subject.n_batch < (int32_t)n)
-        s->pair.subject.n_batch = (int32_t)n;
-    return LS_OK;
-}
-
-static ls_status check_file(const char *path, ls_error *err)
-{
-    ls_gguf *g;
-    LS_TRY(ls_gguf_open(&g, path, err));
-    ls_gguf_close(g);
-    return LS_OK;
-}
-
-/* The reference has the subject's settings, but a file and a cache of its own if so asked. */
-static ls_status plan_reference(state *s, ls_error *err)
-{
-    const explain_opts *o = s->o;
-    cli_pair           *p = &s->pair;
-    if (o->reference_model) LS_TRY(check_file(o->reference_model, err));
-    p->reference = p->subject;
-    p->reference.faults = NULL;
-    if (o->reference_kv != SAME_KV) p->reference.kv_type = o->reference_kv;
-    if (o->against == CLI_AGAINST_NATIVE) {
-        ls_tier own = p->subject.tier == LS_TIER_AUTO ? ls_tier_best() : p->subject.tier;
-        p->reference.tier = own == LS_TIER_SCALAR ? ls_tier_best() : LS_TIER_SCALAR;
-        if (o->reference_model) p->reference.model = NULL;
-    } else {
-        LS_TRY(cli_pair_find(s->ctx, o->against, o->model.path, &s->found, err));
-        p->exe = s->found.exe;
-        p->reference.model = NULL;
-        if (!o->reference_model && ls_gguf_get_source(s->gguf) == LS_SOURCE_HF) {
-            LS_TRY(cli_scratch_gguf(&s->scratch, s->ctx, s->gguf, err));
-            p->reference.model_path = s->scratch.file;
-        }
-    }
-    if (o->reference_model) p->reference.model_path = o->reference_model;
-    return LS_OK;
+    if (!cli_given(s->ctx, "batch") && s->c.subject.n_batch < (int32_t)s->c.n_positions)
+        s->c.subject.n_batch = (int32_t)s->c.n_positions;
+    LS_TRY(cli_comparison_find(&s->c, err));
+    s->pair = cli_pair_of(&s->c);
+    return cli_check_interrupt(err);
 }
 
 /* A reference that refuses a file which we can read says nothing about the file. */
@@ -128,7 +59,7 @@ static ls_status open_pair(state *s, ls_error *err)
     bool      refused = s->pair.exe && !s->pair.sides[0].engine &&
                    (status == LS_ERR_FORMAT || status == LS_ERR_UNSUPPORTED);
     if (refused) status = err->status = LS_ERR_REFERENCE;
-    cli_scratch_remove(&s->scratch);
+    cli_scratch_remove(&s->c.scratch);
     return status;
 }
 
@@ -138,20 +69,12 @@ static ls_status compare(state *s, ls_error *err)
 {
     cli_progress         progress;
     ls_engine           *subject, *reference;
-    ls_per_token_options opt = {
-        .text = s->prompt.text,
-        .len = s->prompt.len,
-        .encode = s->prompt.encode,
-        .subject_bos = (ls_bos_mode)s->o->chat.bos,
-        .max_tokens = s->o->max_tokens,
-        .budget = s->o->budget,
-        .progress = cli_progress_update,
-        .progress_ctx = &progress,
-        .cancelled = cli_catch_interrupt(),
-    };
-    ls_status status;
+    ls_per_token_options opt = cli_comparison_per_token(&s->c);
+    ls_status            status;
     LS_TRY(cli_pair_take(&s->pair, true, (ls_watch){0}, NULL, NULL, &subject, err));
     LS_TRY(cli_pair_take(&s->pair, false, (ls_watch){0}, NULL, NULL, &reference, err));
+    opt.progress = cli_progress_update;
+    opt.progress_ctx = &progress;
     cli_progress_begin(&progress, s->ctx, "comparing");
     status = ls_verify_per_token(&s->result, subject, reference, &opt, err);
     cli_progress_end(&progress);
@@ -187,10 +110,10 @@ static ls_status locate(state *s, double tap_tol, ls_located *out, ls_error *err
 static ls_status find_place(state *s, ls_error *err)
 {
     ls_located *at = &s->located, small = {0};
-    LS_TRY(locate(s, s->o->budget.tap_tol, at, err));
+    LS_TRY(locate(s, s->o->c.budget.tap_tol, at, err));
     cli_locate_judge(at, &s->result);
     s->looked = true;
-    if ((at->found && at->born) || !at->other_bits || s->o->budget.tap_tol <= noise) return LS_OK;
+    if ((at->found && at->born) || !at->other_bits || s->o->c.budget.tap_tol <= noise) return LS_OK;
     LS_TRY(locate(s, noise, &small, err));
     s->below = small.found && small.born;
     ls_located_fini(s->below ? at : &small);
@@ -231,15 +154,12 @@ static ls_status find_cause(state *s, ls_error *err)
 static ls_status work(state *s, ls_error *err)
 {
     const ls_per_token_result *x = &s->result;
-    LS_TRY(open_text(s, err));
-    LS_TRY(plan_context(s, err));
-    LS_TRY(plan_reference(s, err));
-    LS_TRY(cli_check_interrupt(err));
+    LS_TRY(prepare(s, err));
     LS_TRY(open_pair(s, err));
     LS_TRY(compare(s, err));
     if (x->verdict == LS_VERDICT_TOKENS_DIFFER)
         ls_explain_ids(s->ids, sizeof(s->ids), x->ids_subject, x->n_ids_subject, x->ids_reference,
-                       x->n_ids_reference, s->tokenizer);
+                       x->n_ids_reference, s->c.tokenizer);
     if (x->verdict != LS_VERDICT_MATCH && x->verdict != LS_VERDICT_DIVERGED) return LS_OK;
     LS_TRY(find_place(s, err));
     return find_cause(s, err);
@@ -278,9 +198,9 @@ static void print_text(const state *s, FILE *f)
 {
     const ls_per_token_result *x = &s->result;
     char                       place[96];
-    fprintf(f, "subject    %s, %s\n", cli_engine_name(&x->subject_info), s->o->model.path);
+    fprintf(f, "subject    %s, %s\n", cli_engine_name(&x->subject_info), s->o->c.model.path);
     fprintf(f, "reference  %s, %s\n", cli_engine_name(&x->reference_info),
-            s->pair.reference.model_path);
+            s->c.reference.model_path);
     fprintf(f, "verdict    %s%s%s\n", ls_verdict_name(x->verdict), x->reason[0] ? ": " : "",
             x->reason);
     if (s->located.found)
@@ -329,8 +249,8 @@ static json_t *report(const state *s, int exit_code, const ls_error *why)
 {
     const ls_per_token_result *x = &s->result;
     const char                *reason = why ? why->what : x->reason,
-               *model = s->o->model.path ? s->o->model.path : "";
-    const char *other = s->pair.reference.model_path ? s->pair.reference.model_path : "";
+               *model = s->o->c.model.path ? s->o->c.model.path : "";
+    const char *other = s->c.reference.model_path ? s->c.reference.model_path : "";
     json_t     *root = json_pack(
             "{s:s, s:s, s:i, s:o, s:s, s:s, s:o, s:o, s:o, s:o}", "schema", "lockstep.explain/1",
             "verdict", ls_verdict_name(x->verdict), "exit_code", exit_code, "reason",
@@ -369,9 +289,10 @@ static ls_status finish(state *s, ls_status status, const ls_error *why, ls_erro
 
 static ls_status run(cli_context *ctx, void *opts, ls_error *err)
 {
-    state     s = {.ctx = ctx, .o = opts};
-    ls_error  why = {0};
-    ls_status status;
+    explain_opts *o = opts;
+    state         s = {.ctx = ctx, .o = o, .c = {.ctx = ctx, .o = &o->c}};
+    ls_error      why = {0};
+    ls_status     status;
     ls_per_token_fini(&s.result); /* an empty result: INCONCLUSIVE */
     cli_catch_interrupt();
     status = work(&s, &why);
@@ -381,65 +302,16 @@ static ls_status run(cli_context *ctx, void *opts, ls_error *err)
     }
     status = finish(&s, status, &why, err);
     cli_pair_close(&s.pair);
-    cli_scratch_remove(&s.scratch);
     ls_explained_fini(&s.explained);
     ls_located_fini(&s.located);
     ls_per_token_fini(&s.result);
-    ls_prompt_fini(&s.prompt);
-    ls_tokenizer_destroy(s.tokenizer);
-    ls_gguf_close(s.gguf);
-    free(s.text);
+    cli_comparison_fini(&s.c);
     return status;
 }
 
 /* ---- the command line ---- */
 
-static const cli_choice targets[] = {{"auto", CLI_AGAINST_AUTO},
-                                     {"llama", LS_REF_LLAMA},
-                                     {"bitnet", LS_REF_BITNET},
-                                     {"native", CLI_AGAINST_NATIVE},
-                                     {NULL, 0}};
-static const cli_choice kv_types[] = {
-    {"same", SAME_KV}, {"f16", LS_DTYPE_F16}, {"f32", LS_DTYPE_F32}, {NULL, 0}};
-
 #define AT(field) offsetof(explain_opts, field)
-
-static const cli_option comparison[] = {
-    {.name = "against",
-     .kind = CLI_ENUM,
-     .off = AT(against),
-     .metavar = "ENGINE",
-     .choices = targets,
-     .def = "auto",
-     .aliases = "cpp-backend",
-     .help = "The reference. auto: bitnet where the model's path says so, else llama, and an "
-             "installed one where that is missing. native: this engine itself, on the scalar "
-             "tier."},
-    {.name = "reference-model",
-     .kind = CLI_STRING,
-     .off = AT(reference_model),
-     .metavar = "MODEL",
-     .help = "A file of its own for the reference: the same model in another writing, whose "
-             "difference is to be named."},
-    {.name = "reference-kv-type",
-     .kind = CLI_ENUM,
-     .off = AT(reference_kv),
-     .metavar = "TYPE",
-     .choices = kv_types,
-     .def = "same",
-     .help = "Number type of the reference's KV cache."},
-    {.name = "max-tokens",
-     .letter = 'n',
-     .kind = CLI_INT,
-     .off = AT(max_tokens),
-     .metavar = "N",
-     .min = 0,
-     .max = 1 << 24,
-     .def = "4",
-     .help = "Positions to decode after the prompt; both engines are fed the reference's choice. "
-             "0: the prompt alone."},
-    {0},
-};
 
 static const cli_option reporting[] = {
     {.name = "all",
@@ -456,28 +328,19 @@ static const cli_option reporting[] = {
 };
 
 static const cli_group groups[] = {
-    {"Model and prompt", cli_model_table, AT(model)},
-    {"Model and prompt", cli_prompt_table, AT(prompt)},
-    {"Model and prompt", cli_template_table, AT(chat)},
-    {"Comparison", comparison, 0},
-    {"Comparison", cli_budget_table, AT(budget)},
+    CLI_COMPARISON_GROUPS(explain_opts, c),
     {"Report", reporting, 0},
-    {"Engine", cli_engine_table, AT(engine)},
+    CLI_COMPARISON_ENGINE(explain_opts, c),
     {0},
 };
 
 static const explain_opts defaults = {
-    .budget =
-        {
+    .c = {CLI_COMPARISON_DEFAULTS, .budget =
+                                       {
 #define LS_TOLERANCE(field, value, what) .field = value,
 #include "lockstep/tolerances.def"
 #undef LS_TOLERANCE
-        },
-    .chat = CLI_TEMPLATE_DEFAULTS,
-    .engine = CLI_ENGINE_DEFAULTS,
-    .against = CLI_AGAINST_AUTO,
-    .reference_kv = SAME_KV,
-    .max_tokens = 4,
+                                       }},
 };
 
 const cli_command cli_cmd_crossval_explain = {

@@ -10,70 +10,51 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/comparison.h"
 #include "cli/dump.h"
 #include "cli/locate.h"
 #include "cli/report.h"
-#include "cli/scratch.h"
 #include "cli/tracing.h"
 #include "cli/vote.h"
 
-enum { AGAINST_AUTO = -2, AGAINST_NATIVE = -1 }; /* else an ls_ref_kind */
 enum { BACKEND_BOTH, BACKEND_NATIVE, BACKEND_CPP };
-enum { SUMS_REFERENCE, SUMS_OWN };
 
 typedef struct per_token_opts {
-    cli_model_opts    model;
-    cli_prompt_opts   prompt;
-    cli_ids_opts      ids;
-    cli_template_opts chat;
-    cli_engine_opts   engine;
-    int               backend, against, format, sums;
-    cli_enums         engines; /* --against: the first is the reference, all of them vote */
-    int32_t           max_tokens;
-    ls_budget         budget;
-    bool              verbose, dump_ids, dump_reference_ids, locate, oracle;
-    const char       *dump_logits, *output;
+    cli_comparison_opts c;
+    int                 backend, format;
+    bool                verbose, dump_ids, dump_reference_ids, locate, oracle;
+    const char         *dump_logits, *output;
 } per_token_opts;
 
 /* Everything that lives as long as the command. */
 typedef struct state {
     cli_context        *ctx;
     per_token_opts     *o;
-    char               *text; /* of the prompt option */
-    size_t              len;
-    int32_t            *ids; /* given instead of it, else NULL */
-    size_t              n_ids;
-    ls_gguf            *gguf;
-    ls_tokenizer       *tokenizer;
-    ls_prompt           prompt;
-    ls_faults           faults;
-    ls_engine_options   engine_options;
+    cli_comparison      c;
     ls_engine          *subject, *reference;
     cli_dump            dump;
     ls_per_token_result result;
     cli_report          report;
-    ls_engine_options   reference_options;
-    ls_ref_status       found;   /* the reference that was found, unless it is native */
-    cli_scratch         scratch; /* what it reads in a folder's stead                 */
     ls_located          located;
     cli_vote            vote;
 } state;
 
 /* ---- before the engines: options, tokenizer, template, length ---- */
 
-static bool votes(const state *s) { return s->o->engines.n > 1 || s->o->oracle; }
+static bool votes(const state *s) { return s->o->c.against.n > 1 || s->o->oracle; }
 
 static ls_status check_vote(const state *s, ls_error *err)
 {
-    size_t n = 1 + (s->o->engines.n ? s->o->engines.n : 1) + s->o->oracle;
+    const cli_enums *engines = &s->o->c.against;
+    size_t           n = 1 + (engines->n ? engines->n : 1) + s->o->oracle;
     if (!votes(s)) return LS_OK;
     if (s->o->backend != BACKEND_BOTH)
         return cli_usage(s->ctx, err, "a vote needs both engines: leave out '--backend'");
     if (n > LS_VOTE_MAX)
         return cli_usage(s->ctx, err, "%zu engines are more than %d", n, LS_VOTE_MAX);
-    for (size_t i = 0; i < s->o->engines.n; i++)
+    for (size_t i = 0; i < engines->n; i++)
         for (size_t j = 0; j < i; j++)
-            if (s->o->engines.at[i] == s->o->engines.at[j])
+            if (engines->at[i] == engines->at[j])
                 return cli_usage(s->ctx, err, "option '--against' names an engine twice");
     return LS_OK;
 }
@@ -81,67 +62,34 @@ static ls_status check_vote(const state *s, ls_error *err)
 static ls_status check_options(state *s, ls_error *err)
 {
     static const char *const only_native[] = {"fault", "isa", "act-quant", "lanes", "sums", "bos"};
-    per_token_opts          *o = s->o;
-    LS_TRY(cli_model_check(s->ctx, &o->model, err));
+    LS_TRY(cli_model_check(s->ctx, &s->o->c.model, err));
     for (size_t i = 0;
-         o->backend == BACKEND_CPP && i < sizeof(only_native) / sizeof(only_native[0]); i++)
+         s->o->backend == BACKEND_CPP && i < sizeof(only_native) / sizeof(only_native[0]); i++)
         if (cli_given(s->ctx, only_native[i]))
             return cli_usage(s->ctx, err,
                              "option '--%s' acts on the native engine, which "
                              "--backend cpp leaves out",
                              only_native[i]);
-    cli_budget_resolve(s->ctx, &o->budget);
-    s->report.budget = o->budget;
-    LS_TRY(cli_engine_resolve(s->ctx, &o->engine, &s->engine_options, &s->faults, err));
-    s->engine_options.model_path = o->model.path;
     LS_TRY(check_vote(s, err));
-    return o->ids.text ? LS_OK : cli_prompt_read(s->ctx, &o->prompt, &s->text, &s->len, err);
-}
-
-static ls_status count_tokens(const state *s, const ls_encode_options *enc, size_t *n,
-                              ls_error *err)
-{
-    int32_t *ids = NULL;
-    LS_TRY(ls_tokenizer_encode(s->tokenizer, s->prompt.text, s->prompt.len, enc, &ids, n, err));
-    free(ids);
-    return LS_OK;
-}
-
-/* Room for the prompt, as either side may see it, and the decoded tokens. */
-static ls_status plan_context(state *s, ls_error *err)
-{
-    ls_encode_options enc = s->prompt.encode;
-    size_t            n = s->n_ids, own = 0;
-    if (!s->ids) LS_TRY(count_tokens(s, &enc, &n, err));
-    if (s->o->chat.bos != LS_BOS_AUTO) enc.bos = (ls_bos_mode)s->o->chat.bos;
-    if (!s->ids) LS_TRY(count_tokens(s, &enc, &own, err));
-    if (own > n) n = own;
-    n += (size_t)s->o->max_tokens;
-    if (n > INT32_MAX) return ls_fail(err, LS_ERR_LIMIT, "%zu positions are too many", n);
-    if (!s->engine_options.n_ctx) s->engine_options.n_ctx = (int32_t)n;
-    s->result.coverage.positions_planned = n;
-    s->result.coverage.vocab = (size_t)ls_tokenizer_n_vocab(s->tokenizer);
+    LS_TRY(cli_comparison_check(&s->c, err));
+    s->report.budget = s->o->c.budget;
     return LS_OK;
 }
 
 static ls_status open_text(state *s, ls_error *err)
 {
-    LS_TRY(ls_gguf_open(&s->gguf, s->o->model.path, err));
-    s->engine_options.model = s->gguf;
-    s->report.gguf = s->gguf;
-    LS_TRY(ls_tokenizer_create(&s->tokenizer, s->gguf, err));
-    s->report.tokenizer = s->tokenizer;
-    if (s->o->ids.text) {
-        LS_TRY(cli_ids_read(s->ctx, &s->o->ids, ls_tokenizer_n_vocab(s->tokenizer), &s->ids,
-                            &s->n_ids, err));
-        return plan_context(s, err);
+    ls_status status = cli_comparison_open(&s->c, err);
+    s->report.gguf = s->c.gguf;
+    s->report.tokenizer = s->c.tokenizer;
+    if (s->c.tokenizer) {
+        s->report.prompt = s->c.text;
+        s->report.prompt_len = s->c.len;
     }
-    s->report.prompt = s->text;
-    s->report.prompt_len = s->len;
-    LS_TRY(cli_template_apply(s->ctx, &s->o->chat, s->text, s->len, s->tokenizer, s->gguf,
-                              &s->prompt, err));
-    s->report.template_name = s->prompt.template_name;
-    return plan_context(s, err);
+    if (s->c.prompt.template_name) s->report.template_name = s->c.prompt.template_name;
+    if (status != LS_OK) return status;
+    s->result.coverage.positions_planned = s->c.n_positions;
+    s->result.coverage.vocab = (size_t)ls_tokenizer_n_vocab(s->c.tokenizer);
+    return LS_OK;
 }
 
 /* ---- the engines ---- */
@@ -159,51 +107,26 @@ static ls_status no_reference(state *s, const char *code, const ls_error *why)
     return LS_ERR_REFERENCE;
 }
 
-/* The one asked for, or the one that the path suggests; if that is not there and none was asked
- * for, another that is. */
-static ls_status find_reference(state *s, ls_ref_status *found)
+static ls_status find_reference(state *s, ls_error *err)
 {
-    int         against = s->o->against;
-    ls_ref_kind kind = against >= 0 ? (ls_ref_kind)against : ls_ref_for_model(s->o->model.path);
-    const char *why = against >= 0 ? "as asked for" : "by the model's path";
-    ls_error    missing = {0};
-    if (cli_reference_find(s->ctx, kind, found, &missing) != LS_OK) {
-        int other = 0;
-        for (; against == AGAINST_AUTO && other < LS_N_REFS; other++)
-            if (cli_reference_find(s->ctx, (ls_ref_kind)other, found, NULL) == LS_OK) break;
-        if (against != AGAINST_AUTO || other == LS_N_REFS)
-            return no_reference(s, "reference-missing", &missing);
-        cli_note(s->ctx, "note: %s, which the model's path suggests, is not installed; using %s",
-                 ls_ref_display_name(kind), ls_ref_display_name((ls_ref_kind)other));
-        why = "the one that is installed";
+    ls_error  why = {0};
+    ls_status status = cli_comparison_find(&s->c, &why);
+    if (status == LS_ERR_REFERENCE) return no_reference(s, "reference-missing", &why);
+    if (status != LS_OK) {
+        *err = why;
+        return status;
     }
-    if (s->o->verbose)
-        cli_note(s->ctx, "reference: %s (%s), %s", ls_ref_display_name(found->kind), why,
-                 found->exe);
+    if (s->o->verbose && cli_comparison_exe(&s->c))
+        cli_note(s->ctx, "reference: %s (%s), %s", ls_ref_display_name(s->c.found.kind), s->c.why,
+                 s->c.found.exe);
     return LS_OK;
 }
 
-/* Ourselves on another instruction set: scalar, unless the subject runs that. */
-static ls_engine_options other_native(const state *s)
-{
-    ls_engine_options opt = s->engine_options;
-    ls_tier           own = opt.tier == LS_TIER_AUTO ? ls_tier_best() : opt.tier;
-    opt.tier = own == LS_TIER_SCALAR ? ls_tier_best() : LS_TIER_SCALAR;
-    opt.faults = NULL;
-    return opt;
-}
-
-static ls_status open_native_reference(state *s, ls_error *err)
-{
-    s->reference_options = other_native(s);
-    return ls_engine_open_native(&s->reference, &s->reference_options, err);
-}
-
-static ls_status open_reference(state *s, ls_error *err)
+static ls_status open_external(state *s, ls_error *err)
 {
     ls_error  why = {0};
-    ls_status status;
-    status = ls_engine_open_reference(&s->reference, s->found.exe, &s->reference_options, &why);
+    ls_status status =
+        ls_engine_open_reference(&s->reference, s->c.found.exe, &s->c.reference, &why);
     if (status == LS_ERR_REFERENCE) return no_reference(s, "reference-failed", &why);
     if (status == LS_ERR_FORMAT || status == LS_ERR_UNSUPPORTED) {
         /* We can read the file: that the reference cannot says nothing about the file. */
@@ -214,48 +137,34 @@ static ls_status open_reference(state *s, ls_error *err)
     return status;
 }
 
+static ls_status open_reference(state *s, ls_error *err)
+{
+    LS_TRY(find_reference(s, err));
+    if (!cli_comparison_exe(&s->c))
+        return ls_engine_open_native(&s->reference, &s->c.reference, err);
+    LS_TRY(open_external(s, err));
+    /* A scratch file that nobody opens again. */
+    if (!s->o->locate && !votes(s) && !s->ctx->env->trace_dir) cli_scratch_remove(&s->c.scratch);
+    return LS_OK;
+}
+
 /* A model that the native engine cannot run is to be known before a reference loads it. */
 static ls_status check_model(const state *s, ls_error *err)
 {
     ls_model *model;
-    LS_TRY(ls_model_open_gguf(&model, s->gguf, err));
+    LS_TRY(ls_model_open_gguf(&model, s->c.gguf, err));
     ls_model_close(model);
     return LS_OK;
 }
 
-/* The references read one file of GGUF: from a folder it is made for the while that they open it.
- */
-static ls_status open_external(state *s, ls_error *err)
-{
-    ls_status status;
-    LS_TRY(find_reference(s, &s->found));
-    s->reference_options = s->engine_options;
-    s->reference_options.model = NULL;
-    if (ls_gguf_get_source(s->gguf) == LS_SOURCE_HF) {
-        LS_TRY(cli_scratch_gguf(&s->scratch, s->ctx, s->gguf, err));
-        s->reference_options.model_path = s->scratch.file;
-    }
-    status = open_reference(s, err);
-    if (!s->o->locate && !votes(s) && !s->ctx->env->trace_dir) cli_scratch_remove(&s->scratch);
-    return status;
-}
-
 static ls_status open_engines(state *s, ls_error *err)
 {
-    bool native = s->o->backend != BACKEND_CPP, both = s->o->backend == BACKEND_BOTH;
+    bool native = s->o->backend != BACKEND_CPP;
     if (native) LS_TRY(check_model(s, err));
-    if (s->o->backend != BACKEND_NATIVE) {
-        LS_TRY(s->o->against == AGAINST_NATIVE ? open_native_reference(s, err)
-                                               : open_external(s, err));
-    }
+    if (s->o->backend != BACKEND_NATIVE) LS_TRY(open_reference(s, err));
     if (!native) return LS_OK;
-    if (both && !s->engine_options.lanes)
-        s->engine_options.lanes = ls_engine_get_info(s->reference)->lanes;
-    s->engine_options.follow =
-        both && s->o->against != AGAINST_NATIVE && s->o->sums == SUMS_REFERENCE;
-    s->engine_options.bf16_pairs =
-        s->engine_options.follow && ls_engine_get_info(s->reference)->bf16_pairs;
-    return ls_engine_open_native(&s->subject, &s->engine_options, err);
+    if (s->reference) cli_comparison_follow(&s->c, ls_engine_get_info(s->reference));
+    return ls_engine_open_native(&s->subject, &s->c.subject, err);
 }
 
 /* ---- the comparison ---- */
@@ -263,20 +172,10 @@ static ls_status open_engines(state *s, ls_error *err)
 static ls_status compare(state *s, ls_error *err)
 {
     cli_progress         progress;
-    ls_per_token_options opt = {
-        .text = s->prompt.text,
-        .len = s->prompt.len,
-        .ids = s->ids,
-        .n_ids = s->n_ids,
-        .encode = s->prompt.encode,
-        .subject_bos = (ls_bos_mode)s->o->chat.bos,
-        .max_tokens = s->o->max_tokens,
-        .budget = s->o->budget,
-        .progress = cli_progress_update,
-        .progress_ctx = &progress,
-        .cancelled = cli_catch_interrupt(),
-    };
-    ls_status status;
+    ls_per_token_options opt = cli_comparison_per_token(&s->c);
+    ls_status            status;
+    opt.progress = cli_progress_update;
+    opt.progress_ctx = &progress;
     if (s->o->dump_logits) {
         LS_TRY(cli_dump_open(&s->dump, s->o->dump_logits, s->subject != NULL, s->reference != NULL,
                              err));
@@ -296,11 +195,10 @@ static ls_status compare(state *s, ls_error *err)
 /* Both engines again, with taps; those that compared logits are closed first. */
 static ls_status locate(state *s, ls_error *err)
 {
-    bool       native = s->o->against == AGAINST_NATIVE;
-    cli_locate l = {.subject = &s->engine_options,
-                    .reference = &s->reference_options,
-                    .reference_exe = native ? NULL : s->found.exe,
-                    .budget = &s->o->budget,
+    cli_locate l = {.subject = &s->c.subject,
+                    .reference = &s->c.reference,
+                    .reference_exe = cli_comparison_exe(&s->c),
+                    .budget = &s->o->c.budget,
                     .by_oracle = s->o->oracle,
                     .map = cli_report_forms[s->o->format].map,
                     .n_batch = cli_given(s->ctx, "batch") ? 0 : (int32_t)s->result.n_ids_subject,
@@ -322,17 +220,16 @@ static ls_status add_voter(state *s, int against, ls_error *err)
 {
     cli_voter    *v = &s->vote.voters[s->vote.n++];
     ls_ref_status found;
-    if (against == AGAINST_NATIVE) {
-        v->options = other_native(s);
+    if (against == CLI_AGAINST_NATIVE) {
+        v->options = cli_comparison_other_native(&s->c);
         snprintf(v->name, sizeof(v->name), "native on another tier");
         return LS_OK;
     }
-    if (against == AGAINST_AUTO) against = (int)ls_ref_for_model(s->o->model.path);
+    if (against == CLI_AGAINST_AUTO) against = (int)ls_ref_for_model(s->o->c.model.path);
     LS_TRY(cli_reference_find(s->ctx, (ls_ref_kind)against, &found, err));
-    v->options = s->engine_options;
+    v->options = s->c.reference;
     v->options.model = NULL;
-    v->options.faults = NULL;
-    if (s->scratch.file[0]) v->options.model_path = s->scratch.file;
+    v->options.tier = s->c.subject.tier;
     snprintf(v->exe, sizeof(v->exe), "%s", found.exe);
     snprintf(v->name, sizeof(v->name), "%s", ls_ref_display_name((ls_ref_kind)against));
     return LS_OK;
@@ -343,23 +240,22 @@ static ls_status vote(state *s, ls_error *err)
     cli_vote *v = &s->vote;
     if (s->result.verdict != LS_VERDICT_MATCH && s->result.verdict != LS_VERDICT_DIVERGED)
         return LS_OK;
-    v->voters[v->n++] = (cli_voter){.name = "native", .options = s->engine_options};
-    v->voters[v->n] = (cli_voter){.options = s->reference_options};
-    snprintf(v->voters[v->n].exe, sizeof(v->voters[v->n].exe), "%s", s->found.exe);
+    v->voters[v->n++] = (cli_voter){.name = "native", .options = s->c.subject};
+    v->voters[v->n] = (cli_voter){.options = s->c.reference};
+    snprintf(v->voters[v->n].exe, sizeof(v->voters[v->n].exe), "%s", s->c.found.exe);
     snprintf(v->voters[v->n++].name, sizeof(v->voters[0].name), "%s",
-             s->o->against == AGAINST_NATIVE ? "native on another tier"
-                                             : ls_ref_display_name(s->found.kind));
-    for (size_t i = 1; i < s->o->engines.n; i++) LS_TRY(add_voter(s, s->o->engines.at[i], err));
+             cli_comparison_exe(&s->c) ? ls_ref_display_name(s->c.found.kind)
+                                       : "native on another tier");
+    for (size_t i = 1; i < s->o->c.against.n; i++) LS_TRY(add_voter(s, s->o->c.against.at[i], err));
     v->oracle = s->o->oracle ? (int)v->n : -1;
     if (s->o->oracle) {
-        v->voters[v->n] =
-            (cli_voter){.name = "oracle", .options = s->engine_options, .oracle = true};
+        v->voters[v->n] = (cli_voter){.name = "oracle", .options = s->c.subject, .oracle = true};
         v->voters[v->n++].options.faults = NULL;
     }
     ls_engine_close(s->subject);
     ls_engine_close(s->reference);
     s->subject = s->reference = NULL;
-    LS_TRY(cli_vote_run(v, s->ctx, &s->result, s->o->budget.nmse_tol, err));
+    LS_TRY(cli_vote_run(v, s->ctx, &s->result, s->o->c.budget.nmse_tol, err));
     s->report.vote = v;
     return LS_OK;
 }
@@ -367,11 +263,10 @@ static ls_status vote(state *s, ls_error *err)
 /* Both engines once more, for LOCKSTEP_TRACE_DIR. */
 static ls_status leave_traces(state *s, ls_error *err)
 {
-    bool                       native = s->o->against == AGAINST_NATIVE;
     const ls_per_token_result *x = &s->result;
-    cli_tracing                t = {.engine = &s->engine_options,
-                                    .model_path = s->o->model.path,
-                                    .gguf = s->gguf,
+    cli_tracing                t = {.engine = &s->c.subject,
+                                    .model_path = s->o->c.model.path,
+                                    .gguf = s->c.gguf,
                                     .trace = {.prompt = x->ids_subject,
                                               .n_prompt = x->n_ids_subject,
                                               .decoded = x->decoded,
@@ -379,8 +274,8 @@ static ls_status leave_traces(state *s, ls_error *err)
     if (!s->ctx->env->trace_dir || x->n_positions == 0) return LS_OK;
     if (x->subject_info.engine[0]) LS_TRY(cli_tracing_write(s->ctx, &t, NULL, err));
     if (!x->reference_info.engine[0]) return LS_OK;
-    t.engine = &s->reference_options;
-    t.exe = native ? NULL : s->found.exe;
+    t.engine = &s->c.reference;
+    t.exe = cli_comparison_exe(&s->c);
     t.trace.prompt = x->ids_reference;
     t.trace.n_prompt = x->n_ids_reference;
     return cli_tracing_write(s->ctx, &t, "reference", err);
@@ -455,7 +350,7 @@ static ls_status finish(state *s, ls_status status, const ls_error *why, ls_erro
     /* What was to be looked at after the comparison could have changed its verdict. */
     if (!verdict) s->result.verdict = LS_VERDICT_INCONCLUSIVE;
     dump_ids(s);
-    if (s->gguf && report) ls_gguf_sha256(s->report.sha256, s->gguf, NULL);
+    if (s->c.gguf && report) ls_gguf_sha256(s->report.sha256, s->c.gguf, NULL);
     s->report.exit_code =
         verdict ? ls_verdict_exit_code(s->result.verdict) : ls_exit_code(status, why);
     s->report.error = verdict ? NULL : why;
@@ -473,20 +368,19 @@ static ls_status run(cli_context *ctx, void *opts, ls_error *err)
 {
     static const char *const backend_names[] = {"both", "native", "cpp"};
     per_token_opts          *o = opts;
-    state                    s = {.ctx = ctx, .o = o};
+    state                    s = {.ctx = ctx, .o = o, .c = {.ctx = ctx, .o = &o->c, .votes = true}};
     ls_error                 why = {0};
     ls_status                status;
-    if (o->engines.n) o->against = o->engines.at[0];
     if (ctx->json) o->format = CLI_FORM_JSON;
     if (o->format == CLI_FORM_JSON) ctx->json_errors = 1;
     if (cli_report_forms[o->format].locates) o->locate = true;
     ls_per_token_fini(&s.result); /* an empty result: INCONCLUSIVE */
-    s.report = (cli_report){.model_path = o->model.path ? o->model.path : "",
+    s.report = (cli_report){.model_path = o->c.model.path ? o->c.model.path : "",
                             .backend = backend_names[o->backend],
-                            .template_name = o->chat.name,
-                            .budget = o->budget,
-                            .faults = &o->engine.faults,
-                            .act_quant = o->engine.act_quant,
+                            .template_name = o->c.chat.name,
+                            .budget = o->c.budget,
+                            .faults = &o->c.engine.faults,
+                            .act_quant = o->c.engine.act_quant,
                             .verbose = o->verbose,
                             .result = &s.result};
     cli_catch_interrupt();
@@ -500,43 +394,20 @@ static ls_status run(cli_context *ctx, void *opts, ls_error *err)
     cli_dump_abort(&s.dump);
     ls_engine_close(s.subject);
     ls_engine_close(s.reference);
-    cli_scratch_remove(&s.scratch);
     cli_vote_fini(&s.vote);
     ls_located_fini(&s.located);
     ls_per_token_fini(&s.result);
-    ls_prompt_fini(&s.prompt);
-    ls_tokenizer_destroy(s.tokenizer);
-    ls_gguf_close(s.gguf);
-    free(s.text);
-    free(s.ids);
+    cli_comparison_fini(&s.c);
     return status;
 }
 
 /* ---- the command line ---- */
 
-static const cli_choice sums[] = {{"reference", SUMS_REFERENCE}, {"own", SUMS_OWN}, {NULL, 0}};
 static const cli_choice backends[] = {
     {"both", BACKEND_BOTH}, {"native", BACKEND_NATIVE}, {"cpp", BACKEND_CPP}, {NULL, 0}};
-static const cli_choice targets[] = {{"auto", AGAINST_AUTO},
-                                     {"llama", LS_REF_LLAMA},
-                                     {"bitnet", LS_REF_BITNET},
-                                     {"native", AGAINST_NATIVE},
-                                     {NULL, 0}};
-
 #define AT(field) offsetof(per_token_opts, field)
 
 static const cli_option comparison[] = {
-    {.name = "against",
-     .kind = CLI_ENUMS,
-     .off = AT(engines),
-     .metavar = "ENGINE",
-     .choices = targets,
-     .def = "auto",
-     .aliases = "cpp-backend",
-     .help = "The reference. auto: bitnet where the model's path says so, else llama, and an "
-             "installed one where that is missing. native: this engine itself, on the scalar "
-             "tier. Given again: more engines that see the same tokens; if one of all stands "
-             "alone, it is named."},
     {.name = "oracle",
      .kind = CLI_FLAG,
      .off = AT(oracle),
@@ -557,25 +428,6 @@ static const cli_option comparison[] = {
      .def = "both",
      .help = "Engines to run. native or cpp (the reference) alone compares nothing: the verdict "
              "is NONE."},
-    {.name = "sums",
-     .kind = CLI_ENUM,
-     .off = offsetof(per_token_opts, sums),
-     .metavar = "ORDER",
-     .choices = sums,
-     .def = "reference",
-     .help = "Order in which the native engine adds: that of the reference's kernels for the same "
-             "batch, so that rounding to int8 does not amplify last bits, or its own, which no "
-             "batch changes."},
-    {.name = "max-tokens",
-     .letter = 'n',
-     .kind = CLI_INT,
-     .off = AT(max_tokens),
-     .metavar = "N",
-     .min = 0,
-     .max = 1 << 24,
-     .def = "4",
-     .help = "Positions to decode after the prompt; both engines are fed the reference's choice. "
-             "0: the prompt alone."},
     {0},
 };
 
@@ -618,28 +470,20 @@ static const cli_option reporting[] = {
 };
 
 static const cli_group groups[] = {
-    {"Model and prompt", cli_model_table, AT(model)},
-    {"Model and prompt", cli_prompt_table, AT(prompt)},
-    {"Model and prompt", cli_ids_table, AT(ids)},
-    {"Model and prompt", cli_template_table, AT(chat)},
+    CLI_COMPARISON_GROUPS(per_token_opts, c),
     {"Comparison", comparison, 0},
-    {"Comparison", cli_budget_table, AT(budget)},
     {"Report", reporting, 0},
-    {"Engine", cli_engine_table, AT(engine)},
+    CLI_COMPARISON_ENGINE(per_token_opts, c),
     {0},
 };
 
 static const per_token_opts defaults = {
-    .chat = CLI_TEMPLATE_DEFAULTS,
-    .engine = CLI_ENGINE_DEFAULTS,
-    .against = AGAINST_AUTO,
-    .max_tokens = 4,
-    .budget =
-        {
+    .c = {CLI_COMPARISON_DEFAULTS, .budget =
+                                       {
 #define LS_TOLERANCE(field, value, what) .field = value,
 #include "lockstep/tolerances.def"
 #undef LS_TOLERANCE
-        },
+                                       }},
 };
 
 const cli_command cli_cmd_crossval_per_token = {
@@ -653,6 +497,8 @@ const cli_command cli_cmd_crossval_per_token = {
         "A position is inside its budget when the centred cosine, the centred NMSE and the KL "
         "divergence are, no logit is NaN or infinite, and both engines find the same token most "
         "likely or the reference itself can hardly tell the two apart (a near tie).\n\n"
+        "--against given again adds engines that see the same tokens; one that stands alone among "
+        "all of them is named.\n\n"
         "Verdicts: MATCH (exit 0), DIVERGED (1), TOKENS_DIFFER (2), INCONCLUSIVE (3: the "
         "reference is missing or failed, or less was compared than planned), NONE (0: one engine "
         "ran alone).\n",

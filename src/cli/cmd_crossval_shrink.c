@@ -11,38 +11,22 @@
 
 #include "cli/cli_json.h"
 #include "cli/locate.h"
-#include "cli/scratch.h"
 #include "cli/shrink.h"
 #include "cli/text.h"
 
-enum { SUMS_REFERENCE, SUMS_OWN };
-
 typedef struct shrink_opts {
-    cli_model_opts    model;
-    cli_prompt_opts   prompt;
-    cli_ids_opts      ids;
-    cli_template_opts chat;
-    cli_engine_opts   engine;
-    int               against, sums;
-    int32_t           max_tokens, max_tests;
-    ls_budget         budget;
-    const char       *out;
-    bool              force;
+    cli_comparison_opts c;
+    int32_t             max_tests;
+    const char         *out;
+    bool                force;
 } shrink_opts;
 
 typedef struct state {
     cli_context        *ctx;
     shrink_opts        *o;
-    char               *text;
-    size_t              len;
-    ls_gguf            *gguf;
-    ls_tokenizer       *tokenizer;
-    ls_prompt           prompt;
+    cli_comparison      c;
     int32_t            *ids; /* of the prompt, then decoded ones; the shortest, at last */
-    size_t              n_ids, n_prompt;
-    ls_faults           faults;
-    ls_ref_status       found;
-    cli_scratch         scratch;
+    size_t              n_ids;
     cli_pair            pair;
     ls_per_token_result result;
     cli_progress        progress;
@@ -52,63 +36,33 @@ typedef struct state {
 
 /* ---- preparing ---- */
 
-static ls_status read_prompt(state *s, ls_error *err)
-{
-    const shrink_opts *o = s->o;
-    LS_TRY(ls_gguf_open(&s->gguf, o->model.path, err));
-    LS_TRY(ls_tokenizer_create(&s->tokenizer, s->gguf, err));
-    if (o->ids.text) {
-        return cli_ids_read(s->ctx, &o->ids, ls_tokenizer_n_vocab(s->tokenizer), &s->ids,
-                            &s->n_prompt, err);
-    }
-    LS_TRY(cli_template_apply(s->ctx, &o->chat, s->text, s->len, s->tokenizer, s->gguf, &s->prompt,
-                              err));
-    return ls_tokenizer_encode(s->tokenizer, s->prompt.text, s->prompt.len, &s->prompt.encode,
-                               &s->ids, &s->n_prompt, err);
-}
-
 /* All in one evaluation, so that positions of the prompt are computed alike in every test. */
-static void plan_engines(state *s)
+static void plan_engines(cli_comparison *c)
 {
-    ls_engine_options *a = &s->pair.subject, *b = &s->pair.reference;
-    size_t             n = s->n_prompt + 1 + (size_t)s->o->max_tokens;
-    a->model_path = s->o->model.path;
-    a->model = s->gguf;
-    if (a->n_ctx == 0) a->n_ctx = (int32_t)n;
-    if (a->n_batch < (int32_t)n) a->n_batch = (int32_t)n;
-    *b = *a;
-    b->faults = NULL;
-    s->pair.own_sums = s->o->sums == SUMS_OWN;
-    s->pair.exe = s->o->against == CLI_AGAINST_NATIVE ? NULL : s->found.exe;
-    if (s->pair.exe) {
-        b->model = NULL;
-        if (s->scratch.folder[0]) b->model_path = s->scratch.file;
-        return;
-    }
-    b->tier = a->tier == LS_TIER_SCALAR ? ls_tier_best() : LS_TIER_SCALAR;
+    int32_t n = (int32_t)c->n_positions + 1;
+    if (c->subject.n_ctx < n && !c->o->engine.ctx) c->subject.n_ctx = n;
+    if (c->subject.n_batch < n) c->subject.n_batch = n;
 }
 
 static ls_status prepare(state *s, ls_error *err)
 {
     const shrink_opts *o = s->o;
-    LS_TRY(cli_model_check(s->ctx, &o->model, err));
+    LS_TRY(cli_model_check(s->ctx, &o->c.model, err));
     if (!o->out || !o->out[0]) return cli_usage(s->ctx, err, "no folder given (-o DIR)");
+    if (o->c.reference_model || o->c.reference_kv != CLI_SAME_KV)
+        return cli_usage(s->ctx, err,
+                         "the folder has one model and one setting for both engines: leave out "
+                         "'--reference-model' and '--reference-kv-type'");
     s->x.folder = o->out;
     LS_TRY(cli_shrink_check_folder(&s->x, o->force, err));
-    cli_budget_resolve(s->ctx, &s->o->budget);
-    LS_TRY(cli_engine_resolve(s->ctx, &o->engine, &s->pair.subject, &s->faults, err));
-    if (!o->ids.text) LS_TRY(cli_prompt_read(s->ctx, &o->prompt, &s->text, &s->len, err));
-    LS_TRY(read_prompt(s, err));
-    if (s->n_prompt > INT32_MAX / 2)
-        return ls_fail(err, LS_ERR_LIMIT, "%zu positions are too many", s->n_prompt);
-    if (o->against != CLI_AGAINST_NATIVE) {
-        LS_TRY(cli_pair_find(s->ctx, o->against, o->model.path, &s->found, err));
-        if (ls_gguf_get_source(s->gguf) == LS_SOURCE_HF)
-            LS_TRY(cli_scratch_gguf(&s->scratch, s->ctx, s->gguf, err));
-    }
-    s->x.gguf = s->gguf;
-    s->x.against = s->o->against == CLI_AGAINST_NATIVE ? "native" : ls_ref_name(s->found.kind);
-    plan_engines(s);
+    LS_TRY(cli_comparison_check(&s->c, err));
+    LS_TRY(cli_comparison_open(&s->c, err));
+    plan_engines(&s->c);
+    LS_TRY(cli_comparison_find(&s->c, err));
+    s->pair = cli_pair_of(&s->c);
+    s->x.gguf = s->c.gguf;
+    s->x.budget = o->c.budget;
+    s->x.against = s->pair.exe ? ls_ref_name(s->c.found.kind) : "native";
     return cli_pair_open(&s->pair, err);
 }
 
@@ -121,7 +75,7 @@ static ls_status locate(state *s, const int32_t *ids, size_t n, const int32_t *d
                              .n_prompt = n,
                              .decoded = decoded,
                              .n_decoded = n_decoded,
-                             .tap_tol = s->o->budget.tap_tol,
+                             .tap_tol = s->o->c.budget.tap_tol,
                              .open = cli_pair_take,
                              .close = cli_pair_leave,
                              .ctx = &s->pair,
@@ -132,18 +86,11 @@ static ls_status locate(state *s, const int32_t *ids, size_t n, const int32_t *d
 /* What the prompt shows becomes what is looked for. */
 static ls_status compare(state *s, ls_error *err)
 {
-    ls_per_token_options opt = {.text = s->prompt.text,
-                                .len = s->prompt.len,
-                                .encode = s->prompt.encode,
-                                .subject_bos = (ls_bos_mode)s->o->chat.bos,
-                                .max_tokens = s->o->max_tokens,
-                                .budget = s->o->budget,
-                                .progress = cli_progress_update,
-                                .progress_ctx = &s->progress,
-                                .cancelled = cli_catch_interrupt()};
+    ls_per_token_options opt = cli_comparison_per_token(&s->c);
     ls_per_token_result *r = &s->result;
     cli_shrink          *x = &s->x;
-    if (s->o->ids.text) opt.ids = s->ids, opt.n_ids = s->n_prompt;
+    opt.progress = cli_progress_update;
+    opt.progress_ctx = &s->progress;
     cli_progress_begin(&s->progress, s->ctx, "comparing");
     LS_TRY(ls_verify_per_token(r, s->pair.sides[1].engine, s->pair.sides[0].engine, &opt, err));
     x->verdict = r->verdict;
@@ -161,7 +108,7 @@ static ls_status compare(state *s, ls_error *err)
 static ls_status test_logits(state *s, const int32_t *ids, size_t n, bool *still, ls_error *err)
 {
     ls_per_token_options opt = {
-        .ids = ids, .n_ids = n, .budget = s->o->budget, .cancelled = cli_catch_interrupt()};
+        .ids = ids, .n_ids = n, .budget = s->o->c.budget, .cancelled = cli_catch_interrupt()};
     ls_per_token_result r;
     ls_engine          *a, *b;
     ls_status           status;
@@ -296,18 +243,17 @@ static ls_status finish(state *s, ls_status status, ls_error *err)
 static ls_status run(cli_context *ctx, void *opts, ls_error *err)
 {
     shrink_opts *o = opts;
-    state        s = {.ctx = ctx, .o = o};
+    state        s = {.ctx = ctx, .o = o, .c = {.ctx = ctx, .o = &o->c}};
     ls_status    status;
     ls_per_token_fini(&s.result);
     cli_catch_interrupt();
     s.x = (cli_shrink){.ctx = ctx,
-                       .engine = &o->engine,
-                       .faults = &s.faults,
-                       .model_path = o->model.path,
+                       .engine = &o->c.engine,
+                       .faults = &s.c.faults,
+                       .model_path = o->c.model.path,
                        .pair = &s.pair,
                        .against = "",
-                       .budget = o->budget,
-                       .own_sums = o->sums == SUMS_OWN,
+                       .own_sums = o->c.sums == CLI_SUMS_OWN,
                        .verdict = LS_VERDICT_INCONCLUSIVE};
     status = work(&s, err);
     cli_progress_end(&s.progress);
@@ -317,30 +263,19 @@ static ls_status run(cli_context *ctx, void *opts, ls_error *err)
     }
     status = finish(&s, status, err);
     cli_pair_close(&s.pair);
-    cli_scratch_remove(&s.scratch);
     ls_per_token_fini(&s.result);
     ls_located_fini(&s.x.located);
     ls_located_fini(&s.x.replay);
-    ls_prompt_fini(&s.prompt);
-    ls_tokenizer_destroy(s.tokenizer);
-    ls_gguf_close(s.gguf);
-    free(s.text);
+    cli_comparison_fini(&s.c);
     free(s.ids);
     return status;
 }
 
 /* ---- the command line ---- */
 
-static const cli_choice sums[] = {{"reference", SUMS_REFERENCE}, {"own", SUMS_OWN}, {NULL, 0}};
-static const cli_choice targets[] = {{"auto", CLI_AGAINST_AUTO},
-                                     {"llama", LS_REF_LLAMA},
-                                     {"bitnet", LS_REF_BITNET},
-                                     {"native", CLI_AGAINST_NATIVE},
-                                     {NULL, 0}};
-
 #define AT(field) offsetof(shrink_opts, field)
 
-static const cli_option comparison[] = {
+static const cli_option shrinking[] = {
     {.name = "output",
      .letter = 'o',
      .kind = CLI_STRING,
@@ -351,23 +286,6 @@ static const cli_option comparison[] = {
      .kind = CLI_FLAG,
      .off = AT(force),
      .help = "Replace a folder that this command has written."},
-    {.name = "against",
-     .kind = CLI_ENUM,
-     .off = AT(against),
-     .metavar = "ENGINE",
-     .choices = targets,
-     .def = "auto",
-     .help = "The reference, as for 'crossval per-token'."},
-    {.name = "max-tokens",
-     .letter = 'n',
-     .kind = CLI_INT,
-     .off = AT(max_tokens),
-     .metavar = "N",
-     .min = 0,
-     .max = 1 << 24,
-     .def = "4",
-     .help = "Positions to decode after the prompt when it is compared; they become part of the "
-             "prompt if it does not diverge without them."},
     {.name = "max-tests",
      .kind = CLI_INT,
      .off = AT(max_tests),
@@ -376,39 +294,24 @@ static const cli_option comparison[] = {
      .max = 1e9,
      .def = "1000",
      .help = "Shorter prompts to try at most."},
-    {.name = "sums",
-     .kind = CLI_ENUM,
-     .off = AT(sums),
-     .metavar = "ORDER",
-     .choices = sums,
-     .def = "reference",
-     .help = "Order in which the native engine adds, as for 'crossval per-token'."},
     {0},
 };
 
 static const cli_group groups[] = {
-    {"Model and prompt", cli_model_table, AT(model)},
-    {"Model and prompt", cli_prompt_table, AT(prompt)},
-    {"Model and prompt", cli_ids_table, AT(ids)},
-    {"Model and prompt", cli_template_table, AT(chat)},
-    {"Shrinking", comparison, 0},
-    {"Shrinking", cli_budget_table, AT(budget)},
-    {"Engine", cli_engine_table, AT(engine)},
+    {"Shrinking", shrinking, 0},
+    CLI_COMPARISON_GROUPS(shrink_opts, c),
+    CLI_COMPARISON_ENGINE(shrink_opts, c),
     {0},
 };
 
 static const shrink_opts defaults = {
-    .chat = CLI_TEMPLATE_DEFAULTS,
-    .engine = CLI_ENGINE_DEFAULTS,
-    .against = CLI_AGAINST_AUTO,
-    .max_tokens = 4,
-    .max_tests = 1000,
-    .budget =
-        {
+    .c = {CLI_COMPARISON_DEFAULTS, .budget =
+                                       {
 #define LS_TOLERANCE(field, value, what) .field = value,
 #include "lockstep/tolerances.def"
 #undef LS_TOLERANCE
-        },
+                                       }},
+    .max_tests = 1000,
 };
 
 const cli_command cli_cmd_crossval_shrink = {

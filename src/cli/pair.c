@@ -3,19 +3,12 @@
  * always does, and hands on to whoever looks on now. */
 #include "cli/pair.h"
 
-ls_status cli_pair_find(const cli_context *ctx, int against, const char *model, ls_ref_status *out,
-                        ls_error *err)
+cli_pair cli_pair_of(const cli_comparison *c)
 {
-    ls_ref_kind kind = against >= 0 ? (ls_ref_kind)against : ls_ref_for_model(model);
-    if (cli_reference_find(ctx, kind, out, against >= 0 ? err : NULL) == LS_OK) return LS_OK;
-    if (against >= 0) return LS_ERR_REFERENCE;
-    for (int other = 0; other < LS_N_REFS; other++) {
-        if (cli_reference_find(ctx, (ls_ref_kind)other, out, NULL) != LS_OK) continue;
-        cli_note(ctx, "note: %s, which the model's path suggests, is not installed; using %s",
-                 ls_ref_display_name(kind), ls_ref_display_name((ls_ref_kind)other));
-        return LS_OK;
-    }
-    return cli_reference_find(ctx, kind, out, err);
+    return (cli_pair){.subject = c->subject,
+                      .reference = c->reference,
+                      .exe = cli_comparison_exe(c),
+                      .own_sums = c->o->sums == CLI_SUMS_OWN};
 }
 
 static void watch(void *ctx, const ls_tap_values *v)

@@ -3,9 +3,7 @@
 #ifndef LS_CLI_PAIR_H
 #define LS_CLI_PAIR_H
 
-#include "cli/cli.h"
-
-enum { CLI_AGAINST_AUTO = -2, CLI_AGAINST_NATIVE = -1 }; /* else an ls_ref_kind */
+#include "cli/comparison.h"
 
 typedef struct cli_pair_side {
     ls_engine *engine; /* NULL: not open */
@@ -21,10 +19,8 @@ typedef struct cli_pair {
     cli_pair_side     sides[2]; /* reference, subject */
 } cli_pair;
 
-/* Find the reference of --against: the one asked for, or the one that the model's path suggests, or
- * another that is there. Errors: REFERENCE, with the command that fixes it. */
-ls_status cli_pair_find(const cli_context *ctx, int against, const char *model, ls_ref_status *out,
-                        ls_error *err);
+/* The two of a comparison whose reference has been found; nothing is opened. */
+cli_pair cli_pair_of(const cli_comparison *c);
 
 /* Open both, the reference first: the subject takes the width of its sums from it, and follows their
  * order. Nobody looks on. Errors: as ls_engine_open_reference and ls_engine_open_native. */
