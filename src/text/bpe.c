@@ -303,12 +303,8 @@ static ls_status encode_or_recall(encoder *e, ls_str word, ls_error *err)
 {
     ls_word_slot *slot = ls_word_cache_slot(&e->cache, word);
     size_t        at = e->out->n;
-    if (slot->word.p && ls_str_eq(slot->word, word)) {
-        for (size_t i = 0; i < slot->n; i++) {
-            LS_TRY(ls_ids_push(e->out, e->out->at[slot->at + i], err));
-        }
-        return LS_OK;
-    }
+    if (slot->word.p && ls_str_eq(slot->word, word))
+        return ls_ids_repeat(e->out, slot->at, slot->n, err);
     LS_TRY(encode_word(e, word, err));
     *slot = (ls_word_slot){word, at, e->out->n - at};
     return LS_OK;

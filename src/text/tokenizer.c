@@ -296,3 +296,9 @@ ls_status ls_ids_push(ls_ids *ids, int32_t id, ls_error *err)
     ids->at[ids->n++] = id;
     return LS_OK;
 }
+
+ls_status ls_ids_repeat(ls_ids *ids, size_t at, size_t n, ls_error *err)
+{
+    for (size_t i = 0; i < n; i++) LS_TRY(ls_ids_push(ids, ids->at[at + i], err));
+    return LS_OK;
+}

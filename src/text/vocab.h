@@ -103,6 +103,8 @@ typedef struct ls_ids {
     size_t   n, cap;
 } ls_ids;
 ls_status ls_ids_push(ls_ids *ids, int32_t id, ls_error *err);
+/* Append ids [at, at + n) of the list once more. */
+ls_status ls_ids_repeat(ls_ids *ids, size_t at, size_t n, ls_error *err);
 
 /* A piece of text, or the special token that stood there. */
 typedef struct ls_fragment {

@@ -8,54 +8,8 @@
  * ids, and then the ids; without special tokens in the text and without BOS or EOS; then the length
  * in bytes of what the ids decode to, and that text, padded to a multiple of four. -1: it failed.
  */
-#include <dirent.h>
-#include <dlfcn.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include "llama.h"
-
-static void *libllama;
-
-static void no_log(enum ggml_log_level level, const char *text, void *ctx)
-{
-    (void)level;
-    (void)text;
-    (void)ctx;
-}
-
-static void die(const char *what)
-{
-    fprintf(stderr, "llama_ids: %s\n", what);
-    exit(1);
-}
-
-static void *function(const char *name)
-{
-    void *f = dlsym(libllama, name);
-    if (!f) die(name);
-    return f;
-}
-#define CALL(f) ((__typeof__(f) *)function(#f))
-
-/* Load the library of that stem ("libllama.") with whatever version its name carries. */
-static void *load(const char *dir, const char *stem)
-{
-    DIR           *d = opendir(dir);
-    struct dirent *e;
-    char           path[4096];
-    void          *lib = NULL;
-    while (d && !lib && (e = readdir(d)) != NULL) {
-        if (strncmp(e->d_name, stem, strlen(stem)) != 0 || !strstr(e->d_name, ".so")) continue;
-        snprintf(path, sizeof(path), "%s/%s", dir, e->d_name);
-        lib = dlopen(path, RTLD_NOW | RTLD_GLOBAL);
-    }
-    if (d) closedir(d);
-    if (!lib) die(stem);
-    return lib;
-}
+#define WITNESS "llama_ids"
+#include "llama_lib.h"
 
 static char *read_text(const char *path, size_t *n)
 {
@@ -105,11 +59,7 @@ int main(int argc, char **argv)
     struct llama_model       *model;
     FILE                     *out;
     if (argc < 5) die("usage: llama_ids LIBRARY_FOLDER VOCABULARY OUT TEXT...");
-    load(argv[1], "libggml-base.");
-    load(argv[1], "libggml.");
-    libllama = load(argv[1], "libllama.");
-    CALL(llama_log_set)(no_log, NULL);
-    CALL(llama_backend_init)();
+    load_llama(argv[1]);
     params = CALL(llama_model_default_params)();
     params.vocab_only = true;
     model = CALL(llama_model_load_from_file)(argv[2], params);

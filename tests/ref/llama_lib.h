@@ -14,13 +14,12 @@
 #include "ggml-backend.h"
 #include "llama.h"
 
-static void *libllama;
+static void *libraries[3];
 
-static void no_log(enum ggml_log_level level, const char *text, void *ctx)
+static void errors_alone(enum ggml_log_level level, const char *text, void *ctx)
 {
-    (void)level;
-    (void)text;
     (void)ctx;
+    if (level == GGML_LOG_LEVEL_ERROR) fprintf(stderr, "%s", text);
 }
 
 static void die(const char *what)
@@ -31,7 +30,8 @@ static void die(const char *what)
 
 static void *function(const char *name)
 {
-    void *f = dlsym(libllama, name);
+    void *f = NULL;
+    for (int i = 0; i < 3 && !f; i++) f = dlsym(libraries[i], name);
     if (!f) die(name);
     return f;
 }
@@ -57,10 +57,10 @@ static void *load(const char *dir, const char *stem)
 /* Everything that comes before a model is opened. */
 static void load_llama(const char *dir)
 {
-    load(dir, "libggml-base.");
-    load(dir, "libggml.");
-    libllama = load(dir, "libllama.");
-    CALL(llama_log_set)(no_log, NULL);
+    libraries[0] = load(dir, "libggml-base.");
+    libraries[1] = load(dir, "libggml.");
+    libraries[2] = load(dir, "libllama.");
+    CALL(llama_log_set)(errors_alone, NULL);
     CALL(ggml_backend_load_all_from_path)(dir);
     CALL(llama_backend_init)();
 }

@@ -14,57 +14,13 @@
  * rows each, so that everything can be tried), `apart` with every expert a tensor of its own, and
  * `imatrix` random importance of the model's matrices. It prints one line for each: "ok" or
  * "failed". */
-#include <dirent.h>
-#include <dlfcn.h>
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <strings.h>
 
-#include "ggml-backend.h"
-#include "ggml.h"
+#define WITNESS "llama_quantize"
+#include "llama_lib.h"
+
 #include "gguf.h"
-#include "llama.h"
-
-static void *libs[2];
-
-static void no_log(enum ggml_log_level level, const char *text, void *ctx)
-{
-    (void)ctx;
-    if (level == GGML_LOG_LEVEL_ERROR) fprintf(stderr, "%s", text);
-}
-
-static void die(const char *what)
-{
-    fprintf(stderr, "llama_quantize: %s\n", what);
-    exit(1);
-}
-
-static void *function(const char *name)
-{
-    void *f = dlsym(libs[0], name);
-    if (!f) f = dlsym(libs[1], name);
-    if (!f) die(name);
-    return f;
-}
-#define CALL(f) ((__typeof__(f) *)function(#f))
-
-static void *load(const char *dir, const char *stem)
-{
-    DIR           *d = opendir(dir);
-    struct dirent *e;
-    char           path[4096];
-    void          *lib = NULL;
-    while (d && !lib && (e = readdir(d)) != NULL) {
-        if (strncmp(e->d_name, stem, strlen(stem)) != 0 || !strstr(e->d_name, ".so")) continue;
-        snprintf(path, sizeof(path), "%s/%s", dir, e->d_name);
-        lib = dlopen(path, RTLD_NOW | RTLD_GLOBAL);
-    }
-    if (d) closedir(d);
-    if (!lib) die(stem);
-    return lib;
-}
 
 /* ---- names ---- */
 
@@ -436,10 +392,7 @@ int main(int argc, char **argv)
     } kinds[] = {{"quantize", quantize, 4}, {"model", make_model, 8}, {"imatrix", make_imatrix, 4}};
     char line[8192];
     if (argc != 2) die("usage: llama_quantize LIBRARY_FOLDER < LINES");
-    libs[0] = load(argv[1], "libggml-base.so");
-    libs[1] = load(argv[1], "libllama.");
-    CALL(llama_log_set)(no_log, NULL);
-    CALL(ggml_log_set)(no_log, NULL);
+    load_llama(argv[1]);
     while (fgets(line, sizeof(line), stdin)) {
         char *words[16], *save = NULL;
         int   n = 0, ok = -1;
