@@ -33,15 +33,20 @@ uint32_t ref_fail(uint32_t status, const char *fmt, ...) __attribute__((format(p
 uint64_t ref_now_ns(void);
 
 /* Hand a node's values to the host: tap->ne[0] * ... * ne[3] floats. Called by the adapter while
- * it evaluates. 0: the host is gone. Defined in ref_main.c. */
-int ref_tap(const ls_ref_tap *tap, const float *data);
+ * it evaluates. Defined in ref_main.c. */
+enum {
+    REF_TAP_GONE,    /* the host is                                 */
+    REF_TAP_KEPT,    /* the node keeps its values                   */
+    REF_TAP_REPLACED /* data are others now, which it is to take    */
+};
+int ref_tap(const ls_ref_tap *tap, float *data);
 
 /* Load the libraries and fill the engine's version (the manifest's, unless the library knows
  * better) and the library's path. */
 uint32_t ref_load(const ref_manifest *m, ls_ref_identity *out);
 /* Watch nodes by lines of "NAME OP" (borrowed until the process ends): every evaluation of a model
- * opened later calls ref_tap for each. */
-uint32_t ref_watch(const char *names);
+ * opened later calls ref_tap for each. answers: its result may be REF_TAP_REPLACED. */
+uint32_t ref_watch(const char *names, int answers);
 /* Open a model: everything of *out but load_ns. */
 uint32_t ref_open(const char *path, const ls_ref_open *opt, ls_ref_opened *out);
 /* Token ids; *ids is owned by the caller: free(). */

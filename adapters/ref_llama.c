@@ -65,8 +65,8 @@
     X(llama_context_default_params) X(LOAD_MODEL) X(FREE_MODEL) X(NEW_CONTEXT) X(llama_free)       \
     X(N_VOCAB) X(TOKEN_BOS) X(llama_tokenize) X(llama_n_ctx) X(llama_n_batch)                      \
     X(llama_batch_init) X(llama_batch_free) X(llama_decode) X(llama_get_logits_ith)                \
-    X(llama_print_system_info) X(ggml_op_name) X(ggml_fp16_to_fp32) FUNCTIONS_KV(X) FUNCTIONS_VOCAB(X) FUNCTIONS_VERSION(X)             \
-    FUNCTIONS_BACKEND(X) FUNCTIONS_POOL(X)
+    X(llama_print_system_info) X(ggml_op_name) X(ggml_fp16_to_fp32) X(ggml_fp32_to_fp16)           \
+    FUNCTIONS_KV(X) FUNCTIONS_VOCAB(X) FUNCTIONS_VERSION(X) FUNCTIONS_BACKEND(X) FUNCTIONS_POOL(X)
 // clang-format on
 
 #if LS_HAS_MEMORY
@@ -119,8 +119,11 @@ static struct {
     void                 *pool; /* threads that live as long as the context; NULL: none */
     int32_t               n_past, n_ctx, n_vocab;
     const char           *watched; /* lines of "NAME OP"; NULL: none            */
+    bool                  answers; /* the host may change what a node has          */
     float                *shown;   /* values of the node that is being shown         */
     size_t                n_shown;
+    const void           *last;    /* the node that was shown last: it is evaluated        */
+    const void           *entered; /* softmax whose input was shown before its evaluation */
 } llama;
 
 /* The engine's log: all of it to standard error, its first complaint kept for the host. */
@@ -222,9 +225,10 @@ static void find_isa(char *out, size_t cap)
     }
 }
 
-uint32_t ref_watch(const char *names)
+uint32_t ref_watch(const char *names, int answers)
 {
     llama.watched = names;
+    llama.answers = answers != 0;
     return LS_REF_DONE;
 }
 
@@ -294,33 +298,87 @@ static float element(const struct ggml_tensor *t, const char *p)
     }
 }
 
-/* A tensor's values, row after row whatever its strides, to the host. */
-static bool show(const struct ggml_tensor *t, ls_ref_tap *tap)
+/* The other way. Whole numbers are choices among what they were sorted from, and stay such. */
+static void set_element(const struct ggml_tensor *t, char *p, float x)
 {
-    size_t n = (size_t)(t->ne[0] * t->ne[1] * t->ne[2] * t->ne[3]), k = 0;
-    float *out;
-    if (t->type != GGML_TYPE_F32 && t->type != GGML_TYPE_F16 && t->type != GGML_TYPE_I32) {
-        return true; /* nobody asks for such */
+    switch (t->type) {
+    case GGML_TYPE_F16: {
+        uint16_t h = api.ggml_fp32_to_fp16(x);
+        memcpy(p, &h, sizeof(h));
+        break;
     }
-    if (n > llama.n_shown) {
-        out = realloc(llama.shown, n * sizeof(*out));
-        if (!out) return false;
-        llama.shown = out;
-        llama.n_shown = n;
+    case GGML_TYPE_I32: {
+        float   limit = t->src[0] ? (float)t->src[0]->ne[0] : 0;
+        int32_t i = x >= 0 && x < limit ? (int32_t)x : -1;
+        if (i >= 0) memcpy(p, &i, sizeof(i));
+        break;
     }
-    out = llama.shown;
+    default:
+        memcpy(p, &x, sizeof(x));
+    }
+}
+
+/* All elements, row after row whatever the strides: into x, or out of it. */
+static void copy_elements(const struct ggml_tensor *t, float *x, bool out_of_x)
+{
     for (int64_t i3 = 0; i3 < t->ne[3]; i3++)
         for (int64_t i2 = 0; i2 < t->ne[2]; i2++)
             for (int64_t i1 = 0; i1 < t->ne[1]; i1++) {
-                const char *row = (const char *)t->data + (size_t)i1 * t->nb[1] +
-                                  (size_t)i2 * t->nb[2] + (size_t)i3 * t->nb[3];
-                for (int64_t i0 = 0; i0 < t->ne[0]; i0++) {
-                    out[k++] = element(t, row + (size_t)i0 * t->nb[0]);
+                char *row = (char *)t->data + (size_t)i1 * t->nb[1] + (size_t)i2 * t->nb[2] +
+                            (size_t)i3 * t->nb[3];
+                for (int64_t i0 = 0; i0 < t->ne[0]; i0++, x++, row += t->nb[0]) {
+                    if (out_of_x)
+                        set_element(t, row, *x);
+                    else
+                        *x = element(t, row);
                 }
             }
+}
+
+/* A tensor's values to the host, and into the tensor what the host has made of them. */
+static void show(const struct ggml_tensor *t, ls_ref_tap *tap)
+{
+    size_t n = (size_t)(t->ne[0] * t->ne[1] * t->ne[2] * t->ne[3]);
+    if (t->type != GGML_TYPE_F32 && t->type != GGML_TYPE_F16 && t->type != GGML_TYPE_I32) {
+        return; /* nobody asks for such */
+    }
+    if (n > llama.n_shown) {
+        float *more = realloc(llama.shown, n * sizeof(*more));
+        if (!more) exit(1);
+        llama.shown = more;
+        llama.n_shown = n;
+    }
+    copy_elements(t, llama.shown, false);
     tap->n_dims = 4;
     for (int d = 0; d < 4; d++) tap->ne[d] = t->ne[d];
-    return ref_tap(tap, out);
+    switch (ref_tap(tap, llama.shown)) {
+    case REF_TAP_KEPT:
+        break;
+    case REF_TAP_REPLACED:
+        copy_elements(t, llama.shown, true);
+        break;
+    default:
+        exit(1); /* the host is gone */
+    }
+}
+
+/* What softmax adds to the scores. */
+static void show_mask(const struct ggml_tensor *t, ls_ref_tap *tap)
+{
+    snprintf(tap->name, sizeof(tap->name), "mask");
+    show(t->src[1], tap);
+}
+
+/* Before softmax is evaluated what it takes can still be changed. It is there if it was the last
+ * to be shown; what lies between is evaluated only together with softmax. */
+static void show_scores(const struct ggml_tensor *t, ls_ref_tap *tap)
+{
+    if (!t->src[1] || t->src[0] != llama.last) return;
+    llama.entered = t;
+    memcpy(tap->params, t->op_params, sizeof(tap->params));
+    show_mask(t, tap);
+    snprintf(tap->name, sizeof(tap->name), "scores");
+    show(t->src[0], tap);
 }
 
 /* Called by the engine for every node of its graph: before (does anybody ask for its values?) and,
@@ -330,13 +388,12 @@ static bool on_node(struct ggml_tensor *t, bool ask, void *ctx)
     ls_ref_tap tap;
     (void)ctx;
     if (!is_watched(t, &tap)) return !ask;
+    if (ask && llama.answers && t->op == GGML_OP_SOFT_MAX) show_scores(t, &tap);
     if (ask) return true;
     memcpy(tap.params, t->op_params, sizeof(tap.params));
-    if (!show(t, &tap)) exit(1);                  /* the host is gone */
-    if (t->op == GGML_OP_SOFT_MAX && t->src[1]) { /* what it adds to the scores */
-        snprintf(tap.name, sizeof(tap.name), "mask");
-        if (!show(t->src[1], &tap)) exit(1);
-    }
+    show(t, &tap);
+    if (t->op == GGML_OP_SOFT_MAX && t->src[1] && t != llama.entered) show_mask(t, &tap);
+    llama.last = t;
     return true;
 }
 
@@ -495,6 +552,7 @@ uint32_t ref_eval(const int32_t *ids, size_t n, ls_ref_evaluated *out)
         b->logits[i] = 1;
     }
     llama.first_error[0] = '\0';
+    llama.last = llama.entered = NULL; /* nodes of another graph may have the same address */
     begin = ref_now_ns();
     rc = api.llama_decode(llama.ctx, *b);
     if (rc == 0 && !api.llama_get_logits_ith(llama.ctx, 0)) rc = -1; /* waits for the result */

@@ -32,6 +32,7 @@ static struct {
     size_t        payload_cap;
     uint32_t      seq;     /* its number                          */
     char         *watched; /* names of nodes; NULL: none          */
+    int           answers; /* the host answers each tap           */
 } host;
 
 uint32_t ref_fail(uint32_t status, const char *fmt, ...)
@@ -152,20 +153,41 @@ static int do_hello(const ls_ref_msg *req)
 
 static int do_watch(const ls_ref_msg *req)
 {
-    if (host.model.n_vocab > 0 || host.watched || req->len < 2 || req->len > LS_REF_MAX_NAMES) {
+    ls_ref_watch w;
+    if (host.model.n_vocab > 0 || host.watched || req->len < sizeof(w) + 2 ||
+        req->len > sizeof(w) + LS_REF_MAX_NAMES) {
         return reply(req, ref_fail(LS_REF_MISUSED, "bad request to watch"), NULL, 0);
     }
-    host.watched = strdup(host.payload);
+    memcpy(&w, host.payload, sizeof(w));
+    host.watched = strdup(host.payload + sizeof(w));
+    host.answers = w.answers != 0;
     if (!host.watched) return reply(req, ref_fail(LS_REF_FAILED, "out of memory"), NULL, 0);
-    return reply(req, ref_watch(host.watched), NULL, 0);
+    return reply(req, ref_watch(host.watched, host.answers), NULL, 0);
 }
 
-int ref_tap(const ls_ref_tap *tap, const float *data)
+/* What the host makes of a tap of so many bytes. */
+static int read_answer(float *data, size_t bytes)
+{
+    ls_ref_msg m;
+    if (!read_all(&m, sizeof(m))) return REF_TAP_GONE;
+    if (m.magic != LS_REF_MAGIC || m.version != LS_REF_VERSION || m.op != LS_REF_TAP ||
+        m.seq != host.seq || (m.len != 0 && m.len != bytes)) {
+        fprintf(stderr, "the host answers a tap of %zu bytes with %llu\n", bytes,
+                (unsigned long long)m.len);
+        return REF_TAP_GONE;
+    }
+    if (m.len == 0) return REF_TAP_KEPT;
+    return read_all(data, bytes) ? REF_TAP_REPLACED : REF_TAP_GONE;
+}
+
+int ref_tap(const ls_ref_tap *tap, float *data)
 {
     size_t     bytes = (size_t)(tap->ne[0] * tap->ne[1] * tap->ne[2] * tap->ne[3]) * sizeof(*data);
     ls_ref_msg m = {LS_REF_MAGIC, LS_REF_VERSION, LS_REF_TAP,
                     host.seq,     LS_REF_DONE,    sizeof(*tap) + bytes};
-    return write_all(&m, sizeof(m)) && write_all(tap, sizeof(*tap)) && write_all(data, bytes);
+    if (!write_all(&m, sizeof(m)) || !write_all(tap, sizeof(*tap)) || !write_all(data, bytes))
+        return REF_TAP_GONE;
+    return host.answers ? read_answer(data, bytes) : REF_TAP_KEPT;
 }
 
 static int do_open(const ls_ref_msg *req)

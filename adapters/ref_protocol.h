@@ -19,11 +19,20 @@
  *   ROWS      ls_ref_rows                      ls_ref_rows again: rows are in the window
  *   RESET     nothing                          nothing: position 0, empty KV cache
  *   CLOSE     nothing                          nothing: the child exits
- *   WATCH     lines of "NAME OP"               nothing. Before OPEN: from then on the response to
+ *   WATCH     ls_ref_watch + lines of "NAME OP" nothing. Before OPEN: from then on the response to
  *                                              EVAL is preceded by a TAP message for each such
  *                                              node of the graph: ls_ref_tap + its values as floats.
  *                                              NAME: the node's or that of a weight it takes,
  *                                              without the layer
+ *
+ * With `answers` in ls_ref_watch the child waits after each TAP message for one of the host's:
+ *
+ *   answer    ls_ref_msg{TAP, seq of the EVAL, status 0, len}, and len is 0: the node keeps its
+ *             values; or that of the node's floats, which follow: it takes these, and all that is
+ *             computed later is computed from them
+ *
+ * What softmax adds is a tap of the name "mask", after it. With answers both that and what softmax
+ * takes, as "scores", come before it.
  */
 #ifndef LOCKSTEP_REF_PROTOCOL_H
 #define LOCKSTEP_REF_PROTOCOL_H
@@ -32,7 +41,7 @@
 #include <stdint.h>
 
 #define LS_REF_MAGIC       0x3146524Cu /* "LRF1" read as bytes in memory order */
-#define LS_REF_VERSION     2u
+#define LS_REF_VERSION     3u
 #define LS_REF_SOCKET_FD   3          /* the child's end of the socket pair   */
 #define LS_REF_WINDOW_FD   4          /* the shared memory                    */
 #define LS_REF_MAX_PAYLOAD (1u << 28) /* longest message: 256 MiB of text     */
@@ -51,7 +60,7 @@ enum {
     LS_REF_RESET,
     LS_REF_CLOSE,
     LS_REF_WATCH,
-    LS_REF_TAP, /* sent by the child alone */
+    LS_REF_TAP, /* no request: see WATCH */
 };
 
 /* Why a request was refused. */
@@ -77,7 +86,7 @@ typedef struct ls_ref_msg {
 } ls_ref_msg;
 
 typedef struct ls_ref_sizes {
-    uint32_t msg, identity, open, opened, window, tokenize, evaluated, rows, tap;
+    uint32_t msg, identity, open, opened, window, tokenize, evaluated, rows, watch, tap;
 } ls_ref_sizes;
 
 typedef struct ls_ref_identity { /* strings end in NUL */
@@ -117,6 +126,10 @@ typedef struct ls_ref_rows {
     uint64_t bytes;        /* count x vocabulary x 4           */
 } ls_ref_rows;
 
+typedef struct ls_ref_watch {
+    uint32_t answers, reserved; /* answers 1: each TAP message waits for one */
+} ls_ref_watch;
+
 /* A node of the engine's graph after its evaluation; ne[0] varies fastest, as in ggml. */
 typedef struct ls_ref_tap {
     char     name[64]; /* as it was asked for        */
@@ -129,18 +142,20 @@ typedef struct ls_ref_tap {
 
 static_assert(sizeof(ls_ref_tap) == 64 + 32 + 8 + 32 + 16, "tap");
 static_assert(sizeof(ls_ref_msg) == 24, "message header");
-static_assert(sizeof(ls_ref_identity) == 36 + 32 + 64 + 512, "identity");
+static_assert(sizeof(ls_ref_identity) == 40 + 32 + 64 + 512, "identity");
 static_assert(sizeof(ls_ref_open) == 24, "open");
 static_assert(sizeof(ls_ref_opened) == 24 + 8 + 64, "opened");
 static_assert(sizeof(ls_ref_tokenize) == 8, "tokenize");
 static_assert(sizeof(ls_ref_evaluated) == 16, "evaluated");
 static_assert(sizeof(ls_ref_rows) == 16, "rows");
+static_assert(sizeof(ls_ref_watch) == 8, "watch");
 
 static inline ls_ref_sizes ls_ref_sizes_here(void)
 {
     ls_ref_sizes s = {sizeof(ls_ref_msg),       sizeof(ls_ref_identity), sizeof(ls_ref_open),
                       sizeof(ls_ref_opened),    sizeof(ls_ref_window),   sizeof(ls_ref_tokenize),
-                      sizeof(ls_ref_evaluated), sizeof(ls_ref_rows),    sizeof(ls_ref_tap)};
+                      sizeof(ls_ref_evaluated), sizeof(ls_ref_rows),    sizeof(ls_ref_watch),
+                      sizeof(ls_ref_tap)};
     return s;
 }
 

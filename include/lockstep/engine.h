@@ -42,6 +42,11 @@ typedef struct ls_engine_options { /* zero means: default */
                                       CANCELLED; NULL: never; borrowed until close */
     ls_watch    watch;             /* sees every tap that the engine shows, but logits; ctx is
                                       borrowed until close */
+    ls_tap_fn      *tap;           /* sees every row of every tap and may change it: what is computed later
+                                      is computed from that; NULL: none. Native: after the faults, with
+                                      logits. References: of taps that they let change, without; the first
+                                      evaluation is done twice. ctx borrowed until close */
+    void           *tap_ctx;
     /* native only */
     ls_tier         tier;
     ls_act_rounding rounding;
@@ -49,8 +54,6 @@ typedef struct ls_engine_options { /* zero means: default */
     bool            follow;        /* sums in the reference's order for each batch, see model.h */
     bool            bf16_pairs;    /* part of that order, see model.h    */
     const ls_faults *faults;       /* NULL: none; borrowed until close   */
-    ls_tap_fn      *tap;           /* called after the faults; NULL: none. ctx borrowed until close */
-    void           *tap_ctx;
 } ls_engine_options;
 
 typedef struct ls_engine ls_engine;

@@ -132,8 +132,8 @@ LS_API void      ls_trace_diff_fini(ls_trace_diff *d); /* NULL and zeroed struct
 
 /* ---- where two engines part ---- */
 
-/* Open one of the two engines, ready at position 0, with somebody who watches and (subject alone) a
- * function that may change its values. The caller closes it. */
+/* Open one of the two engines, ready at position 0, with somebody who watches and a function that may
+ * change its values (of the reference only where options ask for `reverse`). The caller closes it. */
 typedef ls_status ls_locate_open_fn(void *ctx, bool subject, ls_watch watch, ls_tap_fn *tap,
                                     void *tap_ctx, ls_engine **out, ls_error *err);
 
@@ -158,6 +158,7 @@ typedef struct ls_locate_options {
                                * all layers */
     size_t         max_bytes; /* of the reference's values held at once; 0: 256 MiB          */
     bool           map;       /* every tap of every layer, not just around the break         */
+    bool           reverse;   /* what was born is also looked at the other way round         */
     ls_locate_open_fn  *open;
     ls_locate_oracle_fn *open_oracle; /* NULL: nobody says who is wrong */
     ls_locate_close_fn *close; /* NULL: ls_engine_close */
@@ -196,6 +197,10 @@ typedef struct ls_located {
     ls_op   op;         /* of the first such operation in graph order */
     int32_t layer, position; /* layer -1: none */
     double  isolated;   /* NMSE at that position, on the reference's input; NaN: NaN or Inf */
+    bool    reversed;    /* the reference has computed it on the subject's input, see `reverse` */
+    double  isolated_reverse; /* then NMSE of that against the subject's own at that position */
+    bool    not_stepped[LS_N_OPS]; /* then: operations before it which the reference did not take over
+                                    * from the subject, so that their error is in it, too */
     double  accumulated; /* NMSE of the tap as the subject computed it, over all positions  */
     double  budget;     /* of isolated; by_oracle: of the larger of the two errors to it     */
     ls_outlier outlier;      /* of the operation that was found, where it was born there          */

@@ -12,10 +12,8 @@ static ls_status open_engine(void *ctx, bool subject, ls_watch watch, ls_tap_fn 
     ls_engine_options opt = subject ? *l->subject : *l->reference;
     opt.watch = watch;
     if (opt.n_batch < l->n_batch) opt.n_batch = l->n_batch;
-    if (subject) {
-        opt.tap = tap;
-        opt.tap_ctx = tap_ctx;
-    }
+    opt.tap = tap;
+    opt.tap_ctx = tap_ctx;
     if (!subject && l->reference_exe)
         return ls_engine_open_reference(out, l->reference_exe, &opt, err);
     return ls_engine_open_native(out, &opt, err);
@@ -74,6 +72,7 @@ ls_status cli_locate_run(const cli_locate *l, ls_per_token_result *result, ls_lo
                              .rho_floor = l->budget->rho_floor,
                              .by_oracle = l->by_oracle,
                              .map = l->map,
+                             .reverse = true,
                              .open = open_engine,
                              .open_oracle = open_oracle,
                              .ctx = (void *)(uintptr_t)l,

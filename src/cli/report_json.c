@@ -172,29 +172,38 @@ static void compatibility(json_t *root, const cli_report *r)
                                   (json_int_t)n));
 }
 
+static json_t *names(const bool ops[LS_N_OPS])
+{
+    json_t *out = json_array();
+    for (int op = 0; op < LS_N_OPS; op++)
+        if (ops[op]) json_array_append_new(out, json_string(ls_op_name((ls_op)op)));
+    return out;
+}
+
 /* What the comparison of operations covered, and the first that has other bits. */
 static json_t *taps(const ls_located *l)
 {
-    json_t *declined = json_array(), *first = json_null();
-    for (int op = 0; op < LS_N_OPS; op++)
-        if (l->declined[op]) json_array_append_new(declined, json_string(ls_op_name((ls_op)op)));
+    json_t *first = json_null();
     if (l->other_bits)
         first = json_pack("{s:o, s:s}", "layer", index_or_null(l->bits_layer), "op",
                           ls_op_name(l->bits_op));
     return json_pack("{s:I, s:I, s:I, s:o, s:o}", "planned", (json_int_t)l->taps_planned,
                      "compared", (json_int_t)l->taps_compared, "bit_equal",
-                     (json_int_t)l->taps_equal, "not_shown", declined, "first_other_bits", first);
+                     (json_int_t)l->taps_equal, "not_shown", names(l->declined), "first_other_bits",
+                     first);
 }
 
 /* Where the first operation over its budget is; null: nowhere. */
 static json_t *located(const ls_located *l)
 {
     if (!l->found) return json_null();
-    return json_pack("{s:o, s:s, s:i, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "layer",
+    return json_pack("{s:o, s:s, s:i, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "layer",
                      index_or_null(l->layer), "op", ls_op_name(l->op), "position", (int)l->position,
                      "origin", l->born ? "born" : "carried", "outlier", ls_outlier_name(l->outlier),
-                     "isolated", l->born ? number(l->isolated) : json_null(), "accumulated",
-                     number(l->accumulated), "budget", number(l->budget), "subject_error",
+                     "isolated", l->born ? number(l->isolated) : json_null(), "isolated_reverse",
+                     l->reversed ? number(l->isolated_reverse) : json_null(), "not_stepped",
+                     names(l->not_stepped), "accumulated", number(l->accumulated), "budget",
+                     number(l->budget), "subject_error",
                      l->judged ? number(l->subject_error) : json_null(), "reference_error",
                      l->judged ? number(l->reference_error) : json_null(), "rho",
                      l->judged ? number(l->rho) : json_null());

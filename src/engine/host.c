@@ -32,7 +32,8 @@ typedef struct host {
     size_t       n_window;       /* rows that fit                   */
     size_t       first, n_valid; /* rows of the last eval now there */
     int32_t      pos;
-    ls_ref_taps *taps; /* NULL: nobody watches */
+    ls_ref_taps *taps;                 /* NULL: nobody watches */
+    bool         answers, knows_graph; /* taps may be changed; it was looked at for that */
 } host;
 
 /* Ids that the child sent: whole numbers of the vocabulary. */
@@ -85,15 +86,24 @@ static ls_status host_tokenize(ls_engine *e, const char *text, size_t len,
     return LS_OK;
 }
 
-static ls_status take_tap(void *ctx, const ls_ref_tap *tap, const float *data, size_t n_floats,
-                          ls_error *err)
+static ls_status take_tap(void *ctx, const ls_ref_tap *tap, float *data, size_t n_floats,
+                          bool *changed, ls_error *err)
 {
-    return ls_ref_taps_node(ctx, tap, data, n_floats, err);
+    return ls_ref_taps_node(ctx, tap, data, n_floats, changed, err);
 }
 
-static ls_status host_eval(ls_engine *e, const int32_t *tokens, size_t n, ls_error *err)
+static ls_status host_reset(ls_engine *e, ls_error *err)
 {
-    host            *h = (host *)e;
+    host        *h = (host *)e;
+    ls_link_call call = {.op = LS_REF_RESET, .doing = "starting over"};
+    h->n_valid = 0;
+    h->pos = 0;
+    return ls_link_ask(&h->link, &call, err);
+}
+
+static ls_status evaluate(host *h, const int32_t *tokens, size_t n, ls_error *err)
+{
+    ls_engine       *e = &h->base;
     uint64_t         begin = ls_now_ns(), elapsed;
     char             doing[48];
     ls_ref_evaluated done;
@@ -104,7 +114,8 @@ static ls_status host_eval(ls_engine *e, const int32_t *tokens, size_t n, ls_err
                              .reply = &done,
                              .reply_len = sizeof(done),
                              .tap = h->taps ? take_tap : NULL,
-                             .tap_ctx = h->taps};
+                             .tap_ctx = h->taps,
+                             .answers = h->answers};
     h->n_valid = 0;
     if ((int64_t)n > e->info.n_ctx - h->pos) {
         return ls_fail(err, LS_ERR_LIMIT, "the context of %d positions of '%s' is full",
@@ -122,6 +133,20 @@ static ls_status host_eval(ls_engine *e, const int32_t *tokens, size_t n, ls_err
     e->stats.eval_ns += done.wall_ns < elapsed ? done.wall_ns : elapsed;
     h->pos += (int32_t)n;
     return LS_OK;
+}
+
+/* Before anything is changed the graph is looked at once: the first evaluation is done twice. */
+static ls_status host_eval(ls_engine *e, const int32_t *tokens, size_t n, ls_error *err)
+{
+    host *h = (host *)e;
+    if (h->answers && !h->knows_graph) {
+        ls_ref_taps_learn(h->taps, true);
+        LS_TRY(evaluate(h, tokens, n, err));
+        LS_TRY(host_reset(e, err));
+        ls_ref_taps_learn(h->taps, false);
+        h->knows_graph = true;
+    }
+    return evaluate(h, tokens, n, err);
 }
 
 static ls_status host_logits(ls_engine *e, size_t i, const float **row, ls_error *err)
@@ -150,15 +175,6 @@ static ls_status host_logits(ls_engine *e, size_t i, const float **row, ls_error
     }
     *row = h->window + (i - h->first) * n_vocab;
     return LS_OK;
-}
-
-static ls_status host_reset(ls_engine *e, ls_error *err)
-{
-    host        *h = (host *)e;
-    ls_link_call call = {.op = LS_REF_RESET, .doing = "starting over"};
-    h->n_valid = 0;
-    h->pos = 0;
-    return ls_link_ask(&h->link, &call, err);
 }
 
 static void host_close(ls_engine *e)
@@ -243,9 +259,15 @@ static void describe_sums(ls_engine_info *info)
 static ls_status watch(host *h, const ls_engine_options *opt, ls_error *err)
 {
     char         names[LS_REF_MAX_NAMES];
-    ls_link_call call = {.op = LS_REF_WATCH, .doing = "being asked for taps", .body = names};
-    if (!opt->watch.fn) return LS_OK;
-    LS_TRY(ls_ref_taps_create(&h->taps, opt->watch, err));
+    ls_ref_watch head = {.answers = opt->tap != NULL};
+    ls_link_call call = {.op = LS_REF_WATCH,
+                         .doing = "being asked for taps",
+                         .head = &head,
+                         .head_len = sizeof(head),
+                         .body = names};
+    if (!opt->watch.fn && !opt->tap) return LS_OK;
+    h->answers = opt->tap != NULL;
+    LS_TRY(ls_ref_taps_create(&h->taps, opt->watch, opt->tap, opt->tap_ctx, err));
     call.body_len = ls_ref_taps_names(names, sizeof(names));
     return ls_link_ask(&h->link, &call, err);
 }

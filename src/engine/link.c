@@ -192,6 +192,15 @@ static ls_status check_header(ls_link *l, const ls_ref_msg *m, const ls_link_cal
     return LS_OK;
 }
 
+static ls_status answer_tap(ls_link *l, const float *data, size_t n, const ls_link_call *call,
+                            uint64_t deadline, ls_error *err)
+{
+    ls_ref_msg m = {LS_REF_MAGIC, LS_REF_VERSION, LS_REF_TAP,
+                    l->seq,       LS_REF_DONE,    n * sizeof(*data)};
+    LS_TRY(send_all(l, &m, sizeof(m), call->doing, deadline, err));
+    return send_all(l, data, n * sizeof(*data), call->doing, deadline, err);
+}
+
 /* A node of the graph, which precedes the response: taken in, and handed on. */
 static ls_status take_tap(ls_link *l, const ls_ref_msg *m, const ls_link_call *call,
                           uint64_t deadline, ls_error *err)
@@ -199,6 +208,7 @@ static ls_status take_tap(ls_link *l, const ls_ref_msg *m, const ls_link_call *c
     ls_ref_tap tap;
     uint64_t   n = 1;
     void      *data;
+    bool       changed = false;
     ls_status  status;
     if (!call->tap || m->magic != LS_REF_MAGIC || m->version != LS_REF_VERSION ||
         m->seq != l->seq || m->len < sizeof(tap) || m->len > LS_REF_MAX_TAP) {
@@ -211,12 +221,14 @@ static ls_status take_tap(ls_link *l, const ls_ref_msg *m, const ls_link_call *c
         n *= (uint64_t)tap.ne[d];
     }
     if (n == 0 || n * sizeof(float) != m->len - sizeof(tap) || tap.name[sizeof(tap.name) - 1] ||
-        tap.op[sizeof(tap.op) - 1]) {
+        tap.op[sizeof(tap.op) - 1] || tap.layer < -1) {
         return ls_link_break(l, err, "sent a tap of the wrong size while %s", call->doing);
     }
     LS_TRY(ls_alloc(&data, (size_t)n, sizeof(float), "a tap of a reference", err));
     status = receive_all(l, data, (size_t)n * sizeof(float), call->doing, deadline, err);
-    if (status == LS_OK) status = call->tap(call->tap_ctx, &tap, data, (size_t)n, err);
+    if (status == LS_OK) status = call->tap(call->tap_ctx, &tap, data, (size_t)n, &changed, err);
+    if (status == LS_OK && call->answers)
+        status = answer_tap(l, data, changed ? (size_t)n : 0, call, deadline, err);
     free(data);
     return status;
 }

@@ -36,10 +36,12 @@ typedef struct ls_link_call {
     size_t      reply_len;
     void      **owned;
     size_t     *owned_len;
-    /* called for each TAP message before the response; NULL: none may come */
-    ls_status (*tap)(void *ctx, const ls_ref_tap *tap, const float *data, size_t n_floats,
+    /* called for each TAP message before the response; NULL: none may come. It may change data,
+     * and says so in *changed */
+    ls_status (*tap)(void *ctx, const ls_ref_tap *tap, float *data, size_t n_floats, bool *changed,
                      ls_error *err);
     void       *tap_ctx;
+    bool        answers; /* the child waits for an answer to each TAP message */
 } ls_link_call;
 
 /* Start program `exe` with `window_fd` as its shared memory. Errors: IO; REFERENCE when exe is

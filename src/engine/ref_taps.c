@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "engine/ref_step.h"
 
 /* Steps of a layer: within one, nodes may come in any order. */
 enum {
@@ -39,7 +40,7 @@ enum {
     END
 };
 
-typedef enum kind { ROWS, PRODUCT, SOFTMAX, MASK, EXPERT } kind;
+typedef enum kind { ROWS, PRODUCT, SOFTMAX, MASK, ENTRY, EXPERT } kind;
 
 static const struct node {
     const char *name, *op;
@@ -76,6 +77,7 @@ static const struct node {
     {"kq_scaled_2", "SCALE", LS_OP_ATTN_SCORES, SCORES, PRODUCT, 0}, /* after a cap */
     {"kq_soft_max", "SOFT_MAX", LS_OP_ATTN_SCORES_SOFTMAX, WEIGHTS, SOFTMAX, 0},
     {"mask", "SOFT_MAX", LS_OP_ATTN_SCORES, SCORES, MASK, 0},
+    {"scores", "SOFT_MAX", LS_OP_ATTN_SCORES, SCORES, ENTRY, 0}, /* to be changed */
     {"kqv_out", "CONT", LS_OP_ATTN_OUT, MIX, ROWS, 0},
     {"attn_sub_norm", "MUL", LS_OP_ATTN_SUB_NORM, SUB_NORM, ROWS, 0},
     {"attn_output.weight", "MUL_MAT", LS_OP_ATTN_PROJ, PROJ, ROWS, 0},
@@ -139,25 +141,29 @@ typedef struct held {
 } held;
 
 struct ls_ref_taps {
-    ls_watch watch;
-    int32_t  pos, layer; /* of what is held back */
-    size_t   rows;
-    bool     two_norms; /* attention has had one of its own in this layer */
-    bool     experts; /* the layer has them: what looks like a block of its own is the shared one */
-    held     held[LS_N_OPS];
+    ls_watch     watch;
+    ls_ref_step *step; /* NULL: nobody changes values */
+    bool         learning;
+    int32_t      pos, layer; /* of what is held back */
+    size_t       rows;
+    bool         two_norms; /* attention has had one of its own in this layer */
+    bool experts; /* the layer has them: what looks like a block of its own is the shared one */
+    held held[LS_N_OPS];
 };
 
-ls_status ls_ref_taps_create(ls_ref_taps **out, ls_watch watch, ls_error *err)
+ls_status ls_ref_taps_create(ls_ref_taps **out, ls_watch watch, ls_tap_fn *tap, void *tap_ctx,
+                             ls_error *err)
 {
     LS_TRY(ls_alloc(out, 1, sizeof(**out), "taps of a reference", err));
     (*out)->watch = watch;
-    return LS_OK;
+    return tap ? ls_ref_step_create(&(*out)->step, tap, tap_ctx, err) : LS_OK;
 }
 
 void ls_ref_taps_destroy(ls_ref_taps *t)
 {
     if (!t) return;
     for (int op = 0; op < LS_N_OPS; op++) free(t->held[op].data);
+    ls_ref_step_destroy(t->step);
     free(t);
 }
 
@@ -165,7 +171,7 @@ size_t ls_ref_taps_names(char *out, size_t cap)
 {
     size_t n = 0;
     for (int i = 0; i < N_NODES; i++) {
-        if (nodes[i].kind == MASK) continue; /* comes with softmax */
+        if (nodes[i].kind == MASK || nodes[i].kind == ENTRY) continue; /* come with softmax */
         n +=
             (size_t)snprintf(out + n, n < cap ? cap - n : 0, "%s %s\n", nodes[i].name, nodes[i].op);
     }
@@ -182,9 +188,11 @@ static void show_before(ls_ref_taps *t, int step)
             h->data};
         if (!h->there || h->step >= step) continue;
         h->there = false;
-        t->watch.fn(t->watch.ctx, &v);
+        if (t->watch.fn && !t->learning) t->watch.fn(t->watch.ctx, &v);
     }
 }
+
+void ls_ref_taps_learn(ls_ref_taps *t, bool on) { t->learning = on; }
 
 void ls_ref_taps_begin(ls_ref_taps *t, int32_t pos, size_t n)
 {
@@ -192,6 +200,7 @@ void ls_ref_taps_begin(ls_ref_taps *t, int32_t pos, size_t n)
     t->pos = pos;
     t->layer = -1;
     t->rows = n;
+    if (t->step) ls_ref_step_begin(t->step, pos, n, t->learning);
 }
 
 void ls_ref_taps_end(ls_ref_taps *t) { show_before(t, END + 1); }
@@ -255,7 +264,16 @@ static ls_status take_mask(ls_ref_taps *t, const ls_ref_tap *node, const float *
             row[p] = m == -INFINITY ? 0.0f : row[p] * scale + m;
         }
     }
-    return LS_OK;
+    return t->step ? ls_ref_step_mask(t->step, mask, padded, scale, err) : LS_OK;
+}
+
+static ls_status enter_softmax(ls_ref_taps *t, const ls_ref_tap *node, float *data, bool *changed,
+                               ls_error *err)
+{
+    if (!t->step || !t->held[LS_OP_ATTN_SCORES].there) return LS_OK;
+    if ((size_t)node->ne[1] != t->rows || node->ne[3] != 1) return bad_shape(node, err);
+    return ls_ref_step_scores(t->step, t->layer, data, (size_t)node->ne[2], (size_t)node->ne[0],
+                              changed, err);
 }
 
 /* [rows][chosen][n] to [chosen][rows][n]. */
@@ -298,7 +316,24 @@ static ls_status split_gate(ls_ref_taps *t, ls_error *err)
         memmove(up->data + r * n, up->data + (r * 2 + 1) * n, n * sizeof(*out));
     }
     up->n = n;
+    if (t->step) ls_ref_step_halves(t->step, t->layer);
     return LS_OK;
+}
+
+/* A node that was taken in, to whoever changes values. */
+static ls_status change(ls_ref_taps *t, const struct node *d, const ls_ref_tap *node, float *data,
+                        size_t n_floats, bool *changed, ls_error *err)
+{
+    size_t n = (size_t)node->ne[0];
+    if (!t->step || d->kind == PRODUCT || !ls_ref_step_is_last(t->step, d->tap, t->layer))
+        return LS_OK;
+    if (d->kind == EXPERT)
+        return ls_ref_step_experts(t->step, d->tap, t->layer, data, (size_t)node->ne[1], n, changed,
+                                   err);
+    if (d->kind == SOFTMAX)
+        return ls_ref_step_weights(t->step, t->layer, data, (size_t)node->ne[2], n, changed, err);
+    return ls_ref_step_rows(t->step, d->tap, ls_op_per_layer(d->tap) ? t->layer : -1, data,
+                            n_floats / t->rows, changed, err);
 }
 
 static const struct node *find_node(const ls_ref_taps *t, const ls_ref_tap *node)
@@ -313,8 +348,18 @@ static const struct node *find_node(const ls_ref_taps *t, const ls_ref_tap *node
     return NULL;
 }
 
-ls_status ls_ref_taps_node(ls_ref_taps *t, const ls_ref_tap *node, const float *data,
-                           size_t n_floats, ls_error *err)
+/* Into what is held back. */
+static ls_status take(ls_ref_taps *t, const struct node *d, const ls_ref_tap *node,
+                      const float *data, size_t n_floats, ls_error *err)
+{
+    if (d->kind == EXPERT) return take_experts(t, d, node, data, n_floats, err);
+    if (d->kind != ROWS) return take_scores(t, d, node, data, err);
+    LS_TRY(take_rows(t, d, node, data, n_floats, err));
+    return d->tap == LS_OP_FFN_ACT ? split_gate(t, err) : LS_OK;
+}
+
+ls_status ls_ref_taps_node(ls_ref_taps *t, const ls_ref_tap *node, float *data, size_t n_floats,
+                           bool *changed, ls_error *err)
 {
     static const struct node of_ffn = {"attn_norm", "", LS_OP_FFN_NORM, FFN_NORM, ROWS, 0};
     const struct node       *d = find_node(t, node);
@@ -323,6 +368,7 @@ ls_status ls_ref_taps_node(ls_ref_taps *t, const ls_ref_tap *node, const float *
     if (t->experts && d->kind == ROWS && d->step >= UP && d->step <= DOWN) return LS_OK;
     if (t->two_norms && node->layer == t->layer && strcmp(d->name, of_ffn.name) == 0) d = &of_ffn;
     if (d->kind == MASK) return take_mask(t, node, data, err);
+    if (d->kind == ENTRY) return enter_softmax(t, node, data, changed, err);
     /* some nodes of a layer are named without it */
     layer = node->layer < 0 && ls_op_per_layer(d->tap) ? t->layer : node->layer;
     if (layer != t->layer)
@@ -332,8 +378,6 @@ ls_status ls_ref_taps_node(ls_ref_taps *t, const ls_ref_tap *node, const float *
     t->two_norms = (t->two_norms && layer == t->layer) || strcmp(d->name, "attn_norm_2") == 0;
     t->experts = (t->experts && layer == t->layer) || d->tap == LS_OP_FFN_ROUTER;
     t->layer = layer;
-    if (d->kind == EXPERT) return take_experts(t, d, node, data, n_floats, err);
-    if (d->kind != ROWS) return take_scores(t, d, node, data, err);
-    LS_TRY(take_rows(t, d, node, data, n_floats, err));
-    return d->tap == LS_OP_FFN_ACT ? split_gate(t, err) : LS_OK;
+    LS_TRY(take(t, d, node, data, n_floats, err));
+    return change(t, d, node, data, n_floats, changed, err);
 }

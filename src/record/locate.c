@@ -10,6 +10,7 @@
 
 #include "record/map.h"
 #include "record/outlier.h"
+#include "record/reverse.h"
 
 #define DEFAULT_BYTES ((size_t)256 << 20)
 
@@ -348,6 +349,8 @@ static ls_status compare(work *w, const ls_trace *a, const ls_trace *b, ls_error
     if (status == LS_OK && (d.first_over >= 0 || w->opt->by_oracle)) status = search(w, &d, b, err);
     if (status == LS_OK && w->out->born && !w->out->judged && w->opt->open_oracle)
         status = judge(w, b, err);
+    if (status == LS_OK && w->out->born && w->opt->reverse)
+        status = ls_reverse(w->out, w->opt, w->walk.n_layers, err);
     if (status == LS_OK && w->opt->map) status = make_map(w, &d, b, err);
     ls_trace_diff_fini(&d);
     return status;

@@ -18,3 +18,11 @@ float ggml_fp16_to_fp32(ggml_fp16_t x)
     for (int e = x >> 10; e < 15; e++) y /= 2;
     return y;
 }
+
+ggml_fp16_t ggml_fp32_to_fp16(float x)
+{
+    int e = 15;
+    for (; x >= 2; x /= 2) e++;
+    for (; x > 0 && x < 1; x *= 2) e--;
+    return (ggml_fp16_t)(e << 10);
+}

@@ -26,6 +26,7 @@ struct ggml_tensor {
 
 const char *ggml_op_name(enum ggml_op op);
 float       ggml_fp16_to_fp32(ggml_fp16_t x);
+ggml_fp16_t ggml_fp32_to_fp16(float x);
 enum ggml_log_level { GGML_LOG_LEVEL_NONE, GGML_LOG_LEVEL_INFO, GGML_LOG_LEVEL_WARN, GGML_LOG_LEVEL_ERROR };
 typedef void (*ggml_log_callback)(enum ggml_log_level level, const char *text, void *user_data);
 
