@@ -216,6 +216,8 @@ typedef struct ls_located {
     ls_tap_map map; /* owned; where the options ask for it, else empty */
 } ls_located;
 LS_API void ls_located_fini(ls_located *l); /* NULL and zeroed structs are allowed */
+/* Born by the one way and inside the budget by the other (an oracle's budget is not of either). */
+LS_API bool ls_located_ways_disagree(const ls_located *l);
 
 /* Two passes: sketches of everything; then, in the layers around the first tap that is over the
  * budget, every operation of the subject on the reference's own input: each of its results is

@@ -128,6 +128,14 @@ static void located(const cli_report *r, FILE *f)
         cli_html_number(f, l->isolated, CLI_SCIENCE);
     else
         fputs("within the budget", f);
+    fputs("</dd>\n<dt>the other way round, the reference on the subject's input</dt>"
+          "<dd id=\"located-reverse\">",
+          f);
+    if (l->reversed)
+        cli_html_number(f, l->isolated_reverse, CLI_SCIENCE);
+    else
+        cli_html_not_measured(f);
+    if (ls_located_ways_disagree(l)) fputs(" (inside the budget: the two ways disagree)", f);
     fputs(
         "</dd>\n<dt>NMSE as the subject ran, at all positions</dt><dd id=\"located-accumulated\">",
         f);

@@ -102,11 +102,16 @@ static void located(const ls_located *l, FILE *f)
     }
     fputs("**Located**: ", f);
     code(f, cli_located_place(l, place, sizeof(place)));
-    if (l->born)
-        fprintf(f, ", born there: NMSE %.3g on the reference's own input, %.3g as it ran",
-                l->isolated, l->accumulated);
-    else
+    if (l->born) {
+        fprintf(f, ", born there: NMSE %.3g on the reference's own input, ", l->isolated);
+        if (l->reversed)
+            fprintf(f, "%.3g of the reference on the subject's%s, ", l->isolated_reverse,
+                    ls_located_ways_disagree(l) ? " (inside the budget: the two ways disagree)"
+                                                : "");
+        fprintf(f, "%.3g as it ran", l->accumulated);
+    } else {
         fprintf(f, ", only carried there: NMSE %.3g as it ran", l->accumulated);
+    }
     fprintf(f, "; the budget is %g", l->budget);
     if (l->judged) fprintf(f, "; who is wrong: %s", ls_outlier_name(l->outlier));
     fputs("\n\n", f);

@@ -300,6 +300,18 @@ static void next_steps(const cli_report *r, FILE *f)
           f);
 }
 
+/* A line with these operations, if there are any. */
+static void name_ops(const char *before, const bool ops[LS_N_OPS], FILE *f)
+{
+    bool first = true;
+    for (int op = 0; op < LS_N_OPS; op++) {
+        if (!ops[op]) continue;
+        fprintf(f, "%s%s", first ? before : ", ", ls_op_name((ls_op)op));
+        first = false;
+    }
+    if (!first) fputc('\n', f);
+}
+
 /* What the float64 oracle makes of the operation that was found. */
 static void outlier_line(const ls_located *l, FILE *f)
 {
@@ -314,18 +326,32 @@ static void outlier_line(const ls_located *l, FILE *f)
                 who[l->outlier], l->subject_error, l->reference_error);
 }
 
+/* An operation in whose result the error is born, by both ways of looking at it alone. */
+static void born_lines(const ls_located *l, FILE *f)
+{
+    char place[96];
+    fprintf(f, "  %s: born here. NMSE %.3g on the reference's own input, ",
+            cli_located_place(l, place, sizeof(place)), l->isolated);
+    if (l->reversed) fprintf(f, "%.3g of the reference on the subject's, ", l->isolated_reverse);
+    fprintf(f, "%.3g as it ran; the budget is %.3g%s\n", l->accumulated, l->budget,
+            l->by_oracle ? " to the oracle" : "");
+    if (ls_located_ways_disagree(l))
+        fputs(
+            "  the two ways disagree: the reference on the subject's input is inside the budget\n",
+            f);
+    if (!l->reversed)
+        fputs("  the reference could not be put on the subject's input there\n", f);
+    else
+        name_ops("  not put on the subject's input, for the reference does not show it: ",
+                 l->not_stepped, f);
+}
+
 static void located_lines(const ls_located *l, FILE *f)
 {
     char place[96];
-    bool first = true;
     fprintf(f, "\ntaps: %zu of %zu compared, %zu equal to the last bit\n", l->taps_compared,
             l->taps_planned, l->taps_equal);
-    for (int op = 0; op < LS_N_OPS; op++) {
-        if (!l->declined[op]) continue;
-        fprintf(f, "%s%s", first ? "  not shown by the reference: " : ", ", ls_op_name((ls_op)op));
-        first = false;
-    }
-    if (!first) fputc('\n', f);
+    name_ops("  not shown by the reference: ", l->declined, f);
     if (l->other_bits && l->bits_layer >= 0)
         fprintf(f, "  first with other bits: layer %d, %s\n", (int)l->bits_layer,
                 ls_op_name(l->bits_op));
@@ -338,18 +364,13 @@ static void located_lines(const ls_located *l, FILE *f)
             fprintf(f, "  no operation is over %g\n", l->budget);
         return;
     }
-    cli_located_place(l, place, sizeof(place));
     if (l->born)
-        fprintf(f,
-                "  %s: born here. NMSE %.3g on the reference's own input, %.3g as it ran; the "
-                "budget is %.3g%s\n",
-                place, l->isolated, l->accumulated, l->budget,
-                l->by_oracle ? " to the oracle" : "");
+        born_lines(l, f);
     else
         fprintf(f,
                 "  first over %g: %s, NMSE %.3g; only carried there: no operation is over it on "
                 "the reference's own input\n",
-                l->budget, place, l->accumulated);
+                l->budget, cli_located_place(l, place, sizeof(place)), l->accumulated);
     outlier_line(l, f);
 }
 

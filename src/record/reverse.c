@@ -98,6 +98,11 @@ static ls_status walk(work *w, ls_error *err)
     return take(w, 0, err);
 }
 
+bool ls_located_ways_disagree(const ls_located *l)
+{
+    return l->born && l->reversed && !l->by_oracle && l->isolated_reverse <= l->budget;
+}
+
 ls_status ls_reverse(ls_located *out, const ls_locate_options *opt, size_t n_layers, ls_error *err)
 {
     work      w = {.opt = opt, .out = out};

@@ -18,7 +18,13 @@ fault() {
     expect 1 "$1" run --fault "$1" || return
     equal "$1: culprit" "$(json "$T/o" located.layer located.op located.position located.origin located.outlier | tr '\n' ' ')" \
         "$2 $3 $4 born subject "
+    # the other way round: the reference on the subject's input
+    over "$(json "$T/o" located.isolated_reverse)" || fail "$1: the other way round: $(json "$T/o" located)"
+    equal "$1: taps that the reference did not take over" "$(json "$T/o" 'located.not_stepped.#')" 0
 }
+
+# Over the budget: NaN is, and null is none.
+over() { awk -v x="$1" 'BEGIN { exit !(tolower(x) ~ /nan/ || x + 0 > 1e-6) }'; }
 
 expect 0 "no fault" run
 equal "no fault: located" "$(json "$T/o" located)" null
