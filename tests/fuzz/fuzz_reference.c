@@ -4,7 +4,8 @@
  *
  * No process is started: ls_proc_start is replaced (the linker's --wrap) by one that writes all
  * answers into the socket beforehand. An input is a row of answers, each a byte of how it begins, a
- * byte of its length in units, and that many bytes: with a true header, or all of it as it is. */
+ * byte of its length in units, and that many bytes: with a true header, or all of it as it is. The
+ * highest bit of the first: somebody changes the taps, so that the first evaluation comes twice. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,17 +21,20 @@ enum {
     AS_IT_IS = 1,
     FAILS = 2,
     WRONG_LENGTH = 4,
-    TAP = 8, /* comes before the answer to the request at hand */
+    TAP = 8,       /* comes before the answer to the request at hand */
+    CHANGES = 128, /* of the first alone */
     UNIT = 4,
     MAX_ANSWERS = 32,
     MAX_BYTES = 32768
 };
 
 /* What the host asks below, in this order. */
-static const uint16_t asked[] = {LS_REF_HELLO,    LS_REF_WATCH, LS_REF_OPEN, LS_REF_WINDOW,
-                                 LS_REF_TOKENIZE, LS_REF_EVAL,  LS_REF_ROWS, LS_REF_ROWS,
-                                 LS_REF_RESET,    LS_REF_CLOSE};
-enum { N_ASKED = sizeof(asked) / sizeof(asked[0]) };
+enum { N_ASKED = 10, N_MORE = 2 };
+static const uint16_t asked[][N_ASKED + N_MORE] = {
+    {LS_REF_HELLO, LS_REF_WATCH, LS_REF_OPEN, LS_REF_WINDOW, LS_REF_TOKENIZE, LS_REF_EVAL,
+     LS_REF_ROWS, LS_REF_ROWS, LS_REF_RESET, LS_REF_CLOSE},
+    {LS_REF_HELLO, LS_REF_WATCH, LS_REF_OPEN, LS_REF_WINDOW, LS_REF_TOKENIZE, LS_REF_EVAL,
+     LS_REF_RESET, LS_REF_EVAL, LS_REF_ROWS, LS_REF_ROWS, LS_REF_RESET, LS_REF_CLOSE}};
 static const uint8_t *input;
 static size_t         input_len;
 
@@ -38,10 +42,16 @@ static void write_answers(int fd)
 {
     uint8_t out[MAX_BYTES + MAX_ANSWERS * sizeof(ls_ref_msg)];
     size_t  n = 0;
+    bool    changes = input_len > 0 && input[0] & CHANGES;
     for (uint32_t i = 0, k = 0; k < MAX_ANSWERS && input_len >= 2; k++) {
         unsigned   how = input[0];
         size_t     len = (size_t)input[1] * UNIT;
-        ls_ref_msg m = {LS_REF_MAGIC, LS_REF_VERSION, asked[i % N_ASKED], i + 1, LS_REF_DONE, 0};
+        ls_ref_msg m = {LS_REF_MAGIC,
+                        LS_REF_VERSION,
+                        asked[changes][i % (changes ? N_ASKED + N_MORE : N_ASKED)],
+                        i + 1,
+                        LS_REF_DONE,
+                        0};
         input += 2;
         input_len -= 2;
         if (len > input_len) len = input_len;
@@ -126,6 +136,16 @@ static void see(void *ctx, const ls_tap_values *v)
     for (size_t i = 0; i < n; i++) sum_of_taps += v->data[i];
 }
 
+/* Rows that can be read and written. */
+static void change(void *ctx, const ls_tap *t)
+{
+    (void)ctx;
+    FUZZ_REQUIRE((unsigned)t->op < LS_N_OPS && t->n > 0 && t->layer >= -1 && t->pos >= 0);
+    FUZZ_REQUIRE(ls_op_per_layer(t->op) || t->layer == -1);
+    for (size_t i = 0; i < t->n; i++) sum_of_taps += t->data[i];
+    t->data[t->n - 1] = 1;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     ls_engine_options opt = {
@@ -134,6 +154,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     ls_error   err = {0};
     input = data;
     input_len = size < MAX_BYTES ? size : MAX_BYTES;
+    if (input_len > 0 && input[0] & CHANGES) opt.tap = change;
     if (ls_engine_open_reference(&e, "/proc/self/exe", &opt, &err) == LS_OK) {
         converse(e);
         ls_engine_close(e);
@@ -147,6 +168,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 }
 
 /* ---- seeds: a whole conversation, and the same broken at each answer ---- */
+
+enum { SECOND = 0x100 }; /* is said only where taps are changed */
 
 typedef struct seed {
     uint8_t bytes[4096];
@@ -180,7 +203,8 @@ uint8_t *fuzz_seed(size_t i, size_t *size)
     } norm = {{"attn_norm", "MUL", 0, 4, {2, 4, 1, 1}, {0}}, {1, 2, 3, 4, 5, 6, 7, 8}},
       scores = {{"kq", "MUL_MAT", 0, 4, {8, 4, 1, 1}, {0}}, {1}},
       weights = {{"kq_soft_max", "SOFT_MAX", 0, 4, {8, 4, 1, 1}, {0.5f}}, {1}},
-      mask = {{"mask", "SOFT_MAX", 0, 4, {8, 4, 1, 1}, {0.5f}}, {0}};
+      mask = {{"mask", "SOFT_MAX", 0, 4, {8, 4, 1, 1}, {0.5f}}, {0}},
+      entry = {{"scores", "SOFT_MAX", 0, 4, {8, 4, 1, 1}, {0.5f}}, {1}};
     const struct {
         const void *data;
         size_t      len;
@@ -195,16 +219,26 @@ uint8_t *fuzz_seed(size_t i, size_t *size)
                 {&weights, sizeof(weights), TAP},
                 {&mask, sizeof(mask), TAP},
                 {&done, sizeof(done), 0},
+                /* where taps are changed, else none of these */
+                {NULL, 0, SECOND},
+                {&norm, sizeof(ls_ref_tap) + 32, TAP | SECOND},
+                {&scores, sizeof(scores), TAP | SECOND},
+                {&mask, sizeof(mask), TAP | SECOND},
+                {&entry, sizeof(entry), TAP | SECOND},
+                {&weights, sizeof(weights), TAP | SECOND},
+                {&done, sizeof(done), SECOND},
                 {&rows, sizeof(rows), 0},
                 {NULL, 0, 0},
                 {NULL, 0, 0}};
-    size_t   n_said = sizeof(said) / sizeof(said[0]);
+    size_t   n_said = sizeof(said) / sizeof(said[0]), n_seeds = 1 + 4 * n_said;
     seed     s = {.n = 0};
     uint8_t *out;
-    if (i >= 1 + 4 * n_said) return NULL;
-    for (size_t k = 0; k < n_said; k++) {
-        unsigned broken = i > 0 && k == (i - 1) / 4 ? how[1 + (i - 1) % 4] : 0;
-        answer(&s, said[k].how | broken, said[k].data, said[k].len);
+    if (i >= 2 * n_seeds) return NULL;
+    for (size_t k = 0, at = i % n_seeds; k < n_said; k++) {
+        unsigned broken = at > 0 && k == (at - 1) / 4 ? how[1 + (at - 1) % 4] : 0;
+        unsigned first = k == 0 && i >= n_seeds ? CHANGES : 0;
+        if (said[k].how & SECOND && i < n_seeds) continue;
+        answer(&s, (said[k].how & ~(unsigned)SECOND) | broken | first, said[k].data, said[k].len);
     }
     out = malloc(s.n);
     if (!out) abort();

@@ -69,6 +69,20 @@ void fault_eval(void)
     }
 }
 
+void fault_tap(const ls_ref_tap *tap, const float *data, size_t n_floats)
+{
+    size_t     bytes = n_floats * sizeof(*data);
+    ls_ref_msg m = {LS_REF_MAGIC, LS_REF_VERSION, LS_REF_TAP, 5, LS_REF_DONE, sizeof(*tap) + bytes};
+    if (fault_is("tap-hang")) hang();
+    if (fault_is("tap-exit")) _exit(0);
+    while (fault_is("tap-flood")) { /* the fifth request: hello, watch, open, window, eval */
+        if (__real_send(LS_REF_SOCKET_FD, &m, sizeof(m), MSG_NOSIGNAL) < 0 ||
+            __real_send(LS_REF_SOCKET_FD, tap, sizeof(*tap), MSG_NOSIGNAL) < 0 ||
+            __real_send(LS_REF_SOCKET_FD, data, bytes, MSG_NOSIGNAL) < 0)
+            _exit(1);
+    }
+}
+
 void fault_row(float *row, int32_t n, int32_t pos)
 {
     const char *at = strchr(fault(), '@');
@@ -99,6 +113,10 @@ static void spoil_header(ls_ref_msg *m)
         m->status = LS_REF_FAILED;
         m->len = 1000000;
     }
+    if (fault_is("tap-long") && m->op == LS_REF_TAP) m->len += 4;
+    if (fault_is("tap-short") && m->op == LS_REF_TAP) m->len = 4;
+    if (fault_is("tap-endless") && m->op == LS_REF_TAP) m->len = UINT64_MAX;
+    if (fault_is("tap-sequence") && m->op == LS_REF_TAP) m->seq += 1;
     if (fault_is("rows-hang") && m->op == LS_REF_ROWS) hang();
     if (fault_is("close-hang") && m->op == LS_REF_CLOSE) hang();
 }
@@ -110,6 +128,7 @@ static void spoil_payload(uint16_t op, void *data)
     ls_ref_evaluated *done = data;
     ls_ref_rows      *rows = data;
     ls_ref_identity  *id = data;
+    ls_ref_tap       *tap = data;
     if (op == LS_REF_HELLO && fault_is("sizes")) id->sizes.rows += 8;
     if (op == LS_REF_HELLO && fault_is("unterminated"))
         memset(id->version, 'x', sizeof(id->version));
@@ -122,11 +141,16 @@ static void spoil_payload(uint16_t op, void *data)
     if (op == LS_REF_EVAL && fault_is("time-absurd")) done->wall_ns = UINT64_MAX;
     if (op == LS_REF_ROWS && fault_is("rows-short")) rows->count -= 1;
     if (op == LS_REF_ROWS && fault_is("rows-bytes")) rows->bytes = UINT64_MAX;
+    if (op == LS_REF_TAP && fault_is("tap-layer")) tap->layer = -7;
+    if (op == LS_REF_TAP && fault_is("tap-negative")) tap->ne[0] = tap->ne[1] = -4;
+    if (op == LS_REF_TAP && fault_is("tap-overflow")) tap->ne[2] = tap->ne[3] = (int64_t)1 << 32;
+    if (op == LS_REF_TAP && fault_is("tap-name")) memset(tap->name, 'x', sizeof(tap->name));
     if (op == LS_REF_TOKENIZE && fault_is("ids-range")) memset(data, 0x7f, 4);
     if (op == LS_REF_TOKENIZE && fault_is("ids-negative")) memset(data, 0xff, 4);
 }
 
-/* Every message is one send of the header and one of the payload (ref_main.c, reply). */
+/* Every message is one send of the header and one of the payload (ref_main.c, reply); of taps, one
+ * more of the values, which are no 24 bytes. */
 ssize_t __wrap_send(int fd, const void *buf, size_t n, int flags)
 {
     static uint16_t op; /* of the header that went out last; 0: a payload is not next */

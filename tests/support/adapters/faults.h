@@ -12,11 +12,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "ref_protocol.h"
+
 /* Is this the fault that was asked for? */
 bool fault_is(const char *name);
 
 /* Act on the faults of evaluation: "eval-crash", "eval-abort", "eval-hang", "eval-exit". */
 void fault_eval(void);
+
+/* Act on the faults of taps: "tap-hang", "tap-exit", "tap-flood" (sends it for ever and reads no
+ * answer; n_floats are its values). */
+void fault_tap(const ls_ref_tap *tap, const float *data, size_t n_floats);
 
 /* Spoil a row of logits: "nan", "inf", "scale", "add", "rotate", each at every position or at
  * the one after '@'. */
