@@ -221,7 +221,8 @@ LS_API bool ls_located_ways_disagree(const ls_located *l);
 
 /* Two passes: sketches of everything; then, in the layers around the first tap that is over the
  * budget, every operation of the subject on the reference's own input: each of its results is
- * compared and then replaced by the reference's. Errors: those of the engines; REFERENCE where
+ * compared and then replaced by the reference's. With `reverse` the one that was found also the other
+ * way round: the reference's results are compared and replaced by the subject's. Errors: those of the engines; REFERENCE where
  * nothing could be compared. */
 LS_API ls_status ls_locate(ls_located *out, const ls_locate_options *opt, ls_error *err);
 

@@ -23,8 +23,9 @@ static char path[128];
 /* The two engines of a search. */
 typedef struct sides {
     ls_faults  faults;
-    ls_op      hidden; /* an operation that the reference does not let change; LS_N_OPS: none */
-    bool       fails;  /* a reference that is to change cannot be opened */
+    ls_op      hidden;  /* an operation that the reference does not let change; LS_N_OPS: none */
+    bool       spoiled; /* the fault is the reference's, not the subject's */
+    bool       fails;   /* a reference that is to change cannot be opened */
     ls_tap_fn *tap;
     void      *tap_ctx;
     size_t     n_changing; /* references that were opened to be changed */
@@ -47,7 +48,7 @@ static ls_status open_side(void *ctx, bool subject, ls_watch watch, ls_tap_fn *t
                              .watch = watch,
                              .tap = tap,
                              .tap_ctx = tap_ctx};
-    if (subject) opt.faults = &s->faults;
+    if (subject != s->spoiled) opt.faults = &s->faults;
     if (!subject && tap) {
         s->n_changing++;
         if (s->fails) return ls_fail(err, LS_ERR_REFERENCE, "it is gone");
@@ -116,6 +117,17 @@ static void both_ways_are_known_for_every_operation(void **state)
         assert_false(ls_located_ways_disagree(&l));
         ls_located_fini(&l);
     }
+}
+
+/* Then the sound value is the subject's. */
+static void a_fault_of_the_reference_is_the_mirror_image(void **state)
+{
+    sides      s = {.hidden = LS_N_OPS, .spoiled = true};
+    ls_located l = locate(&s, "1.ffn_act@3=scale:1.5", 1e-6);
+    (void)state;
+    assert_true(l.born && l.reversed && l.op == LS_OP_FFN_ACT && l.position == 3);
+    assert_true(fabs(l.isolated - 1.0 / 9) < 1e-5 && fabs(l.isolated_reverse - 0.25) < 1e-5);
+    ls_located_fini(&l);
 }
 
 static void nan_is_nan_both_ways(void **state)
@@ -205,6 +217,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(both_ways_are_known_for_every_operation),
+        cmocka_unit_test(a_fault_of_the_reference_is_the_mirror_image),
         cmocka_unit_test(nan_is_nan_both_ways),
         cmocka_unit_test(the_two_ways_may_disagree),
         cmocka_unit_test(what_the_reference_keeps_is_said),
