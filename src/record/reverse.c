@@ -35,6 +35,23 @@ static void watch(void *ctx, const ls_tap_values *v)
     if (leads_there(w, v->op, v->layer)) ls_walk_hold(&w->walk, v);
 }
 
+/* The result in question is compared and left as it is: what the reference goes on to do is not
+ * looked at, and a NaN might harm it. */
+static void step(void *ctx, const ls_tap *tap)
+{
+    work  *w = ctx;
+    ls_tap copy = *tap;
+    if (tap->op != w->out->op || tap->layer != w->out->layer) {
+        ls_walk_step(&w->walk, tap);
+        return;
+    }
+    copy.data = malloc(tap->n * sizeof(float));
+    if (!copy.data) return; /* it counts as not stepped */
+    memcpy(copy.data, tap->data, tap->n * sizeof(float));
+    ls_walk_step(&w->walk, &copy);
+    free(copy.data);
+}
+
 static void close_engine(const ls_locate_options *o, ls_engine *e)
 {
     if (e && o->close)
@@ -90,7 +107,7 @@ static ls_status walk(work *w, ls_error *err)
     const ls_locate_options *o = w->opt;
     size_t                   at = (size_t)w->out->position;
     LS_TRY(o->open(o->ctx, true, (ls_watch){watch, w}, NULL, NULL, &w->subject, err));
-    LS_TRY(o->open(o->ctx, false, (ls_watch){0}, ls_walk_step, &w->walk, &w->reference, err));
+    LS_TRY(o->open(o->ctx, false, (ls_watch){0}, step, w, &w->reference, err));
     LS_TRY(evaluate(w, o->prompt, o->n_prompt, err));
     if (at < o->n_prompt) return take(w, at, err);
     for (size_t i = 0; i < o->n_decoded && i <= at - o->n_prompt; i++)
