@@ -20,6 +20,8 @@ for row in qwen2moe:1 gpt-oss:1 olmoe:0 qwen3moe:0 llama:1 falcon:0; do
         equal "$row: $fault: culprit" \
             "$(json "$T/o" located.layer located.op located.position located.origin | tr '\n' ' ')" \
             "$(sed -E 's/([0-9]+)\.([a-z_]+)@([0-9]+)=.*/\1 \2 \3 born /' <<<"$fault")"
+        awk -v x="$(json "$T/o" located.isolated_reverse)" 'BEGIN { exit !(tolower(x) ~ /nan/ || x + 0 > 1e-6) }' ||
+            fail "$row: $fault: the other way round: $(json "$T/o" located)"
     done
 done
 

@@ -115,6 +115,8 @@ function use(wanted, outcome) {
     equal("located: place", heading.firstChild.textContent.trim(),
       `${l.layer === null ? "" : `layer ${l.layer}, `}${l.op}, position ${l.position}`);
     equal("located: isolated", read("isolated", $("located-isolated")), real(l.isolated));
+    if (l.isolated_reverse !== null)
+      equal("located: reverse", read("isolated", $("located-reverse")), real(l.isolated_reverse));
     equal("located: accumulated", read("accumulated", $("located-accumulated")), real(l.accumulated));
     if (!wanted.map) return;
     const [isolated] = goTo(l.position, l.layer, l.op);

@@ -160,6 +160,8 @@ static void fill_map(made_report *r, size_t n_positions, size_t n_layers)
     l->layer = (int32_t)(n_layers / 2);
     l->position = (int32_t)(n_positions / 3);
     l->isolated = m->rows[born].cells[n_positions / 3].isolated;
+    l->reversed = true;
+    l->isolated_reverse = l->isolated / 2;
     l->accumulated = m->rows[born].cells[n_positions / 3].accumulated;
     l->taps_planned = l->taps_compared = m->n_rows;
     l->declined[LS_OP_FFN_ROUTER] = true;

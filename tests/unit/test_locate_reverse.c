@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -22,19 +23,23 @@ static char path[128];
 
 /* The two engines of a search. */
 typedef struct sides {
-    ls_faults  faults;
-    ls_op      hidden;  /* an operation that the reference does not let change; LS_N_OPS: none */
-    bool       spoiled; /* the fault is the reference's, not the subject's */
-    bool       fails;   /* a reference that is to change cannot be opened */
-    ls_tap_fn *tap;
-    void      *tap_ctx;
-    size_t     n_changing; /* references that were opened to be changed */
+    ls_faults   faults;
+    ls_op       hidden;  /* an operation that the reference does not let change; LS_N_OPS: none */
+    bool        spoiled; /* the fault is the reference's, not the subject's */
+    bool        fails;   /* a reference that is to change cannot be opened */
+    ls_tap_fn  *tap;
+    void       *tap_ctx;
+    atomic_bool changed[LS_N_OPS]; /* of layer 1 of such a reference, in some row */
+    size_t      n_changing;        /* references that were opened to be changed */
 } sides;
 
 static void hide(void *ctx, const ls_tap *tap)
 {
-    const sides *s = ctx;
+    sides *s = ctx;
+    float  before = tap->data[0];
     if (tap->op != s->hidden) s->tap(s->tap_ctx, tap);
+    if (tap->layer == 1 && memcmp(&before, tap->data, sizeof(before)) != 0)
+        atomic_store(&s->changed[tap->op], true);
 }
 
 static ls_status open_side(void *ctx, bool subject, ls_watch watch, ls_tap_fn *tap, void *tap_ctx,
@@ -117,6 +122,23 @@ static void both_ways_are_known_for_every_operation(void **state)
         assert_false(ls_located_ways_disagree(&l));
         ls_located_fini(&l);
     }
+}
+
+/* What came in is replaced, where it is another; a NaN is not put into anybody's graph. */
+static void the_result_in_question_is_only_compared(void **state)
+{
+    sides      s = {.hidden = LS_N_OPS};
+    ls_located l;
+    (void)state;
+    l = locate(&s, "1.ffn_norm@3=nan", 1e-6);
+    assert_true(l.reversed && l.op == LS_OP_FFN_NORM);
+    for (int op = 0; op < LS_N_OPS; op++) assert_false(s.changed[op]);
+    ls_located_fini(&l);
+    s.spoiled = true;
+    l = locate(&s, "1.ffn_norm@3=scale:1.5", 0.05);
+    assert_true(l.reversed && l.op == LS_OP_FFN_NORM);
+    for (int op = 0; op < LS_N_OPS; op++) assert_false(s.changed[op]);
+    ls_located_fini(&l);
 }
 
 /* Then the sound value is the subject's. */
@@ -217,6 +239,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(both_ways_are_known_for_every_operation),
+        cmocka_unit_test(the_result_in_question_is_only_compared),
         cmocka_unit_test(a_fault_of_the_reference_is_the_mirror_image),
         cmocka_unit_test(nan_is_nan_both_ways),
         cmocka_unit_test(the_two_ways_may_disagree),
