@@ -19,7 +19,7 @@
  *   ROWS      ls_ref_rows                      ls_ref_rows again: rows are in the window
  *   RESET     nothing                          nothing: position 0, empty KV cache
  *   CLOSE     nothing                          nothing: the child exits
- *   WATCH     ls_ref_watch + lines of "NAME OP" nothing. Before OPEN: from then on the response to
+ *   WATCH     ls_ref_watch + "NAME OP" lines   nothing. Before OPEN: from then on the response to
  *                                              EVAL is preceded by a TAP message for each such
  *                                              node of the graph: ls_ref_tap + its values as floats.
  *                                              NAME: the node's or that of a weight it takes,
