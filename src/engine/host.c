@@ -152,13 +152,18 @@ static ls_status host_logits(ls_engine *e, size_t i, const float **row, ls_error
     return LS_OK;
 }
 
-static ls_status host_reset(ls_engine *e, ls_error *err)
+static ls_status host_rewind(ls_engine *e, size_t n_keep, ls_error *err)
 {
     host        *h = (host *)e;
-    ls_link_call call = {.op = LS_REF_RESET, .doing = "starting over"};
+    uint32_t     keep = (uint32_t)n_keep;
+    ls_link_call call = {.op = LS_REF_RESET,
+                         .doing = n_keep ? "going back" : "starting over",
+                         .head = &keep,
+                         .head_len = sizeof(keep)};
     h->n_valid = 0;
-    h->pos = 0;
-    return ls_link_ask(&h->link, &call, err);
+    LS_TRY(ls_link_ask(&h->link, &call, err));
+    h->pos = (int32_t)n_keep;
+    return LS_OK;
 }
 
 static void host_close(ls_engine *e)
@@ -175,7 +180,7 @@ static const ls_engine_ops host_ops = {
     .tokenize = host_tokenize,
     .eval = host_eval,
     .logits = host_logits,
-    .reset = host_reset,
+    .rewind = host_rewind,
     .close = host_close,
 };
 
@@ -348,7 +353,8 @@ ls_status ls_engine_open_reference(ls_engine **out, const char *exe, const ls_en
     if (h->window_fd < 0) {
         status = ls_fail_errno(err, errno, "cannot make shared memory for logits");
     } else {
-        status = ls_link_open(&h->link, exe, h->window_fd, o.timeout_s, err);
+        status = ls_link_open(&h->link, exe, o.for_speed ? LS_REF_FOR_SPEED : NULL, h->window_fd,
+                              o.timeout_s, err);
         h->link.cancelled = o.cancelled;
     }
     if (status == LS_OK) status = say_hello(h, err);
@@ -359,6 +365,7 @@ ls_status ls_engine_open_reference(ls_engine **out, const char *exe, const ls_en
         host_close(&h->base);
         return status;
     }
+    h->base.pid = h->link.proc.pid;
     *out = &h->base;
     return LS_OK;
 }
@@ -374,7 +381,7 @@ ls_status ls_host_try(const char *exe, double timeout_s, ls_engine_info *info, l
     if (h->window_fd < 0) {
         status = ls_fail_errno(err, errno, "cannot make shared memory for logits");
     } else {
-        status = ls_link_open(&h->link, exe, h->window_fd, timeout_s, err);
+        status = ls_link_open(&h->link, exe, NULL, h->window_fd, timeout_s, err);
     }
     if (status == LS_OK) status = say_hello(h, err);
     *info = h->base.info;

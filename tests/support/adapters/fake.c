@@ -80,9 +80,9 @@ uint32_t ref_watch(const char *names)
     return ref_fail(LS_REF_FAILED, "this engine shows no taps");
 }
 
-uint32_t ref_reset(void)
+uint32_t ref_reset(uint32_t n_keep)
 {
-    fake.n_past = 0;
+    fake.n_past = (int32_t)n_keep;
     return LS_REF_DONE;
 }
 
