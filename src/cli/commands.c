@@ -14,6 +14,8 @@ const cli_command *const cli_commands[] = {
     &cli_cmd_trace_diff,
     &cli_cmd_trace_show,
     &cli_cmd_bench_run,
+    &cli_cmd_bench_compare,
+    &cli_cmd_bench_machine,
     &cli_cmd_engine_list,
     &cli_cmd_engine_check,
     &cli_cmd_engine_setup,
