@@ -13,6 +13,7 @@ typedef struct bench_opts {
     cli_model_opts model;
     const char    *prompt, *gen, *depth, *threads; /* lists of numbers; threads NULL: not given */
     int32_t        reps;
+    bool           no_limits;
     int            isa;
     double         timeout_s;
     int            engine; /* BENCH_NATIVE or an ls_ref_kind: the engine, or what it is compared with */

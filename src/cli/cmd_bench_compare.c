@@ -42,12 +42,13 @@ static void step(compare *c) { cli_progress_update(&c->progress, c->n_done++, c-
 
 static ls_peak better(ls_peak a, ls_peak b) { return a.per_second > b.per_second ? a : b; }
 
-/* What can be read differs from minute to minute: before the tests and after each, the best so far.
- */
+/* What can be read differs from minute to minute: before the tests and after each that reads, the
+ * best so far. */
 static ls_status measure_limits(compare *c, int32_t n_threads, ls_error *err)
 {
     ls_limits_options o = {.n_threads = n_threads};
     ls_limits         now;
+    if (c->b.o->no_limits) return LS_OK;
     LS_TRY(ls_limits_measure(&now, &o, err));
     if (c->limits.read_bytes > now.read_bytes) {
         now.read_bytes = c->limits.read_bytes;
@@ -155,11 +156,13 @@ static void print_engines(const compare *c)
         printf("%-11s %s, %s, KV cache in %s\n", k == NATIVE ? "Native:" : "Reference:", i->version,
                i->isa, i->kv_type);
     }
-    printf("\nThreads: %d. Limits: read %.1f GB/s (%s pages), int8 %s, fp32 %s\n\n",
-           c->limits.n_threads, c->limits.read_bytes / 1e9, c->limits.huge_pages ? "huge" : "small",
-           bench_peak_text(&c->limits.int8, "GOP/s", int8, sizeof(int8)),
-           bench_peak_text(&c->limits.fp32, "GFLOP/s", fp32, sizeof(fp32)));
-    printf("| %14s | %12s | %12s | %6s | %15s | %5s | %7s | %7s |\n", "test", "native t/s",
+    printf("\nThreads: %d.", ls_engine_get_info(c->sides[NATIVE].engine)->n_threads);
+    if (c->limits.n_threads)
+        printf(" Limits: read %.1f GB/s (%s pages), int8 %s, fp32 %s", c->limits.read_bytes / 1e9,
+               c->limits.huge_pages ? "huge" : "small",
+               bench_peak_text(&c->limits.int8, "GOP/s", int8, sizeof(int8)),
+               bench_peak_text(&c->limits.fp32, "GFLOP/s", fp32, sizeof(fp32)));
+    printf("\n\n| %14s | %12s | %12s | %6s | %15s | %5s | %7s | %7s |\n", "test", "native t/s",
            c->sides[REFERENCE].name, "ratio", "min to max", "limit", "native", "other");
     printf("| %.13s: | %.11s: | %.11s: | %.5s: | %.14s: | %.5s | %.6s: | %.6s: |\n",
            "-------------", "------------", "------------", "------", "---------------", "-----",
@@ -188,9 +191,11 @@ static void print_tail(const compare *c)
 {
     const side *n = &c->sides[NATIVE], *r = &c->sides[REFERENCE];
     char        a[32], o[32], w[32];
-    printf("\nLimits at the end: read %.1f GB/s, int8 %.1f GOP/s, fp32 %.1f GFLOP/s\n",
-           c->limits.read_bytes / 1e9, c->limits.int8.per_second / 1e9,
-           c->limits.fp32.per_second / 1e9);
+    printf("\n");
+    if (c->limits.n_threads)
+        printf("Limits at the end: read %.1f GB/s, int8 %.1f GOP/s, fp32 %.1f GFLOP/s\n",
+               c->limits.read_bytes / 1e9, c->limits.int8.per_second / 1e9,
+               c->limits.fp32.per_second / 1e9);
     printf("Load to first token: native %.3f s, %s %.3f s; ratio of times %.2f\n", n->first.median,
            r->name, r->first.median, n->first.median / r->first.median);
     printf("Peak memory: native %s, %s %s; weights and KV cache %s\n\n",
@@ -272,7 +277,7 @@ static ls_status run_tests(compare *c, ls_error *err)
     if (!c->runs) print_engines(c);
     for (size_t i = 0; i < c->b.n_tests; i++) {
         LS_TRY(sample_both(c, &c->b.tests[i], err));
-        LS_TRY(measure_limits(c, c->limits.n_threads, err));
+        if (c->b.tests[i].n_gen) LS_TRY(measure_limits(c, c->limits.n_threads, err));
         cli_progress_erase();
         if (c->tests)
             json_array_append_new(c->tests, test_json(c, &c->b.tests[i]));
@@ -297,10 +302,11 @@ static ls_status run_threads(compare *c, int32_t n_threads, ls_error *err)
     status = run_tests(c, err);
     if (status == LS_OK && c->runs) {
         json_array_append_new(
-            c->runs, json_pack("{s:i, s:o, s:o, s:o, s:I, s:O}", "n_threads", n_threads, "limits",
-                               bench_limits_json(&c->limits), "native", side_json(c, NATIVE),
-                               "reference", side_json(c, REFERENCE), "weights_and_kv_bytes",
-                               (json_int_t)memory_needed(&c->b), "tests", c->tests));
+            c->runs,
+            json_pack("{s:i, s:o, s:o, s:o, s:I, s:O}", "n_threads", n_threads, "limits",
+                      c->limits.n_threads ? bench_limits_json(&c->limits) : json_null(), "native",
+                      side_json(c, NATIVE), "reference", side_json(c, REFERENCE),
+                      "weights_and_kv_bytes", (json_int_t)memory_needed(&c->b), "tests", c->tests));
     } else if (status == LS_OK) {
         print_tail(c);
     }
@@ -372,6 +378,10 @@ static const cli_option against_table[] = {
      .choices = references,
      .def = "llama",
      .help = "The reference, run as fast as it does by default."},
+    {.name = "no-limits",
+     .kind = CLI_FLAG,
+     .off = offsetof(bench_opts, no_limits),
+     .help = "Do not measure what the machine can do; the shares of it are then 0."},
     {0},
 };
 
