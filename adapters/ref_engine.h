@@ -26,6 +26,10 @@ typedef struct ref_manifest {
 /* Text of the last failure, at most LS_REF_MAX_ERROR bytes. Defined in ref_main.c. */
 extern char ref_why[LS_REF_MAX_ERROR + 1];
 
+/* Not for comparing numbers, but for timing: nothing is turned off that makes the engine fast, and
+ * logits of the last token are enough. Defined in ref_main.c. */
+extern int ref_for_speed;
+
 /* Write ref_why and return `status`. */
 uint32_t ref_fail(uint32_t status, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
@@ -57,7 +61,8 @@ uint32_t ref_tokenize(const char *text, size_t len, const ls_ref_tokenize *opt, 
 uint32_t ref_eval(const int32_t *ids, size_t n, ls_ref_evaluated *out);
 /* Row i of the last evaluation, NULL if the engine has none. */
 const float *ref_row(size_t i);
-uint32_t     ref_reset(void);
+/* Forget every position from n_keep (at most those evaluated) on. */
+uint32_t     ref_reset(uint32_t n_keep);
 void         ref_close(void);
 
 #endif

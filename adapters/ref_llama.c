@@ -4,8 +4,10 @@
  *
  * Compiled against one installation's own headers, because its parameter structs are passed by
  * value and differ between versions; linked against nothing: the libraries are loaded at run
- * time from the paths in the manifest. What a version has is decided once, by looking into its
- * headers (src/engine/ref_layout.c), and arrives as LS_HAS_* macros:
+ * time from the paths in the manifest. For comparing numbers everything is turned off that makes
+ * them depend on more than the model (flash attention, AMX, polling threads); for timing nothing
+ * is: it is then run as its own benchmark runs it. What a version has is decided once, by looking
+ * into its headers (src/engine/ref_layout.c), and arrives as LS_HAS_* macros:
  *
  *   LS_HAS_VOCAB        llama_model_get_vocab: tokenizing needs a vocabulary, not a model
  *   LS_HAS_LOAD         llama_model_load_from_file and llama_model_free, else *_load_model_*
@@ -70,7 +72,7 @@
 // clang-format on
 
 #if LS_HAS_MEMORY
-#define FUNCTIONS_KV(X) X(llama_get_memory) X(llama_memory_clear)
+#define FUNCTIONS_KV(X) X(llama_get_memory) X(llama_memory_clear) X(llama_memory_seq_rm)
 #elif LS_HAS_KV_SELF
 #define FUNCTIONS_KV(X) X(llama_kv_self_clear)
 #else
@@ -154,7 +156,8 @@ static const char *chosen_cpu(void)
     const char *name = getenv("LOCKSTEP_LLAMA_CPU");
 #if defined(__x86_64__)
     unsigned a, b, c, d;
-    if ((!name || !*name) && __get_cpuid_count(7, 0, &a, &b, &c, &d) && d & 1u << 25) {
+    if (!ref_for_speed && (!name || !*name) && __get_cpuid_count(7, 0, &a, &b, &c, &d) &&
+        d & 1u << 25) {
         return "cooperlake"; /* every processor with AMX_INT8 runs it */
     }
 #endif
@@ -402,11 +405,16 @@ static struct llama_context_params context_params(const ls_ref_open *opt)
     struct llama_context_params p = api.llama_context_default_params();
     enum ggml_type              kv = opt->kv_type == LS_REF_KV_F32 ? GGML_TYPE_F32 : GGML_TYPE_F16;
     p.n_ctx = (uint32_t)opt->n_ctx;
-    p.n_batch = p.n_ubatch = (uint32_t)opt->n_batch;
+    p.n_batch = (uint32_t)opt->n_batch;
     p.n_threads = p.n_threads_batch = opt->n_threads;
     p.type_k = p.type_v = kv;
     p.offload_kqv = false;
+#if LS_HAS_OP_OFFLOAD
+    p.op_offload = false;
+#endif
     if (llama.watched) p.cb_eval = on_node;
+    if (ref_for_speed) return p; /* with its own n_ubatch and flash attention */
+    p.n_ubatch = p.n_batch;
 #if LS_HAS_FLASH_TYPE
     p.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_DISABLED;
 #else
@@ -414,9 +422,6 @@ static struct llama_context_params context_params(const ls_ref_open *opt)
 #endif
 #if LS_HAS_LOGITS_ALL
     p.logits_all = true;
-#endif
-#if LS_HAS_OP_OFFLOAD
-    p.op_offload = false;
 #endif
     return p;
 }
@@ -433,7 +438,8 @@ static void *cpu_function(const char *name)
 
 /* Give the context threads of its own. Without, the library starts new ones for every
  * evaluation, and since this process sleeps between evaluations they are now and then put on one
- * core, where they wait for each other. Without polling they sleep while the other engine works. */
+ * core, where they wait for each other. Without polling they sleep while the other engine works;
+ * for timing they poll as they do by default, and the host waits until they have stopped. */
 static void start_threads(int32_t n_threads)
 {
 #if USE_POOL
@@ -441,8 +447,8 @@ static void start_threads(int32_t n_threads)
     __typeof__(ggml_threadpool_new) *create;
     void                            *f = cpu_function("ggml_threadpool_new");
     memcpy(&create, &f, sizeof(f));
-    params.poll = 0;
-    llama.pool = f && n_threads > 1 ? create(&params) : NULL;
+    if (!ref_for_speed) params.poll = 0;
+    llama.pool = f && (n_threads > 1 || ref_for_speed) ? create(&params) : NULL;
     if (llama.pool) api.llama_attach_threadpool(llama.ctx, llama.pool, llama.pool);
 #else
     (void)n_threads;
@@ -496,7 +502,7 @@ uint32_t ref_open(const char *path, const ls_ref_open *opt, ls_ref_opened *out)
     if (out->n_batch > opt->n_batch) out->n_batch = opt->n_batch;
     out->n_threads = opt->n_threads;
     out->kv_type = opt->kv_type;
-    out->flash_attn = 0;
+    out->flash_attn = ref_for_speed ? -1 : 0; /* -1: it decides */
     find_isa(out->isa, sizeof(out->isa));
     return LS_REF_DONE;
 }
@@ -549,13 +555,14 @@ uint32_t ref_eval(const int32_t *ids, size_t n, ls_ref_evaluated *out)
         b->pos[i] = llama.n_past + (int32_t)i;
         b->n_seq_id[i] = 1;
         b->seq_id[i][0] = 0;
-        b->logits[i] = 1;
+        b->logits[i] = !ref_for_speed || i + 1 == n;
     }
     llama.first_error[0] = '\0';
     llama.last = llama.entered = NULL; /* nodes of another graph may have the same address */
     begin = ref_now_ns();
     rc = api.llama_decode(llama.ctx, *b);
-    if (rc == 0 && !api.llama_get_logits_ith(llama.ctx, 0)) rc = -1; /* waits for the result */
+    if (rc == 0 && !api.llama_get_logits_ith(llama.ctx, (int32_t)n - 1))
+        rc = -1; /* waits for the result */
     out->wall_ns = ref_now_ns() - begin;
     if (rc != 0) {
         return ref_fail(rc == 1 ? LS_REF_FULL : LS_REF_FAILED, "llama_decode returned %d. %s",
@@ -567,14 +574,24 @@ uint32_t ref_eval(const int32_t *ids, size_t n, ls_ref_evaluated *out)
 
 const float *ref_row(size_t i) { return api.llama_get_logits_ith(llama.ctx, (int32_t)i); }
 
-uint32_t ref_reset(void)
+uint32_t ref_reset(uint32_t n_keep)
 {
 #if LS_HAS_MEMORY
+    if (n_keep > 0) {
+        if (!api.llama_memory_seq_rm(api.llama_get_memory(llama.ctx), 0, (int32_t)n_keep, -1)) {
+            return ref_fail(LS_REF_FAILED, "llama_memory_seq_rm keeps no %u positions", n_keep);
+        }
+        llama.n_past = (int32_t)n_keep;
+        return LS_REF_DONE;
+    }
     api.llama_memory_clear(api.llama_get_memory(llama.ctx), true);
-#elif LS_HAS_KV_SELF
+#else
+    if (n_keep > 0) return ref_fail(LS_REF_MISUSED, "this version forgets everything or nothing");
+#if LS_HAS_KV_SELF
     api.llama_kv_self_clear(llama.ctx);
 #else
     api.llama_kv_cache_clear(llama.ctx);
+#endif
 #endif
     llama.n_past = 0;
     return LS_REF_DONE;

@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 char ref_why[LS_REF_MAX_ERROR + 1];
+int  ref_for_speed;
 
 static struct {
     ref_manifest  manifest;
@@ -308,8 +309,13 @@ static int do_rows(const ls_ref_msg *req)
 
 static int do_reset(const ls_ref_msg *req)
 {
+    uint32_t n_keep;
     host.n_rows = 0;
-    return reply(req, host.model.n_vocab ? ref_reset() : LS_REF_DONE, NULL, 0);
+    if (req->len != sizeof(n_keep)) {
+        return reply(req, ref_fail(LS_REF_MISUSED, "bad request to start over"), NULL, 0);
+    }
+    memcpy(&n_keep, host.payload, sizeof(n_keep));
+    return reply(req, host.model.n_vocab ? ref_reset(n_keep) : LS_REF_DONE, NULL, 0);
 }
 
 /* Read one request's payload, NUL-terminated; 0 when the host is gone or does not make sense. */
@@ -326,7 +332,7 @@ static int read_payload(uint64_t len)
     return read_all(host.payload, (size_t)len);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     static int (*const answers[])(const ls_ref_msg *) = {
         [LS_REF_HELLO] = do_hello, [LS_REF_OPEN] = do_open,         [LS_REF_WINDOW] = do_window,
@@ -336,6 +342,7 @@ int main(void)
     ls_ref_msg  req;
     struct stat sb;
     signal(SIGPIPE, SIG_IGN);
+    ref_for_speed = argc > 1 && strcmp(argv[1], LS_REF_FOR_SPEED) == 0;
     if (fstat(LS_REF_SOCKET_FD, &sb) != 0 || !S_ISSOCK(sb.st_mode)) {
         fprintf(stderr, "this program is started by lockstep\n");
         return 64;

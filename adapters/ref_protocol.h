@@ -17,7 +17,7 @@
  *   TOKENIZE  ls_ref_tokenize + text           int32 ids
  *   EVAL      int32 ids                        ls_ref_evaluated
  *   ROWS      ls_ref_rows                      ls_ref_rows again: rows are in the window
- *   RESET     nothing                          nothing: position 0, empty KV cache
+ *   RESET     uint32: positions to keep        nothing: the KV cache holds no others
  *   CLOSE     nothing                          nothing: the child exits
  *   WATCH     ls_ref_watch + "NAME OP" lines   nothing. Before OPEN: from then on the response to
  *                                              EVAL is preceded by a TAP message for each such
@@ -33,6 +33,9 @@
  *
  * What softmax adds is a tap of the name "mask", after it. With answers both that and what softmax
  * takes, as "scores", come before it.
+ *
+ * The program is started without arguments, or with LS_REF_FOR_SPEED: the engine then runs as fast as
+ * it does by default, and ROWS of an evaluation's last token alone can be asked for.
  */
 #ifndef LOCKSTEP_REF_PROTOCOL_H
 #define LOCKSTEP_REF_PROTOCOL_H
@@ -41,7 +44,8 @@
 #include <stdint.h>
 
 #define LS_REF_MAGIC       0x3146524Cu /* "LRF1" read as bytes in memory order */
-#define LS_REF_VERSION     3u
+#define LS_REF_VERSION     4u
+#define LS_REF_FOR_SPEED   "for-speed"
 #define LS_REF_SOCKET_FD   3          /* the child's end of the socket pair   */
 #define LS_REF_WINDOW_FD   4          /* the shared memory                    */
 #define LS_REF_MAX_PAYLOAD (1u << 28) /* longest message: 256 MiB of text     */

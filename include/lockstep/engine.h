@@ -19,7 +19,7 @@ typedef struct ls_engine_info {
     char    library[512]; /* path of the library; "" for native */
     int32_t n_threads, n_batch, n_ctx, n_vocab;
     char    kv_type[8];   /* "f16", "f32"                       */
-    int32_t flash_attn;   /* 0 off, 1 on                        */
+    int32_t flash_attn;   /* 0 off, 1 on, -1 the engine decides */
     int32_t lanes;        /* width of its vector sums: 8 or 16  */
     bool    follow;       /* native: sums follow the reference  */
     bool    bf16_pairs;   /* adds products of BF16 two by two   */
@@ -47,6 +47,9 @@ typedef struct ls_engine_options { /* zero means: default */
                                       logits. References: of taps that they let change, without; the first
                                       evaluation is done twice. ctx borrowed until close */
     void           *tap_ctx;
+    bool        for_speed;     /* for timing: a reference runs as fast as it does by default, with flash
+                                  attention, AMX and polling threads where it has them, and its logits
+                                  are those of an eval's last token alone */
     /* native only */
     ls_tier         tier;
     ls_act_rounding rounding;
@@ -86,6 +89,14 @@ LS_API ls_status ls_engine_logits(ls_engine *e, size_t i, const float **row, ls_
 
 /* Back to position 0 with an empty KV cache. */
 LS_API ls_status ls_engine_reset(ls_engine *e, ls_error *err);
+
+/* Back to position n_keep, at most the number of tokens evaluated since the last reset. Errors: USAGE;
+ * REFERENCE for an engine that can only forget everything. */
+LS_API ls_status ls_engine_rewind(ls_engine *e, size_t n_keep, ls_error *err);
+
+/* The most memory that the process of this engine has had in use so far, mapped files included;
+ * 0: not known. Of the native engine that is this process. */
+LS_API uint64_t ls_engine_peak_bytes(const ls_engine *e);
 
 /* ---- references: which are there, where, and how to get them ---- */
 

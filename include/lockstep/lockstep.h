@@ -3,6 +3,7 @@
 #ifndef LOCKSTEP_LOCKSTEP_H
 #define LOCKSTEP_LOCKSTEP_H
 
+#include "lockstep/bench.h"
 #include "lockstep/chat.h"
 #include "lockstep/convert.h"
 #include "lockstep/engine.h"

@@ -116,6 +116,7 @@ extern const cli_command *const cli_commands[];
 /* Defined in cmd_*.c, one row each. */
 extern const cli_command cli_cmd_run, cli_cmd_crossval_per_token, cli_cmd_crossval_determinism,
     cli_cmd_crossval_shrink, cli_cmd_crossval_explain,
+    cli_cmd_bench_run, cli_cmd_bench_compare, cli_cmd_bench_machine,
     cli_cmd_trace_record, cli_cmd_trace_diff, cli_cmd_trace_show, cli_cmd_engine_list, cli_cmd_engine_check, cli_cmd_engine_setup, cli_cmd_engine_path,
     cli_cmd_model_inspect, cli_cmd_model_verify, cli_cmd_model_convert,
     cli_cmd_model_quantize, cli_cmd_model_tokenize, cli_cmd_model_mini,

@@ -7,8 +7,8 @@
 #include "cli/cli.h"
 
 typedef struct mini_opts {
-    const char *arch, *type, *output;
-    int         size;
+    const char *arch, *type, *output; /* arch NULL: that of the shape */
+    int         shape;
     uint64_t    seed;
     bool        optional, all, force;
 } mini_opts;
@@ -22,12 +22,23 @@ static const char *type_at(size_t i)
     return NULL;
 }
 
-static ls_status parse_type(const cli_context *ctx, const char *name, int *out, ls_error *err)
+/* A type for every matrix, or a mixture: shapes of real models get what `model quantize` would
+ * make of them, which is how such models are found. */
+static ls_status parse_type(const cli_context *ctx, const char *name, ls_mini_options *out,
+                            ls_error *err)
 {
+    if (ls_mixture_known(name) && out->shape >= LS_MINI_LLAMA_100M) {
+        out->mixture = name;
+        return LS_OK;
+    }
     for (int dtype = 0; dtype < 256; dtype++) {
         const char *known = ls_dtype_name(dtype);
         if (!known || strcasecmp(known, name) != 0) continue;
-        *out = dtype;
+        out->dtype = dtype;
+        return LS_OK;
+    }
+    if (ls_mixture_known(name)) {
+        out->mixture = name;
         return LS_OK;
     }
     return cli_usage(ctx, err, "there is no tensor type '%s'", name);
@@ -36,11 +47,19 @@ static ls_status parse_type(const cli_context *ctx, const char *name, int *out, 
 static ls_status write_one(const cli_context *ctx, const mini_opts *o, ls_mini_options *mini,
                            const char *path, ls_error *err)
 {
-    struct stat st;
+    cli_progress progress;
+    ls_status    status;
+    struct stat  st;
     if (!o->force && stat(path, &st) == 0) {
         return cli_usage(ctx, err, "'%s' is there already; --force replaces it", path);
     }
-    return ls_mini_write(path, mini, err);
+    if (o->all) return ls_mini_write(path, mini, err);
+    cli_progress_begin(&progress, ctx, "drawing weights");
+    mini->progress = cli_progress_update;
+    mini->progress_ctx = &progress;
+    status = ls_mini_write(path, mini, err);
+    cli_progress_end(&progress);
+    return status;
 }
 
 static ls_status write_all(const cli_context *ctx, const mini_opts *o, ls_mini_options *mini,
@@ -72,18 +91,22 @@ static ls_status write_all(const cli_context *ctx, const mini_opts *o, ls_mini_o
 static ls_status run(cli_context *ctx, void *opts, ls_error *err)
 {
     mini_opts      *o = opts;
-    ls_mini_options mini = {
-        .arch = o->arch, .size = (ls_mini_size)o->size, .seed = o->seed, .optional = o->optional};
+    ls_mini_options mini = {.arch = o->arch ? o->arch : ls_mini_shape_arch((ls_mini_shape)o->shape),
+                            .shape = (ls_mini_shape)o->shape,
+                            .seed = o->seed,
+                            .optional = o->optional};
     if (!o->output) return cli_usage(ctx, err, "option '--output' is missing");
-    LS_TRY(parse_type(ctx, o->type, &mini.dtype, err));
+    LS_TRY(parse_type(ctx, o->type, &mini, err));
     return o->all ? write_all(ctx, o, &mini, err) : write_one(ctx, o, &mini, o->output, err);
 }
 
-static const cli_choice sizes[] = {{"tiny", LS_MINI_TINY},
-                                   {"small", LS_MINI_SMALL},
-                                   {"medium", LS_MINI_MEDIUM},
-                                   {"1b", LS_MINI_1B},
-                                   {0}};
+static const cli_choice shapes[] = {{"tiny", LS_MINI_TINY},
+                                    {"small", LS_MINI_SMALL},
+                                    {"medium", LS_MINI_MEDIUM},
+                                    {"llama-100m", LS_MINI_LLAMA_100M},
+                                    {"llama-1b", LS_MINI_LLAMA_1B},
+                                    {"bitnet-2b", LS_MINI_BITNET_2B},
+                                    {0}};
 
 static const cli_option table[] = {
     {.name = "output",
@@ -98,21 +121,24 @@ static const cli_option table[] = {
      .metavar = "NAME",
      .suggest = ls_mini_arch,
      .help = "Architecture, as a model file names it.",
-     .def = "llama"},
+     .def = "that of the shape"},
     {.name = "type",
      .kind = CLI_STRING,
      .off = offsetof(mini_opts, type),
      .metavar = "TYPE",
      .suggest = type_at,
-     .help = "Tensor type of the matrices.",
+     .help = "Tensor type of the matrices. Where the shape is a real model's: a mixture as model "
+             "quantize makes it. i2_s: with embeddings in f16.",
      .def = "f16"},
-    {.name = "size",
+    {.name = "shape",
      .kind = CLI_ENUM,
-     .off = offsetof(mini_opts, size),
-     .metavar = "SIZE",
-     .choices = sizes,
-     .help =
-         "About 2, 15 or 45 million weights; 1b: a thousand million, in the shape of such a model.",
+     .off = offsetof(mini_opts, shape),
+     .metavar = "SHAPE",
+     .choices = shapes,
+     .aliases = "size",
+     .help = "Widths, heads and layers. The first three have about 2, 15 and 45 million weights; "
+             "llama-1b is that of Llama 3.2 1B and bitnet-2b that of BitNet b1.58 2B4T, to time "
+             "with.",
      .def = "tiny"},
     {.name = "seed",
      .kind = CLI_U64,
@@ -137,7 +163,7 @@ static const cli_option table[] = {
 };
 
 static const cli_group groups[] = {{"Model", table, 0}, {0}};
-static const mini_opts defaults = {.arch = "llama", .type = "f16"};
+static const mini_opts defaults = {.type = "f16"};
 
 const cli_command cli_cmd_model_mini = {
     .noun = "model",
@@ -149,7 +175,8 @@ const cli_command cli_cmd_model_mini = {
         "letters.\n",
     .examples =
         "$ lockstep model mini --arch qwen3moe --type q4_K -o mini.gguf\n"
-        "$ lockstep crossval per-token -m mini.gguf -p \"once upon a time\" --against llama\n",
+        "$ lockstep crossval per-token -m mini.gguf -p \"once upon a time\" --against llama\n"
+        "$ lockstep model mini --shape llama-1b --type q4_0 --seed 1 -o 1b.gguf\n",
     .groups = groups,
     .defaults = &defaults,
     .opts_bytes = sizeof(mini_opts),

@@ -2,40 +2,51 @@
 /* mini.c - small models with random weights, from the architectures' own tables of tensors.
  *
  * Widths are multiples of 256, which every block length divides. Matrices are drawn so that
- * a product with them keeps the size of a vector; norms are near 1, biases near 0.
+ * a product with them keeps the size of a vector; norms are near 1, biases near 0. Large ones are
+ * drawn in pieces, each from a seed of its own, so that threads can share them.
  */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/mem.h"
+#include "base/pool.h"
 #include "convert/mini_priv.h"
+#include "convert/mixture.h"
 #include "dtype/dtype.h"
 #include "format/hf_rope.h"
 #include "lockstep/gguf_write.h"
 #include "lockstep/mini.h"
 
-/* One row per size. */
+/* One row per shape. */
 static const struct {
-    int32_t n_embd, n_ff, n_heads, n_kv_heads, n_layers, n_vocab, n_ctx;
-} sizes[LS_N_MINI_SIZES] = {
-    [LS_MINI_TINY] = {256, 512, 8, 2, 2, 320, 512},
-    [LS_MINI_SMALL] = {512, 1536, 8, 4, 4, 1024, 1024},
-    [LS_MINI_MEDIUM] = {768, 2048, 12, 4, 6, 4096, 2048},
-    [LS_MINI_1B] = {2048, 8192, 32, 8, 16, 32000, 4096}, /* as small models of today: for timing */
+    int32_t     n_embd, n_ff, n_heads, n_kv_heads, n_layers, n_vocab, n_ctx;
+    bool        tied;
+    const char *arch;
+} shapes[LS_N_MINI_SHAPES] = {
+    [LS_MINI_TINY] = {256, 512, 8, 2, 2, 320, 512, false, "llama"},
+    [LS_MINI_SMALL] = {512, 1536, 8, 4, 4, 1024, 1024, false, "llama"},
+    [LS_MINI_MEDIUM] = {768, 2048, 12, 4, 6, 4096, 2048, false, "llama"},
+    [LS_MINI_LLAMA_100M] = {768, 2048, 12, 4, 12, 32000, 4096, true, "llama"},
+    [LS_MINI_LLAMA_1B] = {2048, 8192, 32, 8, 16, 128256, 131072, true, "llama"},
+    [LS_MINI_BITNET_2B] = {2560, 6912, 20, 5, 30, 128256, 4096, true, "bitnet"},
 };
+
+const char *ls_mini_shape_arch(ls_mini_shape shape) { return shapes[shape].arch; }
 
 static ls_model_config config_of(const ls_arch *arch, const ls_mini_options *opt)
 {
     bool moe = (arch->keys & LS_KEY_EXPERTS) && (opt->optional || (arch->mini & LS_MINI_EXPERTS));
-    ls_model_config c = {.n_embd = sizes[opt->size].n_embd,
-                         .n_heads = sizes[opt->size].n_heads,
-                         .n_kv_heads = sizes[opt->size].n_kv_heads,
-                         .n_ff = sizes[opt->size].n_ff,
-                         .n_vocab = sizes[opt->size].n_vocab,
-                         .n_ctx_train = sizes[opt->size].n_ctx,
-                         .n_layers = sizes[opt->size].n_layers,
+    ls_model_config c = {.n_embd = shapes[opt->shape].n_embd,
+                         .n_heads = shapes[opt->shape].n_heads,
+                         .n_kv_heads = shapes[opt->shape].n_kv_heads,
+                         .n_ff = shapes[opt->shape].n_ff,
+                         .n_vocab = shapes[opt->shape].n_vocab,
+                         .n_ctx_train = shapes[opt->shape].n_ctx,
+                         .n_layers = shapes[opt->shape].n_layers,
+                         .tied_output = (arch->mini & LS_MINI_TIED) || shapes[opt->shape].tied,
                          .parallel = opt->optional};
     c.head_dim = c.n_embd / c.n_heads;
     c.rope_dims = arch->mini & LS_MINI_PARTIAL ? c.head_dim / 2 : c.head_dim;
@@ -58,8 +69,12 @@ typedef struct mini {
     const ls_arch  *arch;
     ls_mini_options opt;
     ls_model_config c;
+    ls_mixer        mixer;
+    bool            mixed;
     uint64_t        random; /* state */
     uint8_t        *block;  /* encoded values on their way to the file */
+    ls_pool        *pool;
+    size_t          done, total; /* bytes */
     ls_error       *err;
 } mini;
 
@@ -138,16 +153,16 @@ static ls_status put_numbers(const mini *m)
 /* ---- tensors ---- */
 
 /* SplitMix64 (Steele, Lea, Flood 2014). */
-static uint64_t next(mini *m)
+static uint64_t next(uint64_t *state)
 {
-    uint64_t z = m->random += 0x9e3779b97f4a7c15u;
+    uint64_t z = *state += 0x9e3779b97f4a7c15u;
     z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
     z = (z ^ z >> 27) * 0x94d049bb133111ebu;
     return z ^ z >> 31;
 }
 
 /* Even in [-1, 1). */
-static float unit(mini *m) { return (float)(int32_t)(next(m) >> 40) * 0x1p-23f - 1.0f; }
+static float unit(uint64_t *state) { return (float)(int32_t)(next(state) >> 40) * 0x1p-23f - 1.0f; }
 
 typedef struct shape {
     int64_t  ne[3];
@@ -164,7 +179,9 @@ static shape shape_of(const mini *m, const ls_weight *w)
     /* What the reference reads as floats only. */
     bool  plain = vector || strstr(w->name, "gate_inp") || strstr(w->name, "position_embd");
     shape s = {.ne = {(int64_t)(flat ? rows : cols), (int64_t)(flat ? 1 : rows), 1},
-               .dtype = plain ? LS_DTYPE_F32 : m->opt.dtype,
+               .dtype = plain      ? LS_DTYPE_F32
+                        : m->mixed ? m->mixer.m->dtype
+                                   : m->opt.dtype,
                .spread = vector ? 0.25f : 2.0f / sqrtf((float)cols),
                .centre = vector && !bias ? 1.0f : 0.0f};
     if (w->kind == LS_W_EXPERTS) s.ne[2] = m->c.n_expert;
@@ -176,7 +193,7 @@ static bool wanted(const mini *m, const ls_weight *w)
 {
     bool optional = m->opt.optional;
     if (w->from != LS_DIM_1) return false; /* a part of a tensor that is there already */
-    if (strcmp(w->name, "output.weight") == 0) return !(m->arch->mini & LS_MINI_TIED);
+    if (strcmp(w->name, "output.weight") == 0) return !m->c.tied_output;
     switch (w->when) {
     case LS_NEEDED:
         return true;
@@ -192,11 +209,34 @@ static bool wanted(const mini *m, const ls_weight *w)
     return false;
 }
 
+/* The type of a matrix: what was asked for, or what a mixture's rules say of one of this name. */
+static ls_status type_of(const mini *m, ls_mixer *mixer, const char *name, shape *s)
+{
+    ls_tensor t = {.name = {name, strlen(name)}, .n_dims = s->n_dims};
+    if (s->dtype == LS_DTYPE_F32) return LS_OK;
+    for (size_t i = 0; i < 3; i++) t.ne[i] = s->ne[i];
+    t.ne[3] = 1;
+    if (m->mixed) LS_TRY(ls_mixer_next(mixer, &t, &s->dtype, m->err));
+    if (s->dtype == LS_DTYPE_I2_S &&
+        (ls_role_of(t.name) == LS_ROLE_EMBED || ls_role_of(t.name) == LS_ROLE_OUTPUT))
+        s->dtype = LS_DTYPE_F16;
+    if (ls_mini_has_dtype(s->dtype)) return LS_OK;
+    return ls_fail(m->err, LS_ERR_UNSUPPORTED, "weights of type %s cannot be made up",
+                   ls_dtype_name(s->dtype));
+}
+
 typedef ls_status tensor_fn(mini *m, const ls_weight *w, const char *name);
+
+static size_t bytes_of(const shape *s)
+{
+    return ls_dtype_tensor_bytes(s->dtype, (size_t)(s->ne[0] * s->ne[1] * s->ne[2]));
+}
 
 static ls_status announce(mini *m, const ls_weight *w, const char *name)
 {
     shape s = shape_of(m, w);
+    LS_TRY(type_of(m, &m->mixer, name, &s));
+    m->total += bytes_of(&s);
     return ls_gguf_write_tensor(m->w, (ls_str){name, strlen(name)}, s.dtype, s.n_dims, s.ne, 0,
                                 m->err);
 }
@@ -211,25 +251,103 @@ static void put_rope_factors(const mini *m, float *x, size_t n)
     }
 }
 
-static ls_status fill(mini *m, const ls_weight *w, const char *name)
+enum {
+    CHUNK = 4096,    /* elements; every block length divides it or the tensor is shorter */
+    LARGE = 1 << 22, /* elements of a tensor that is drawn in pieces */
+    PIECE = 1 << 16, /* elements of one; CHUNK divides it            */
+    AT_ONCE = 64,    /* pieces between two writes                    */
+};
+
+/* Up to CHUNK elements, encoded. */
+static void draw(const mini *m, const shape *s, const char *name, uint8_t *out, size_t k,
+                 bool large, uint64_t *random)
 {
-    enum { CHUNK = 4096 }; /* elements; every block length divides it or the tensor is shorter */
-    shape  s = shape_of(m, w);
-    size_t n = (size_t)(s.ne[0] * s.ne[1] * s.ne[2]);
-    float  x[CHUNK];
-    while (n > 0) {
-        size_t k = n < CHUNK ? n : CHUNK;
-        if (ls_mini_is_plain(s.dtype)) {
-            for (size_t i = 0; i < k; i++) x[i] = s.centre + s.spread * unit(m);
-            if (strcmp(name, "rope_freqs.weight") == 0) put_rope_factors(m, x, k);
-            ls_mini_encode(s.dtype, m->block, x, k);
-        } else {
-            ls_mini_draw(s.dtype, m->block, k, s.spread, &m->random);
+    float x[CHUNK];
+    if (!ls_mini_is_plain(s->dtype)) {
+        ls_mini_draw(s->dtype, out, k, s->spread, large, random);
+        return;
+    }
+    for (size_t i = 0; i < k; i++) x[i] = s->centre + s->spread * unit(random);
+    if (strcmp(name, "rope_freqs.weight") == 0) put_rope_factors(m, x, k);
+    ls_mini_encode(s->dtype, out, x, k);
+}
+
+static ls_status put(mini *m, const void *data, size_t n)
+{
+    LS_TRY(ls_gguf_write_data(m->w, data, n, m->err));
+    m->done += n;
+    if (m->opt.progress) m->opt.progress(m->opt.progress_ctx, m->done, m->total);
+    return LS_OK;
+}
+
+typedef struct pieces {
+    const mini  *m;
+    const shape *s;
+    const char  *name;
+    size_t       first, n, bytes; /* elements of the tensor from the first on; bytes of a piece */
+    uint64_t     seed;
+} pieces;
+
+static void draw_pieces(void *ctx, size_t begin, size_t end, int thread)
+{
+    const pieces *p = ctx;
+    (void)thread;
+    for (size_t i = begin; i < end; i++) {
+        uint64_t random = p->seed + (p->first / PIECE + i) * 0xd1342543de82ef95u;
+        size_t   left = p->n - i * PIECE;
+        uint8_t *out = p->m->block + i * p->bytes;
+        random = next(&random);
+        for (size_t k = 0; k < PIECE && k < left; k += CHUNK) {
+            size_t n = left - k < CHUNK ? left - k : CHUNK;
+            draw(p->m, p->s, p->name, out, n, true, &random);
+            out += ls_dtype_row_bytes(p->s->dtype, n);
         }
-        LS_TRY(ls_gguf_write_data(m->w, m->block, ls_dtype_row_bytes(s.dtype, k), m->err));
-        n -= k;
+    }
+}
+
+static ls_status fill_large(mini *m, const shape *s, const char *name, size_t n)
+{
+    pieces p = {.m = m,
+                .s = s,
+                .name = name,
+                .n = n,
+                .bytes = ls_dtype_row_bytes(s->dtype, PIECE),
+                .seed = next(&m->random)};
+    while (p.n > 0) {
+        size_t k = p.n < (size_t)AT_ONCE * PIECE ? p.n : (size_t)AT_ONCE * PIECE;
+        ls_pool_run(m->pool, draw_pieces, &p, (k + PIECE - 1) / PIECE, 1);
+        LS_TRY(put(m, m->block, ls_dtype_row_bytes(s->dtype, k)));
+        p.first += k;
+        p.n -= k;
     }
     return LS_OK;
+}
+
+/* Behind the codes of an I2_S tensor: its one scale. */
+static ls_status put_tail(mini *m, const shape *s, size_t n)
+{
+    uint8_t tail[64] = {0};
+    size_t  bytes = bytes_of(s) - n / 4;
+    memcpy(tail, &s->spread, sizeof(s->spread));
+    return s->dtype == LS_DTYPE_I2_S && bytes <= sizeof(tail) ? put(m, tail, bytes) : LS_OK;
+}
+
+static ls_status fill(mini *m, const ls_weight *w, const char *name)
+{
+    shape  s = shape_of(m, w);
+    size_t n = (size_t)(s.ne[0] * s.ne[1] * s.ne[2]), left = n;
+    LS_TRY(type_of(m, &m->mixer, name, &s));
+    if (n >= LARGE) {
+        LS_TRY(fill_large(m, &s, name, n));
+        left = 0;
+    }
+    while (left > 0) {
+        size_t k = left < CHUNK ? left : CHUNK;
+        draw(m, &s, name, m->block, k, false, &m->random);
+        LS_TRY(put(m, m->block, ls_dtype_row_bytes(s.dtype, k)));
+        left -= k;
+    }
+    return put_tail(m, &s, n);
 }
 
 static ls_status each_tensor(mini *m, tensor_fn *f)
@@ -249,6 +367,16 @@ static ls_status each_tensor(mini *m, tensor_fn *f)
 
 /* ---- the file ---- */
 
+static void start_mixer(mini *m)
+{
+    const ls_mixture *mixture = ls_mixture_find(m->opt.mixture);
+    m->mixed = mixture != NULL;
+    if (!mixture) return;
+    ls_mixer_start(&m->mixer, mixture, (ls_str){m->arch->name, strlen(m->arch->name)},
+                   m->c.n_layers, m->c.n_heads, m->c.n_kv_heads, m->c.n_expert, false);
+    m->mixer.tied = m->c.tied_output;
+}
+
 static ls_status write_all(mini *m, const char *path)
 {
     char name[96];
@@ -259,11 +387,22 @@ static ls_status write_all(mini *m, const char *path)
     LS_TRY(ls_gguf_write_str(m->w, "general.name", (ls_str){name, strlen(name)}, m->err));
     LS_TRY(put_shape(m));
     LS_TRY(put_numbers(m));
+    if (m->mixed && m->mixer.m->file_type >= 0)
+        LS_TRY(ls_gguf_write_int(m->w, "general.file_type", LS_GGUF_U32, m->mixer.m->file_type,
+                                 m->err));
     LS_TRY(ls_mini_vocabulary(m->w, (uint32_t)m->c.n_vocab, m->err));
+    start_mixer(m);
     LS_TRY(each_tensor(m, announce));
     LS_TRY(ls_gguf_write_begin(m->w, path, m->err));
+    start_mixer(m);
     LS_TRY(each_tensor(m, fill));
     return ls_gguf_write_finish(m->w, m->err);
+}
+
+static int n_threads_of(const ls_mini_options *opt)
+{
+    long n = opt->n_threads > 0 ? opt->n_threads : sysconf(_SC_NPROCESSORS_ONLN);
+    return n < 1 ? 1 : n > 64 ? 64 : (int)n;
 }
 
 ls_status ls_mini_write(const char *path, const ls_mini_options *opt, ls_error *err)
@@ -278,16 +417,22 @@ ls_status ls_mini_write(const char *path, const ls_mini_options *opt, ls_error *
         return ls_fail_hint(err, "there are %s", ls_arch_names(known, sizeof(known))),
                LS_ERR_UNSUPPORTED;
     }
-    if (!ls_mini_has_dtype(opt->dtype)) {
+    if (opt->mixture && !ls_mixture_find(opt->mixture)) {
+        return ls_fail(err, LS_ERR_UNSUPPORTED, "there is no mixture '%s'", opt->mixture);
+    }
+    if (!opt->mixture && !ls_mini_has_dtype(opt->dtype)) {
         const char *name = ls_dtype_name(opt->dtype);
         return ls_fail(err, LS_ERR_UNSUPPORTED, "weights of type %s cannot be made up",
                        name ? name : "?");
     }
     m.c = config_of(m.arch, opt);
-    LS_TRY(ls_alloc(&m.block, 4096, sizeof(float), "weights", err));
-    status = ls_gguf_writer_create(&m.w, err);
+    start_mixer(&m);
+    LS_TRY(ls_alloc(&m.block, (size_t)AT_ONCE * PIECE, sizeof(float), "weights", err));
+    status = ls_pool_create(&m.pool, n_threads_of(opt), err);
+    if (status == LS_OK) status = ls_gguf_writer_create(&m.w, err);
     if (status == LS_OK) status = write_all(&m, path);
     ls_gguf_writer_destroy(m.w);
+    ls_pool_destroy(m.pool);
     free(m.block);
     return status;
 }

@@ -58,7 +58,7 @@ bool ls_mini_has_dtype(int dtype)
     for (size_t i = 0; i < N_BLOCKS; i++) {
         if (blocks[i].dtype == dtype) return true;
     }
-    return ls_mini_is_plain(dtype);
+    return ls_mini_is_plain(dtype) || dtype == LS_DTYPE_I2_S;
 }
 
 void ls_mini_encode(int dtype, void *out, const float *x, size_t n)
@@ -113,16 +113,49 @@ static void put_scale(int form, uint8_t *at, float x)
     }
 }
 
-void ls_mini_draw(int dtype, void *out, size_t n, float spread, uint64_t *random)
+/* Two-bit codes of 0 to 2, as they are in ternary matrices: bytes without a 3. */
+static void without_threes(uint8_t *codes, size_t bytes)
+{
+    for (size_t k = 0; k < bytes; k++) {
+        unsigned threes = codes[k] & codes[k] >> 1 & 0x55u;
+        codes[k] = (uint8_t)(codes[k] & ~(threes * 3));
+    }
+}
+
+static void draw_bytes(uint8_t *out, size_t bytes, uint64_t *random)
+{
+    for (size_t k = 0; k < bytes; k++) {
+        *random = *random * 6364136223846793005u + 1442695040888963407u; /* Knuth's MMIX */
+        out[k] = (uint8_t)(*random >> 56);
+    }
+}
+
+/* The same eight bytes at a time: large models are to be there soon. */
+static void draw_words(uint8_t *out, size_t bytes, uint64_t *random)
+{
+    uint64_t s = *random, z;
+    for (size_t k = 0; k < bytes; k += sizeof(z)) {
+        s = s * 6364136223846793005u + 1442695040888963407u;
+        z = (s ^ s >> 32) * 0xd6e8feb86659fd93u; /* the upper bits come down */
+        z ^= z >> 32;
+        memcpy(out + k, &z, bytes - k < sizeof(z) ? bytes - k : sizeof(z));
+    }
+    *random = s;
+}
+
+void ls_mini_draw(int dtype, void *out, size_t n, float spread, bool large, uint64_t *random)
 {
     size_t   bytes = ls_dtype_block_bytes(dtype), count = n / ls_dtype_block(dtype), row = 0;
     uint8_t *block = out;
+    if (dtype == LS_DTYPE_I2_S) { /* its scale is behind all of them */
+        draw_words(out, n / 4, random);
+        without_threes(out, n / 4);
+        return;
+    }
     while (row < N_BLOCKS && blocks[row].dtype != dtype) row++;
     for (size_t i = 0; row < N_BLOCKS && i < count; i++, block += bytes) {
-        for (size_t k = 0; k < bytes; k++) {
-            *random = *random * 6364136223846793005u + 1442695040888963407u; /* Knuth's MMIX */
-            block[k] = (uint8_t)(*random >> 56);
-        }
+        large ? draw_words(block, bytes, random) : draw_bytes(block, bytes, random);
+        if (large && dtype == LS_DTYPE_TQ2_0) without_threes(block, bytes);
         put_scale(blocks[row].form, block + blocks[row].scale_at, spread / blocks[row].largest);
         if (blocks[row].min_at >= 0) put_half(block + blocks[row].min_at, spread * blocks[row].min);
     }

@@ -280,32 +280,43 @@ static bool is_large(ls_str arch, int64_t n_layers, int64_t n_heads, int64_t n_k
     return ls_str_is(arch, "llama") && n_layers == 80 && n_heads != n_kv_heads && n_experts != 8;
 }
 
+void ls_mixer_start(ls_mixer *x, const ls_mixture *m, ls_str arch, int64_t n_layers,
+                    int64_t n_heads, int64_t n_kv_heads, int64_t n_experts, bool importance)
+{
+    *x = (ls_mixer){.m = m,
+                    .bailing = ls_str_is(arch, "bailingmoe3"),
+                    .large = is_large(arch, n_layers, n_heads, n_kv_heads, n_experts),
+                    .n_layers = (int)n_layers,
+                    .n_experts = (int)n_experts,
+                    .n_v = (int)n_layers};
+    x->facts |= ls_str_is(arch, "falcon") ? FALCON : NOT_FALCON;
+    x->facts |= n_kv_heads > 0 && n_heads / n_kv_heads >= 4 ? GQA4 : 0;
+    x->facts |= n_experts >= 4 ? EXPERTS4 : 0;
+    x->facts |= n_experts == 8 ? EXPERTS8 : 0;
+    x->facts |= importance ? IMPORTANCE : NONE_KNOWN;
+}
+
 ls_status ls_mixer_init(ls_mixer *x, const ls_mixture *m, const ls_gguf *g, bool importance,
                         ls_error *err)
 {
     ls_str  arch;
-    int64_t n_heads, n_kv_heads;
-    *x = (ls_mixer){.m = m, .tied = ls_gguf_tensor(g, "output.weight") == NULL};
+    int64_t n_layers, n_heads;
     if (!ls_gguf_str(g, "general.architecture", &arch)) {
         ls_fail(err, LS_ERR_FORMAT, "metadata key 'general.architecture' is missing");
         return ls_fail_at(err, "%s", ls_gguf_path(g)), LS_ERR_FORMAT;
     }
-    x->n_layers = (int)number(g, arch, "block_count", 0);
-    x->n_experts = (int)number(g, arch, "expert_count", 0);
+    n_layers = number(g, arch, "block_count", 0);
     n_heads = number(g, arch, "attention.head_count", 0);
-    n_kv_heads = number(g, arch, "attention.head_count_kv", n_heads);
-    if (x->n_layers < 1 && !ls_str_is(arch, "clip")) { /* whose layers have other names */
+    if (n_layers < 1 && !ls_str_is(arch, "clip")) { /* whose layers have other names */
         ls_fail(err, LS_ERR_FORMAT, "the number of layers, '%.*s.block_count', is missing",
                 LS_FMT(arch));
         return ls_fail_at(err, "%s", ls_gguf_path(g)), LS_ERR_FORMAT;
     }
-    x->bailing = ls_str_is(arch, "bailingmoe3");
-    x->large = is_large(arch, x->n_layers, n_heads, n_kv_heads, x->n_experts);
-    x->facts |= ls_str_is(arch, "falcon") ? FALCON : NOT_FALCON;
-    x->facts |= n_kv_heads > 0 && n_heads / n_kv_heads >= 4 ? GQA4 : 0;
-    x->facts |= x->n_experts >= 4 ? EXPERTS4 : 0;
-    x->facts |= x->n_experts == 8 ? EXPERTS8 : 0;
-    x->facts |= importance ? IMPORTANCE : NONE_KNOWN;
+    ls_mixer_start(x, m, arch, n_layers, n_heads,
+                   number(g, arch, "attention.head_count_kv", n_heads),
+                   number(g, arch, "expert_count", 0), importance);
+    x->tied = ls_gguf_tensor(g, "output.weight") == NULL;
+    x->n_v = 0;
     for (size_t i = 0; i < ls_gguf_n_tensors(g); i++) {
         x->n_v += (ls_role_of(ls_gguf_tensor_at(g, i)->name) & VALUES) != 0;
     }

@@ -48,7 +48,11 @@ typedef struct ls_mixer {
     int               seen_v, seen_up, seen_gate, seen_down;
 } ls_mixer;
 
-/* Errors: FORMAT (a hyper-parameter that rules ask for is missing). */
+/* For a model that is known by its hyper-parameters alone; the caller sets `tied` and, where layers
+ * have other values than one matrix each, `n_v`. */
+void ls_mixer_start(ls_mixer *x, const ls_mixture *m, ls_str arch, int64_t n_layers,
+                    int64_t n_heads, int64_t n_kv_heads, int64_t n_experts, bool importance);
+/* For an open one. Errors: FORMAT (a hyper-parameter that rules ask for is missing). */
 ls_status ls_mixer_init(ls_mixer *x, const ls_mixture *m, const ls_gguf *g, bool importance,
                         ls_error *err);
 /* The type of the next tensor. Errors: FORMAT (experts whose name has no layer). */

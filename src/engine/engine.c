@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* engine.c - the public engine calls: arguments are checked here, once, for every engine, then
  * forwarded; what is counted for every engine is counted here too. */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
@@ -43,6 +44,7 @@ ls_status ls_engine_eval(ls_engine *e, const int32_t *tokens, size_t n, ls_error
     status = e->ops->eval(e, tokens, n, err);
     if (status != LS_OK) return status;
     e->n_last = n;
+    e->pos += n;
     e->stats.n_tokens += n;
     return LS_OK;
 }
@@ -60,5 +62,34 @@ ls_status ls_engine_logits(ls_engine *e, size_t i, const float **row, ls_error *
 ls_status ls_engine_reset(ls_engine *e, ls_error *err)
 {
     e->n_last = 0;
-    return e->ops->reset(e, err);
+    e->pos = 0;
+    return e->ops->rewind(e, 0, err);
+}
+
+ls_status ls_engine_rewind(ls_engine *e, size_t n_keep, ls_error *err)
+{
+    if (n_keep > e->pos) {
+        return ls_fail(err, LS_ERR_USAGE, "cannot go back to position %zu: %zu are evaluated",
+                       n_keep, e->pos);
+    }
+    e->n_last = 0;
+    LS_TRY(e->ops->rewind(e, n_keep, err));
+    e->pos = n_keep;
+    return LS_OK;
+}
+
+uint64_t ls_engine_peak_bytes(const ls_engine *e)
+{
+    char               path[64], line[256];
+    unsigned long long kib = 0;
+    FILE              *f;
+    if (e->pid)
+        snprintf(path, sizeof(path), "/proc/%ld/status", (long)e->pid);
+    else
+        snprintf(path, sizeof(path), "/proc/self/status");
+    f = fopen(path, "re");
+    while (f && fgets(line, sizeof(line), f) && sscanf(line, "VmHWM: %llu kB", &kib) != 1) {
+    }
+    if (f) fclose(f);
+    return (uint64_t)kib << 10;
 }

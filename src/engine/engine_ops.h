@@ -4,6 +4,8 @@
 #ifndef LS_ENGINE_ENGINE_OPS_H
 #define LS_ENGINE_ENGINE_OPS_H
 
+#include <sys/types.h>
+
 #include "lockstep/engine.h"
 
 typedef struct ls_engine_ops {
@@ -11,7 +13,7 @@ typedef struct ls_engine_ops {
                           int32_t **ids, size_t *n, ls_error *err);
     ls_status (*eval)(ls_engine *e, const int32_t *tokens, size_t n, ls_error *err);
     ls_status (*logits)(ls_engine *e, size_t i, const float **row, ls_error *err);
-    ls_status (*reset)(ls_engine *e, ls_error *err);
+    ls_status (*rewind)(ls_engine *e, size_t n_keep, ls_error *err); /* 0: all is forgotten */
     void (*close)(ls_engine *e); /* frees the whole object */
 } ls_engine_ops;
 
@@ -20,6 +22,8 @@ struct ls_engine {
     ls_engine_info       info;
     ls_engine_stats      stats;
     size_t               n_last; /* tokens of the last eval: rows that logits may ask for */
+    size_t               pos;    /* tokens evaluated since the last reset                 */
+    pid_t                pid;    /* of the process that it runs in; 0: this one           */
 };
 
 #endif

@@ -92,13 +92,18 @@ static ls_status take_tap(void *ctx, const ls_ref_tap *tap, float *data, size_t 
     return ls_ref_taps_node(ctx, tap, data, n_floats, changed, err);
 }
 
-static ls_status host_reset(ls_engine *e, ls_error *err)
+static ls_status host_rewind(ls_engine *e, size_t n_keep, ls_error *err)
 {
     host        *h = (host *)e;
-    ls_link_call call = {.op = LS_REF_RESET, .doing = "starting over"};
+    uint32_t     keep = (uint32_t)n_keep;
+    ls_link_call call = {.op = LS_REF_RESET,
+                         .doing = n_keep ? "going back" : "starting over",
+                         .head = &keep,
+                         .head_len = sizeof(keep)};
     h->n_valid = 0;
-    h->pos = 0;
-    return ls_link_ask(&h->link, &call, err);
+    LS_TRY(ls_link_ask(&h->link, &call, err));
+    h->pos = (int32_t)n_keep;
+    return LS_OK;
 }
 
 static ls_status evaluate(host *h, const int32_t *tokens, size_t n, ls_error *err)
@@ -142,7 +147,7 @@ static ls_status host_eval(ls_engine *e, const int32_t *tokens, size_t n, ls_err
     if (h->answers && !h->knows_graph) {
         ls_ref_taps_learn(h->taps, true);
         LS_TRY(evaluate(h, tokens, n, err));
-        LS_TRY(host_reset(e, err));
+        LS_TRY(host_rewind(e, (size_t)h->pos - n, err));
         ls_ref_taps_learn(h->taps, false);
         h->knows_graph = true;
     }
@@ -191,7 +196,7 @@ static const ls_engine_ops host_ops = {
     .tokenize = host_tokenize,
     .eval = host_eval,
     .logits = host_logits,
-    .reset = host_reset,
+    .rewind = host_rewind,
     .close = host_close,
 };
 
@@ -370,7 +375,8 @@ ls_status ls_engine_open_reference(ls_engine **out, const char *exe, const ls_en
     if (h->window_fd < 0) {
         status = ls_fail_errno(err, errno, "cannot make shared memory for logits");
     } else {
-        status = ls_link_open(&h->link, exe, h->window_fd, o.timeout_s, err);
+        status = ls_link_open(&h->link, exe, o.for_speed ? LS_REF_FOR_SPEED : NULL, h->window_fd,
+                              o.timeout_s, err);
         h->link.cancelled = o.cancelled;
     }
     if (status == LS_OK) status = say_hello(h, err);
@@ -381,6 +387,7 @@ ls_status ls_engine_open_reference(ls_engine **out, const char *exe, const ls_en
         host_close(&h->base);
         return status;
     }
+    h->base.pid = h->link.proc.pid;
     *out = &h->base;
     return LS_OK;
 }
@@ -396,7 +403,7 @@ ls_status ls_host_try(const char *exe, double timeout_s, ls_engine_info *info, l
     if (h->window_fd < 0) {
         status = ls_fail_errno(err, errno, "cannot make shared memory for logits");
     } else {
-        status = ls_link_open(&h->link, exe, h->window_fd, timeout_s, err);
+        status = ls_link_open(&h->link, exe, NULL, h->window_fd, timeout_s, err);
     }
     if (status == LS_OK) status = say_hello(h, err);
     *info = h->base.info;

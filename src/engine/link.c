@@ -19,9 +19,10 @@
 #define MAX_TIMEOUT_S     1e7   /* in nanoseconds it still fits a deadline   */
 #define POLL_MS           200   /* a signal just before poll is seen this late */
 
-ls_status ls_link_open(ls_link *l, const char *exe, int window_fd, double timeout_s, ls_error *err)
+ls_status ls_link_open(ls_link *l, const char *exe, const char *arg, int window_fd,
+                       double timeout_s, ls_error *err)
 {
-    const char     *argv[] = {exe, NULL};
+    const char     *argv[] = {exe, arg, NULL};
     int             fds[2], pass[2];
     ls_proc_options opt = {.argv = argv, .pass = pass, .n_pass = 2};
     ls_status       status;

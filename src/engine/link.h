@@ -44,9 +44,10 @@ typedef struct ls_link_call {
     bool        answers; /* the child waits for an answer to each TAP message */
 } ls_link_call;
 
-/* Start program `exe` with `window_fd` as its shared memory. Errors: IO; REFERENCE when exe is
+/* Start program `exe` with `arg` (NULL: none) and with `window_fd` as its shared memory. Errors: IO; REFERENCE when exe is
  * not a program. */
-ls_status ls_link_open(ls_link *l, const char *exe, int window_fd, double timeout_s, ls_error *err);
+ls_status ls_link_open(ls_link *l, const char *exe, const char *arg, int window_fd, double timeout_s,
+                       ls_error *err);
 
 /* Ask and wait for the answer. Errors: REFERENCE (crash, silence, nonsense, or the engine
  * failed), FORMAT (it refuses the model), LIMIT (its context is full), NOMEM, CANCELLED (the child is

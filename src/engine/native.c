@@ -39,10 +39,10 @@ static ls_status native_logits(ls_engine *e, size_t i, const float **row, ls_err
     return status;
 }
 
-static ls_status native_reset(ls_engine *e, ls_error *err)
+static ls_status native_rewind(ls_engine *e, size_t n_keep, ls_error *err)
 {
     (void)err;
-    ls_session_rewind(((native *)e)->session, 0);
+    ls_session_rewind(((native *)e)->session, (int32_t)n_keep);
     return LS_OK;
 }
 
@@ -55,7 +55,7 @@ static void native_close(ls_engine *e)
     free(n);
 }
 
-static const ls_engine_ops native_ops = {native_tokenize, native_eval, native_logits, native_reset,
+static const ls_engine_ops native_ops = {native_tokenize, native_eval, native_logits, native_rewind,
                                          native_close};
 
 /* Elements of a tap's rows, in the widest layer. */

@@ -181,11 +181,11 @@ ls_status ls_oracle_logits(ls_engine *e, size_t i, const double **row, ls_error 
     return LS_OK;
 }
 
-static ls_status oracle_reset(ls_engine *e, ls_error *err)
+static ls_status oracle_rewind(ls_engine *e, size_t n_keep, ls_error *err)
 {
     oracle *o = (oracle *)e;
     (void)err;
-    o->pos = 0;
+    o->pos = (int32_t)n_keep;
     o->logit_n = 0;
     return LS_OK;
 }
@@ -206,7 +206,7 @@ static void oracle_close(ls_engine *e)
     free(o);
 }
 
-static const ls_engine_ops ops = {oracle_tokenize, oracle_eval, oracle_logits, oracle_reset,
+static const ls_engine_ops ops = {oracle_tokenize, oracle_eval, oracle_logits, oracle_rewind,
                                   oracle_close};
 
 /* ---- opening ---- */

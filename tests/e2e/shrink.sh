@@ -85,7 +85,7 @@ archs) # a layer keeps what depends on its number: windows, rotation
     done
     # where embeddings are scaled by what is no power of two, not every float is a product
     MODEL=$T/wide.gguf exact=false
-    expect 0 "width of 512" "$LS" model mini --arch gemma --size small --type f32 -o "$MODEL" -q
+    expect 0 "width of 512" "$LS" model mini --arch gemma --shape small --type f32 -o "$MODEL" -q
     small "1.q_proj@4=scale:1.5" 1 q_proj 5 0
     ;;
 esac

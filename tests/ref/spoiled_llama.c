@@ -22,7 +22,7 @@ static int32_t n_vocab, n_done, n_last;
 /* ref_llama.c's functions, under the names that -D gives them there. */
 uint32_t true_open(const char *path, const ls_ref_open *opt, ls_ref_opened *out);
 uint32_t true_eval(const int32_t *ids, size_t n, ls_ref_evaluated *out);
-uint32_t true_reset(void);
+uint32_t true_reset(uint32_t n_keep);
 
 uint32_t ref_open(const char *path, const ls_ref_open *opt, ls_ref_opened *out)
 {
@@ -39,10 +39,10 @@ uint32_t ref_eval(const int32_t *ids, size_t n, ls_ref_evaluated *out)
     return true_eval(ids, n, out);
 }
 
-uint32_t ref_reset(void)
+uint32_t ref_reset(uint32_t n_keep)
 {
     n_done = n_last = 0;
-    return true_reset();
+    return true_reset(n_keep);
 }
 
 static int32_t best_but(int32_t other)

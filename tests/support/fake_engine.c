@@ -128,10 +128,10 @@ static ls_status fake_logits(ls_engine *e, size_t i, const float **row, ls_error
     return LS_OK;
 }
 
-static ls_status fake_reset(ls_engine *e, ls_error *err)
+static ls_status fake_rewind(ls_engine *e, size_t n_keep, ls_error *err)
 {
     fake *f = (fake *)e;
-    (void)err;
+    if (n_keep) return ls_fail(err, LS_ERR_REFERENCE, "%s cannot go back", e->info.engine);
     f->history = 0;
     f->pos = 0;
     return LS_OK;
@@ -145,7 +145,7 @@ static void fake_close(ls_engine *e)
     free(f);
 }
 
-static const ls_engine_ops fake_ops = {fake_tokenize, fake_eval, fake_logits, fake_reset,
+static const ls_engine_ops fake_ops = {fake_tokenize, fake_eval, fake_logits, fake_rewind,
                                        fake_close};
 
 ls_engine *fake_open(const fake_options *opt)

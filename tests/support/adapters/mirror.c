@@ -91,11 +91,11 @@ uint32_t ref_watch(const char *names, int answers)
     return ref_fail(LS_REF_FAILED, "this engine shows no taps");
 }
 
-uint32_t ref_reset(void)
+uint32_t ref_reset(uint32_t n_keep)
 {
-    mirror.pos = 0;
-    return ls_engine_reset(mirror.engine, &mirror.err) == LS_OK ? LS_REF_DONE
-                                                                : failed(LS_REF_FAILED);
+    mirror.pos = (int32_t)n_keep;
+    return ls_engine_rewind(mirror.engine, n_keep, &mirror.err) == LS_OK ? LS_REF_DONE
+                                                                         : failed(LS_REF_FAILED);
 }
 
 void ref_close(void)
