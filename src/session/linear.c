@@ -214,7 +214,7 @@ void ls_linear(ls_session *s, const ls_product *p, size_t n, const float *x, siz
                                .lanes = s->opt.lanes,
                                .follow = s->opt.follow,
                                .rows = follows_rows(s, w, T),
-                               .panels = follows_panels(s, w, T)},
+                               .whole = !s->opt.follow || follows_panels(s, w, T)},
         };
         void (*work)(void *, size_t, size_t, int) = multiply;
         if (j.dtype == LS_DTYPE_Q4_0 && j.m.rows) j.matmul = s->k.matmul_q4_0_lanes;
