@@ -251,24 +251,25 @@ void kern_prepare(kern_data *d, const kern_case *c)
 static void invoke_matmul(kern_data *d, const kern_case *c, const ls_kernels *k, float *y)
 {
     _Alignas(64) static uint8_t scratch[1 << 20];
-    int       dtype = kern_info_of(c->kernel)->type;
-    ls_matmul m = {
-        .y = y,
-        .ldy = y_stride(c),
-        .w = d->in[0].data,
-        .row_bytes = ls_dtype_row_bytes(dtype, c->n),
-        .n_rows = rows_of(c),
-        .scratch = scratch,
-        .x = d->in[1].data,
-        .x_bytes = act_stride((int)ls_dtype_act(dtype), c->n),
-        .n_cols = c->cols,
-        .n = c->n,
-        .w_scale = 0.37f,
-        .lanes = c->lanes,
-        .follow = c->cols % 2 == 0, /* only Q4_K looks at it */
-        .whole = c->lanes == 8, /* quantised types, which have no lanes */
+    int                         dtype = kern_info_of(c->kernel)->type;
+    ls_matmul                   m = {
+                          .y = y,
+                          .ldy = y_stride(c),
+                          .w = d->in[0].data,
+                          .row_bytes = ls_dtype_row_bytes(dtype, c->n),
+                          .n_rows = rows_of(c),
+                          .scratch = scratch,
+                          .x = d->in[1].data,
+                          .x_bytes = act_stride((int)ls_dtype_act(dtype), c->n),
+                          .n_cols = c->cols,
+                          .n = c->n,
+                          .w_scale = 0.37f,
+                          .lanes = c->lanes,
+                          .follow = c->cols % 2 == 0, /* only Q4_K looks at it */
+                          .whole = c->lanes == 8,     /* quantised types, which have no lanes */
     };
-    if (c->lanes == 16 && c->rows % 2) m.rows = c->cols % 2 ? LS_ROWS_LANES : LS_ROWS_PAIRS; /* IQ4_NL, MXFP4 */
+    if (c->lanes == 16 && c->rows % 2)
+        m.rows = c->cols % 2 ? LS_ROWS_LANES : LS_ROWS_PAIRS; /* IQ4_NL, MXFP4 */
     if (kern_info_of(c->kernel)->kind == KIND_STRIPS) {
         ls_kernels_strips(k, dtype)(&m);
     } else if (c->kernel == KERN_matmul_q4_0_lanes) {
@@ -374,8 +375,9 @@ bool kern_compare(const kern_data *d, const kern_case *c, size_t *index, uint32_
                   uint32_t *got)
 {
     const kern_buf *r = &d->out[0], *g = &d->out[1];
-    bool            bytes = kern_info_of(c->kernel)->kind == KIND_ACT || kern_info_of(c->kernel)->kind == KIND_SUMS;
-    size_t          step = bytes ? 1 : 4;
+    bool            bytes =
+        kern_info_of(c->kernel)->kind == KIND_ACT || kern_info_of(c->kernel)->kind == KIND_SUMS;
+    size_t step = bytes ? 1 : 4;
     for (size_t i = 0; i < r->bytes; i += step) {
         uint32_t a = 0, b = 0;
         memcpy(&a, r->data + i, step);

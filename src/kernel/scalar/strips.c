@@ -23,21 +23,21 @@ static void multiply(const ls_matmul *m, int dtype)
 }
 
 /* name in the kernel table, type */
-#define TYPES(X)      \
-    X(q4_0, Q4_0)     \
-    X(q4_1, Q4_1)     \
-    X(q5_0, Q5_0)     \
-    X(q5_1, Q5_1)     \
-    X(q8_0, Q8_0)     \
-    X(iq4_nl, IQ4_NL) \
-    X(q2_k, Q2_K)     \
-    X(q4_k, Q4_K)     \
-    X(q5_k, Q5_K)     \
-    X(q6_k, Q6_K)     \
-    X(tq2_0, TQ2_0)   \
+#define TYPES(X)                                                                                   \
+    X(q4_0, Q4_0)                                                                                  \
+    X(q4_1, Q4_1)                                                                                  \
+    X(q5_0, Q5_0)                                                                                  \
+    X(q5_1, Q5_1)                                                                                  \
+    X(q8_0, Q8_0)                                                                                  \
+    X(iq4_nl, IQ4_NL)                                                                              \
+    X(q2_k, Q2_K)                                                                                  \
+    X(q4_k, Q4_K)                                                                                  \
+    X(q5_k, Q5_K)                                                                                  \
+    X(q6_k, Q6_K)                                                                                  \
+    X(tq2_0, TQ2_0)                                                                                \
     X(i2_s, I2_S)
 
-#define KERNEL(name, sym) \
+#define KERNEL(name, sym)                                                                          \
     static void strips_##name(const ls_matmul *m) { multiply(m, LS_DTYPE_##sym); }
 TYPES(KERNEL)
 #undef KERNEL

@@ -33,8 +33,9 @@ static void matmul_tq2_0(const ls_matmul *m)
 {
     for (size_t c = 0; c < m->n_cols; c++) {
         for (size_t r = 0; r < m->n_rows; r++) {
-            m->y[c * m->ldy + r] = dot_tq2_0((const uint8_t *)m->w + r * m->row_bytes,
-                                             (const uint8_t *)m->x + c * m->x_bytes, m->n, m->whole);
+            m->y[c * m->ldy + r] =
+                dot_tq2_0((const uint8_t *)m->w + r * m->row_bytes,
+                          (const uint8_t *)m->x + c * m->x_bytes, m->n, m->whole);
         }
     }
 }

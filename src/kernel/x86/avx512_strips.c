@@ -24,31 +24,31 @@ typedef int shift16;
 #endif
 #define V static inline __attribute__((always_inline))
 
-V vi v_load(const void *p) { return _mm512_loadu_si512(p); }
+V vi   v_load(const void *p) { return _mm512_loadu_si512(p); }
 V void v_store(void *p, vi v) { _mm512_storeu_si512(p, v); }
-V vi v_zero(void) { return _mm512_setzero_si512(); }
-V vi v_set8(int i) { return _mm512_set1_epi8((char)i); }
-V vi v_set16(int i) { return _mm512_set1_epi16((short)i); }
-V vi v_set32(int i) { return _mm512_set1_epi32(i); }
-V vi v_and(vi a, vi b) { return _mm512_and_si512(a, b); }
-V vi v_or(vi a, vi b) { return _mm512_or_si512(a, b); }
-V vi v_srl16(vi a, int n) { return _mm512_srli_epi16(a, (shift16)n); }
-V vi v_sll16(vi a, int n) { return _mm512_slli_epi16(a, (shift16)n); }
-V vi v_srl32(vi a, int n) { return _mm512_srli_epi32(a, (unsigned)n); }
-V vi v_sll32(vi a, int n) { return _mm512_slli_epi32(a, (unsigned)n); }
-V vi v_sra32(vi a, int n) { return _mm512_srai_epi32(a, (unsigned)n); }
-V vi v_mullo32(vi a, vi b) { return _mm512_mullo_epi32(a, b); }
-V vi v_sub32(vi a, vi b) { return _mm512_sub_epi32(a, b); }
-V vf v_float(vi a) { return _mm512_cvtepi32_ps(a); }
-V vf vf_zero(void) { return _mm512_setzero_ps(); }
-V vf vf_set(float f) { return _mm512_set1_ps(f); }
-V vf vf_load(const float *p) { return _mm512_loadu_ps(p); }
+V vi   v_zero(void) { return _mm512_setzero_si512(); }
+V vi   v_set8(int i) { return _mm512_set1_epi8((char)i); }
+V vi   v_set16(int i) { return _mm512_set1_epi16((short)i); }
+V vi   v_set32(int i) { return _mm512_set1_epi32(i); }
+V vi   v_and(vi a, vi b) { return _mm512_and_si512(a, b); }
+V vi   v_or(vi a, vi b) { return _mm512_or_si512(a, b); }
+V vi   v_srl16(vi a, int n) { return _mm512_srli_epi16(a, (shift16)n); }
+V vi   v_sll16(vi a, int n) { return _mm512_slli_epi16(a, (shift16)n); }
+V vi   v_srl32(vi a, int n) { return _mm512_srli_epi32(a, (unsigned)n); }
+V vi   v_sll32(vi a, int n) { return _mm512_slli_epi32(a, (unsigned)n); }
+V vi   v_sra32(vi a, int n) { return _mm512_srai_epi32(a, (unsigned)n); }
+V vi   v_mullo32(vi a, vi b) { return _mm512_mullo_epi32(a, b); }
+V vi   v_sub32(vi a, vi b) { return _mm512_sub_epi32(a, b); }
+V vf   v_float(vi a) { return _mm512_cvtepi32_ps(a); }
+V vf   vf_zero(void) { return _mm512_setzero_ps(); }
+V vf   vf_set(float f) { return _mm512_set1_ps(f); }
+V vf   vf_load(const float *p) { return _mm512_loadu_ps(p); }
 V void vf_store(float *p, vf v) { _mm512_storeu_ps(p, v); }
-V vf vf_add(vf a, vf b) { return _mm512_add_ps(a, b); }
-V vf vf_sub(vf a, vf b) { return _mm512_sub_ps(a, b); }
-V vf vf_mul(vf a, vf b) { return _mm512_mul_ps(a, b); }
-V vf vf_div(vf a, vf b) { return _mm512_div_ps(a, b); }
-V vf vf_fma(vf a, vf b, vf c) { return _mm512_fmadd_ps(a, b, c); }
+V vf   vf_add(vf a, vf b) { return _mm512_add_ps(a, b); }
+V vf   vf_sub(vf a, vf b) { return _mm512_sub_ps(a, b); }
+V vf   vf_mul(vf a, vf b) { return _mm512_mul_ps(a, b); }
+V vf   vf_div(vf a, vf b) { return _mm512_div_ps(a, b); }
+V vf   vf_fma(vf a, vf b, vf c) { return _mm512_fmadd_ps(a, b, c); }
 /* 16 halves; the half, the float, the word at p in every lane. */
 V vf v_f16(const void *p) { return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p)); }
 V vf v_f16_all(const void *p)
@@ -79,7 +79,8 @@ V vi v_madd_add(vi acc, vi a, vi b) { return _mm512_dpwssd_epi32(acc, a, b); }
 typedef vi strip_part; /* the sum of a group that is yet to be scaled */
 
 /* Step k of n of a group: w . x. What has no scale goes straight into isum. */
-V void strip_step(int adds, int k, int n, strip_part *part, vi *isum, vi w, vi x, vi scale, bool scaled)
+V void strip_step(int adds, int k, int n, strip_part *part, vi *isum, vi w, vi x, vi scale,
+                  bool scaled)
 {
     vi u = adds == 0 ? _mm512_xor_si512(w, v_set8(128)) : w;
     if (!scaled) {
