@@ -86,6 +86,9 @@ typedef struct ls_gguf_hints {
 /* As ls_gguf_open; hints NULL: none. */
 LS_API ls_status ls_gguf_open_as(ls_gguf **out, const char *path, const ls_gguf_hints *hints,
                                  ls_error *err);
+/* These bytes of a tensor's data will not be read soon: their memory may be given to others. They
+ * stay readable. Ignored where the data are not those of a mapped file. */
+LS_API void      ls_gguf_forget(const ls_gguf *g, const void *data, size_t n);
 LS_API void      ls_gguf_close(ls_gguf *g); /* NULL is allowed */
 /* One more owner of an open model: it stays open until each has closed it. Returns g. */
 LS_API ls_gguf *ls_gguf_share(ls_gguf *g);

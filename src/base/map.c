@@ -56,6 +56,15 @@ ls_status ls_map_open(ls_map *out, const char *path, ls_error *err)
     return LS_OK;
 }
 
+void ls_map_forget(const ls_map *m, const void *p, size_t n)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), base = (uintptr_t)m->data;
+    uintptr_t begin = ((uintptr_t)p + page - 1) & ~(page - 1),
+              end = ((uintptr_t)p + n) & ~(page - 1);
+    if (!m->data || (uintptr_t)p < base || n > m->size || (uintptr_t)p - base > m->size - n) return;
+    if (begin < end) madvise((void *)begin, end - begin, MADV_DONTNEED);
+}
+
 void ls_map_close(ls_map *m)
 {
     if (!m || !m->data) return;

@@ -15,6 +15,9 @@ typedef struct ls_map {
 
 /* Map a regular file. Errors: IO (missing, unreadable, a folder), LIMIT. */
 ls_status ls_map_open(ls_map *out, const char *path, ls_error *err);
+/* Hand back the whole pages among bytes [p, p + n), which are read again when they are used. Ignored
+ * unless they lie in the mapping. */
+void      ls_map_forget(const ls_map *m, const void *p, size_t n);
 void      ls_map_close(ls_map *m); /* NULL and zeroed structs are allowed */
 
 /* Read a whole file (any kind: also pipes) into owned memory, NUL-terminated behind the end.

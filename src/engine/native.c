@@ -170,6 +170,8 @@ ls_status ls_engine_open_native(ls_engine **out, const ls_engine_options *opt, l
         status = ls_tokenizer_create(&n->tokenizer, ls_model_gguf(n->model), err);
     }
     if (status == LS_OK) status = open_session(n, opt, err);
+    if (status == LS_OK && !opt->follow)
+        status = ls_model_pack(n->model, ls_session_get_options(n->session)->n_threads, err);
     if (status != LS_OK) {
         native_close(&n->base);
         return status;

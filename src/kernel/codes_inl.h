@@ -128,12 +128,35 @@ static inline void codes_step_k(codes_style style, codes_sum *t, const ls_codes 
     if (style == CODES_SHIFT) t->more[0] = fmaf(d, (float)codes_total(isum), t->more[0]);
 }
 
-/* One sum for the row, the integers of a whole block at once (ls_matmul.panels). */
-static inline void codes_step_panel(codes_sum *t, const ls_codes *c, const ls_q8_k *a)
+/* Formats of larger blocks of 32s, whose sums are what they are. */
+static inline bool codes_fixed(codes_style s)
 {
-    int32_t isum[8];
-    ls_code_lanes(isum, c->q, c->scale, a->qs, 8);
-    t->acc[0] = fmaf((float)codes_total(isum), c->d * a->d, t->acc[0]);
+    return s == CODES_BITS || s == CODES_TWOS || s == CODES_NV;
+}
+
+/* One sum for the row and one for the minimums, the integers of a whole block at once
+ * (ls_matmul.whole). */
+static inline void codes_step_whole(codes_style style, codes_sum *t, const ls_codes *c,
+                                    const void *x)
+{
+    bool           k = style >= CODES_Q8_K, eight_1 = style == CODES_Q8_1 || style == CODES_MIN;
+    const ls_q8_k *a = x;
+    const ls_q8_0 *b = x;
+    const ls_q8_1 *s = x;
+    int32_t        isum[8], mins = 0;
+    float          dx = k ? a->d : ls_f16_to_f32(eight_1 ? s->d : b->d);
+    ls_code_lanes(isum, c->q, c->scale, k ? a->qs : eight_1 ? s->qs : b->qs, k ? 8 : 1);
+    t->acc[0] = fmaf(c->d * dx, (float)codes_total(isum), t->acc[0]);
+    if (style == CODES_MIN) t->more[0] = fmaf(-c->dmin, ls_f16_to_f32(s->s), t->more[0]);
+    if (style != CODES_MINS && style != CODES_LANES) return;
+    for (int g = 0; g < 16; g++) mins += c->min[g] * a->bsums[g];
+    t->more[0] = fmaf(c->dmin * dx, (float)mins, t->more[0]);
+}
+
+static inline float codes_end_whole(codes_style style, const codes_sum *t)
+{
+    if (style == CODES_MIN) return t->acc[0] + t->more[0];
+    return style == CODES_MINS || style == CODES_LANES ? t->acc[0] - t->more[0] : t->acc[0];
 }
 
 /* Block `i` of `n` of LS_ROWS_PAIRS. */
@@ -190,8 +213,8 @@ static inline void codes_matmul(const ls_matmul *m, codes_style style, ls_unpack
     size_t   x_bytes = codes_x_bytes(style, block);
     ls_codes c;
     int8_t   shift[256];
-    bool     panels = m->panels && style >= CODES_Q8_K;
-    bool     pairs = m->rows == LS_ROWS_PAIRS && style == CODES_ONE;
+    bool     whole = m->whole && !codes_fixed(style);
+    bool     pairs = !whole && m->rows == LS_ROWS_PAIRS && style == CODES_ONE;
     if (m->rows == LS_ROWS_LANES && style == CODES_ONE) style = CODES_Q8_0;
     for (size_t r = 0; r < m->n_rows; r++) {
         for (size_t c0 = 0; c0 < m->n_cols; c0 += CODES_COLS) {
@@ -201,12 +224,12 @@ static inline void codes_matmul(const ls_matmul *m, codes_style style, ls_unpack
             codes_sum      t[CODES_COLS] = {0};
             for (size_t i = 0; i < m->n; i += block, w += bytes, x += x_bytes) {
                 unpack(&c, w);
-                if (!panels && (style == CODES_SHIFT || style == CODES_SHIFTS)) codes_split(&c, shift);
-                for (size_t k = 0; k < block && style == CODES_UP; k++) c.q[k]++;
+                if (!whole && (style == CODES_SHIFT || style == CODES_SHIFTS)) codes_split(&c, shift);
+                for (size_t k = 0; k < block && style == CODES_UP && !whole; k++) c.q[k]++;
                 for (size_t k = 0; k < n_cols; k++) {
                     const void *a = x + k * m->x_bytes;
-                    if (panels) {
-                        codes_step_panel(&t[k], &c, a);
+                    if (whole) {
+                        codes_step_whole(style, &t[k], &c, a);
                     } else if (pairs) {
                         codes_step_pairs(&t[k], &c, a, i / block, m->n / block);
                     } else if (style >= CODES_Q8_K) {
@@ -217,7 +240,7 @@ static inline void codes_matmul(const ls_matmul *m, codes_style style, ls_unpack
                 }
             }
             for (size_t k = 0; k < n_cols; k++) {
-                float y = panels ? t[k].acc[0] : codes_end(style, &t[k]);
+                float y = whole ? codes_end_whole(style, &t[k]) : codes_end(style, &t[k]);
                 m->y[(c0 + k) * m->ldy + r] = pairs ? codes_end_pairs(&t[k], m->n / block % 2) : y;
             }
         }

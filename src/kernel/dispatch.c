@@ -12,6 +12,7 @@ void ls_kernels_init_scalar(ls_kernels *k)
     ls_kernels_scalar_blocks(k);
     ls_kernels_scalar_ternary(k);
     ls_kernels_scalar_codes(k);
+    ls_kernels_scalar_strips(k);
     ls_kernels_scalar_rowops(k);
 }
 
@@ -22,6 +23,7 @@ void ls_kernels_init_avx2(ls_kernels *k)
     ls_kernels_avx2_blocks(k);
     ls_kernels_avx2_ternary(k);
     ls_kernels_avx2_codes(k);
+    ls_kernels_avx2_strips(k);
     ls_kernels_avx2_rowops(k);
 }
 
@@ -30,6 +32,7 @@ void ls_kernels_init_avx512(ls_kernels *k)
     ls_kernels_avx512_dense(k);
     ls_kernels_avx512_blocks(k);
     ls_kernels_avx512_ternary(k);
+    ls_kernels_avx512_strips(k);
     ls_kernels_avx512_rowops(k);
 }
 #endif
@@ -72,13 +75,31 @@ static const size_t products[] = {
     PRODUCT(TERNARY, matmul_i2_s),
 };
 
-ls_matmul_fn *ls_kernels_matmul(const ls_kernels *k, int dtype)
+/* And that of a type in strips. */
+static const size_t strips[] = {
+    PRODUCT(Q4_0, strips_q4_0),    PRODUCT(Q4_1, strips_q4_1),   PRODUCT(Q5_0, strips_q5_0),
+    PRODUCT(Q5_1, strips_q5_1),    PRODUCT(Q8_0, strips_q8_0),   PRODUCT(IQ4_NL, strips_iq4_nl),
+    PRODUCT(Q2_K, strips_q2_k),    PRODUCT(Q4_K, strips_q4_k),   PRODUCT(Q5_K, strips_q5_k),
+    PRODUCT(Q6_K, strips_q6_k),    PRODUCT(TQ2_0, strips_tq2_0), PRODUCT(I2_S, strips_i2_s),
+    PRODUCT(TERNARY, strips_i2_s),
+};
+
+static ls_matmul_fn *find(const ls_kernels *k, const size_t *table, size_t n, int dtype)
 {
     ls_matmul_fn *fn;
-    if (dtype < 0 || (size_t)dtype >= sizeof(products) / sizeof(products[0])) return NULL;
-    if (!products[dtype]) return NULL; /* the tier lies at 0 */
-    memcpy(&fn, (const uint8_t *)k + products[dtype], sizeof(fn));
+    if (dtype < 0 || (size_t)dtype >= n || !table[dtype]) return NULL; /* the tier lies at 0 */
+    memcpy(&fn, (const uint8_t *)k + table[dtype], sizeof(fn));
     return fn;
+}
+
+ls_matmul_fn *ls_kernels_matmul(const ls_kernels *k, int dtype)
+{
+    return find(k, products, sizeof(products) / sizeof(products[0]), dtype);
+}
+
+ls_matmul_fn *ls_kernels_strips(const ls_kernels *k, int dtype)
+{
+    return find(k, strips, sizeof(strips) / sizeof(strips[0]), dtype);
 }
 
 ls_act_fn *ls_kernels_act(const ls_kernels *k, int act)

@@ -29,11 +29,12 @@ typedef struct ls_matmul {
     size_t      n;       /* elements per row                      */
     float       w_scale; /* I2_S, TERNARY: the tensor's scale  */
     int         lanes;   /* plain numbers: reduction width, 8 or 16 */
-    bool follow; /* Q4_K: the last n_cols % 4 columns are summed per 256 elements, as the
-                  * reference's matrix-vector kernel sums them */
+    bool follow; /* Q4_K, not whole: the last n_cols % 4 columns are summed per 256 elements, as
+                  * the reference's matrix-vector kernel sums them */
     ls_rows rows; /* Q4_0, IQ4_NL, MXFP4 */
-    bool panels; /* IQ types: a float sum per row, fed by 256 elements, as the reference's kernel
-                  * for eight tokens and more feeds it */
+    bool whole; /* quantised types: a float sum per row, fed by the integers of a whole block, and
+                 * one for minimums (NUMERICS.md, clause 4); otherwise as the reference adds */
+    void *scratch; /* strips: ls_strips_scratch(n) bytes, aligned to 64 */
 } ls_matmul;
 
 typedef struct ls_kernels {
@@ -51,6 +52,9 @@ ls_kernels ls_kernels_for(ls_tier tier);
 /* Product kernel of a supported weight type; rounding kernel of an activation form
  * (NULL for F32, which needs none). */
 ls_matmul_fn *ls_kernels_matmul(const ls_kernels *k, int dtype);
+/* Product kernel of a type in strips (dtype/strips.h): whole, n_rows a multiple of 16, row_bytes as
+ * of plain rows. NULL: the type is not stored in strips. */
+ls_matmul_fn *ls_kernels_strips(const ls_kernels *k, int dtype);
 ls_act_fn    *ls_kernels_act(const ls_kernels *k, int act);
 
 /* Filled from weak to strong; each overrides what it implements. */

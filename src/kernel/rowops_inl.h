@@ -53,6 +53,18 @@ static inline void row_act_q8_0(void *restrict y, const float *restrict x, size_
     }
 }
 
+/* For products of codes that are larger than what they stand for. */
+static inline void row_sums_q8_0(void *row, size_t n)
+{
+    const ls_q8_0 *b = row;
+    uint8_t       *out = (uint8_t *)row + n / 32 * sizeof(*b);
+    for (; n; n -= 32, b++, out += 2) {
+        int16_t sum = 0;
+        for (int j = 0; j < 32; j++) sum = (int16_t)(sum + b->qs[j]);
+        memcpy(out, &sum, 2);
+    }
+}
+
 /* Q8_0 with the block's sum, which is multiplied by amax / 127 before that is rounded to F16. */
 static inline void row_act_q8_1(void *restrict y, const float *restrict x, size_t n)
 {

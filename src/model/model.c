@@ -41,6 +41,7 @@ void ls_model_close(ls_model *m)
     free(m->layers);
     free(m->vectors);
     free(m->unpacked);
+    ls_pages_free(&m->strips);
     free(m);
 }
 

@@ -7,6 +7,7 @@
 #ifndef LS_MODEL_WEIGHTS_H
 #define LS_MODEL_WEIGHTS_H
 
+#include "base/pages.h"
 #include "lockstep/model.h"
 
 /* A weight matrix in the mapping: y[n_rows] = W [n_rows][n] . x[n]. */
@@ -15,6 +16,7 @@ typedef struct ls_matrix {
     int         dtype;
     size_t      n_rows, n, row_bytes;
     float       scale; /* I2_S, TERNARY: the tensor's scale, else 1 */
+    uint8_t    *strips; /* the same rows in strips (dtype/strips.h); NULL: not made, or no such form */
 } ls_matrix;
 
 /* A norm: weights and, for some, biases. */
@@ -52,6 +54,7 @@ struct ls_model {
     ls_layer             *layers;             /* [L]                                         */
     float                *vectors;            /* owned: every vector above, decoded          */
     uint8_t              *unpacked;           /* owned: rows of matrices that the file packs */
+    ls_pages              strips;             /* owned: matrices in strips (strips.c)        */
 };
 
 /* config.c: read and check the hyper-parameters.

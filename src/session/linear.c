@@ -22,6 +22,8 @@ typedef struct job {
     ls_act_fn    *round;   /* NULL: plain floats                          */
     bool          codes;   /* int8 codes are the activations, see below */
     bool          vectors; /* see follows_vectors */
+    bool          sums;    /* strips want them behind Q8_0 */
+    bool          strips;
     int           dtype;
     ls_matmul_fn *matmul;
     ls_matmul     m;
@@ -50,6 +52,7 @@ static void round_rows(void *ctx, size_t begin, size_t end, int thread)
             int8_codes(j, t, x, slot);
         } else if (j->round) {
             j->round(slot, x, j->m.n);
+            if (j->sums) j->s->k.sums_q8_0(slot, j->m.n);
         } else {
             memcpy(slot, x, j->m.n * sizeof(float));
         }
@@ -60,7 +63,7 @@ static void multiply(void *ctx, size_t begin, size_t end, int thread)
 {
     const job *j = ctx;
     ls_matmul  m = j->m;
-    (void)thread;
+    if (j->strips) m.scratch = j->s->panel + (size_t)thread * j->s->panel_bytes;
     m.y += begin;
     m.w = (const uint8_t *)m.w + begin * m.row_bytes;
     m.n_rows = end - begin;
@@ -199,6 +202,8 @@ void ls_linear(ls_session *s, const ls_product *p, size_t n, const float *x, siz
                          .round = ls_kernels_act(&s->k, (int)form),
                          .codes = s->opt.rounding == LS_ROUND_I8 && layer_weight && !is_int8(form),
                          .vectors = follows_vectors(s, w, T),
+                         .sums = !s->opt.follow && form == LS_ACT_Q8_0,
+                         .strips = !s->opt.follow && w->strips,
                          .dtype = w->dtype,
                          .matmul = ls_kernels_matmul(&s->k, w->dtype),
                          .m = {.y = p[i].y,
@@ -214,9 +219,14 @@ void ls_linear(ls_session *s, const ls_product *p, size_t n, const float *x, siz
                                .lanes = s->opt.lanes,
                                .follow = s->opt.follow,
                                .rows = follows_rows(s, w, T),
-                               .panels = follows_panels(s, w, T)},
+                               .whole = !s->opt.follow || follows_panels(s, w, T)},
         };
         void (*work)(void *, size_t, size_t, int) = multiply;
+        j.strips = j.strips && !j.codes;
+        if (j.strips) {
+            j.matmul = ls_kernels_strips(&s->k, w->dtype);
+            j.m.w = w->strips;
+        }
         if (j.dtype == LS_DTYPE_Q4_0 && j.m.rows) j.matmul = s->k.matmul_q4_0_lanes;
         int now = j.codes ? (int)LS_N_ACTS : (int)form;
         if (j.vectors || (s->opt.follow && s->opt.bf16_pairs && w->dtype == LS_DTYPE_BF16)) {

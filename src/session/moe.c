@@ -15,6 +15,7 @@ static ls_matrix expert(const ls_matrix *of, size_t e)
 {
     ls_matrix w = *of;
     w.data = (const uint8_t *)w.data + e * w.n_rows * w.row_bytes;
+    if (w.strips) w.strips += e * w.n_rows * w.row_bytes;
     return w;
 }
 

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "dtype/strips.h"
 #include "session/session_priv.h"
 
 enum { DEFAULT_BATCH = 512, MAX_THREADS = 256, LOGIT_BYTES = 8 << 20 };
@@ -96,11 +97,14 @@ static ls_status allocate(ls_session *s, ls_error *err)
     size_t kv_bytes = s->opt.kv_type == LS_DTYPE_F16 ? 2 : 4;
     size_t codes = s->opt.rounding == LS_ROUND_I8; /* rows only where they are used */
     size_t watched = s->opt.watch.fn ? (size_t)c->n_heads : 0;
+    size_t strips = s->opt.follow ? 0 : threads;
     size_t experts = s->opt.watch.fn ? (size_t)c->n_expert_used : 0;
 
     s->logit_rows = LOGIT_BYTES / (V * sizeof(float));
     if (s->logit_rows < 1) s->logit_rows = 1;
     if (s->logit_rows > T) s->logit_rows = T;
+
+    s->panel_bytes = ls_strips_scratch(widest(c));
 
     const plan_row plan[] = {
         {&s->k_cache, {L, P, GK}, kv_bytes, "the KV cache"},
@@ -133,6 +137,7 @@ static ls_status allocate(ls_session *s, ls_error *err)
         {&s->shown[0], {watched, T, P}, 4, "attention scores"},
         {&s->shown[1], {watched, T, P}, 4, "attention scores"},
         {&s->stripes, {threads, LS_MAX_STRIPES, K}, 4, "attention sums"},
+        {&s->panel, {1, strips, s->panel_bytes}, 1, "weights at work"},
         {&s->half, {1, threads, P > K ? P : K}, 2, "attention scores"},
         {&s->hidden, {1, T, D}, 4, "activations"},
         {&s->logits, {1, s->logit_rows, V}, 4, "logits"},
@@ -180,7 +185,7 @@ void ls_session_destroy(ls_session *s)
                            s->proj,     s->ffn,      s->router,     s->chosen,    s->gelu,
                            s->act,      s->codes,    s->code_scale, s->sincos[0], s->sincos[1],
                            s->rope_div, s->rope_mix, s->scores,     s->shown[0],  s->shown[1],
-                           s->stripes,  s->half,     s->hidden,     s->logits};
+                           s->stripes,  s->panel,    s->half,       s->hidden,    s->logits};
     for (size_t i = 0; i < sizeof(owned) / sizeof(owned[0]); i++) free(owned[i]);
     for (size_t k = 0; k < sizeof(s->in_experts) / sizeof(s->in_experts[0]); k++)
         free(s->in_experts[k]);

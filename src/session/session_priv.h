@@ -47,6 +47,8 @@ struct ls_session {
     float *scores;           /* [threads][n_ctx]                                   */
     float *shown[2];         /* [H][T][n_ctx] scores and weights for who watches   */
     float *stripes;          /* [threads][LS_MAX_STRIPES][K] sums of values        */
+    uint8_t *panel;          /* [threads][panel_bytes] strips at work                */
+    size_t panel_bytes;
     uint16_t *half;          /* [threads][max(n_ctx, K)] rounded queries, weights  */
     float *hidden;           /* [T][D] after the final norm                        */
     float *logits;           /* [logit_rows][V]                                    */

@@ -83,8 +83,8 @@ bool kern_check(const kern_case *c, const ls_kernels *scalar, const ls_kernels *
 static size_t block_of(const kern_info *k)
 {
     static const size_t act_block[LS_N_ACTS] = {1, 1, 1, 32, 32, 256, 128, 1};
-    if (k->kind == KIND_MATMUL) return ls_dtype_block(k->type);
-    if (k->kind == KIND_ACT) return act_block[k->type];
+    if (k->kind == KIND_MATMUL || k->kind == KIND_STRIPS) return ls_dtype_block(k->type);
+    if (k->kind == KIND_ACT || k->kind == KIND_SUMS) return act_block[k->type];
     return k->kind == KIND_ROPE ? 2 : 1;
 }
 
@@ -93,12 +93,12 @@ static void sweep_lengths(kern_case c, const ls_kernels *scalar, const ls_kernel
     static const size_t primes[] = {131, 257, 521, 1031, 2053};
     const kern_info    *info = kern_info_of(c.kernel);
     size_t              block = block_of(info), top = block <= 2 ? 130 / block : 9;
-    bool                matmul = info->kind == KIND_MATMUL;
+    bool                matmul = info->kind == KIND_MATMUL || info->kind == KIND_STRIPS;
     for (size_t i = 0; i <= top + 5; i++) {
         c.n = block * (i <= top ? i : block <= 2 ? primes[i - top - 1] : 3 * (i - top) + 8);
         c.rows = matmul ? 5 + i % 5 : 1;
         c.cols = matmul ? 1 + i % 5 : 1;
-        if (info->kind == KIND_ACT && c.n == 0) continue;
+        if ((info->kind == KIND_ACT || info->kind == KIND_SUMS) && c.n == 0) continue;
         for (int p = 0; p < N_PATTERNS; p++) {
             c.pattern = (kern_pattern)p;
             for (c.place = 0; c.place < N_PLACES; c.place++) kern_check(&c, scalar, k, false);
@@ -141,7 +141,8 @@ static void check_kernel(int kernel, uint64_t seed, const ls_kernels *k)
     }
     for (c.lanes = 16; c.lanes >= (kern_info_of(kernel)->lanes ? 8 : 16); c.lanes -= 8) {
         sweep_lengths(c, &scalar, k);
-        if (kern_info_of(kernel)->kind == KIND_MATMUL) sweep_shapes(c, &scalar, k);
+        if (kern_info_of(kernel)->kind == KIND_MATMUL || kern_info_of(kernel)->kind == KIND_STRIPS)
+            sweep_shapes(c, &scalar, k);
     }
     total.kernels++;
     printf("%-14s %-17s %s (%zu cases)\n", kern_info_of(kernel)->name, tier_now,

@@ -33,7 +33,9 @@ extern const char *const kern_pattern_names[N_PATTERNS];
 typedef enum kern_kind {
     KIND_NONE,
     KIND_MATMUL,
+    KIND_STRIPS,
     KIND_ACT,
+    KIND_SUMS,
     KIND_DOT,
     KIND_AXPY,
     KIND_NORM,

@@ -59,7 +59,8 @@ static double copy_bandwidth(void)
 static void bench_kernel(int kernel, size_t cols, ls_tier only)
 {
     static kern_data d;
-    bool             matmul = kern_info_of(kernel)->kind == KIND_MATMUL;
+    kern_kind        kind = kern_info_of(kernel)->kind;
+    bool             matmul = kind == KIND_MATMUL || kind == KIND_STRIPS;
     kern_case        c = {kernel,           PAT_RANDOM, 1,           matmul ? 2048 : 4096,
                    matmul ? 512 : 1, cols,       PLACE_BEGIN, 16};
     double           base = 0;
@@ -85,7 +86,8 @@ int kern_bench(int only_kernel, ls_tier only_tier)
     for (int i = 0; i < N_KERNELS; i++) {
         if (only_kernel != N_KERNELS && only_kernel != i) continue;
         bench_kernel(i, 1, only_tier);
-        if (kern_info_of(i)->kind == KIND_MATMUL) bench_kernel(i, 32, only_tier);
+        kern_kind kind = kern_info_of(i)->kind;
+        if (kind == KIND_MATMUL || kind == KIND_STRIPS) bench_kernel(i, 32, only_tier);
     }
     return 0;
 }

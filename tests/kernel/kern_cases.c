@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "dtype/strips.h"
 #include "kern.h"
 
 /* One row per kernel of kernels.def; a kernel without a row here stops checkkern. */
@@ -15,20 +16,20 @@ static const struct {
     [KERN_matmul_f32] = {KIND_MATMUL, LS_DTYPE_F32, true},
     [KERN_matmul_f16] = {KIND_MATMUL, LS_DTYPE_F16, true},
     [KERN_matmul_bf16] = {KIND_MATMUL, LS_DTYPE_BF16, true},
-    [KERN_matmul_q4_0] = {KIND_MATMUL, LS_DTYPE_Q4_0, false},
-    [KERN_matmul_q8_0] = {KIND_MATMUL, LS_DTYPE_Q8_0, false},
+    [KERN_matmul_q4_0] = {KIND_MATMUL, LS_DTYPE_Q4_0, true},
+    [KERN_matmul_q8_0] = {KIND_MATMUL, LS_DTYPE_Q8_0, true},
     [KERN_matmul_q4_k] = {KIND_MATMUL, LS_DTYPE_Q4_K, true},
-    [KERN_matmul_q6_k] = {KIND_MATMUL, LS_DTYPE_Q6_K, false},
-    [KERN_matmul_tq2_0] = {KIND_MATMUL, LS_DTYPE_TQ2_0, false},
+    [KERN_matmul_q6_k] = {KIND_MATMUL, LS_DTYPE_Q6_K, true},
+    [KERN_matmul_tq2_0] = {KIND_MATMUL, LS_DTYPE_TQ2_0, true},
     [KERN_matmul_i2_s] = {KIND_MATMUL, LS_DTYPE_I2_S, false},
-    [KERN_matmul_q4_1] = {KIND_MATMUL, LS_DTYPE_Q4_1, false},
-    [KERN_matmul_q5_0] = {KIND_MATMUL, LS_DTYPE_Q5_0, false},
-    [KERN_matmul_q5_1] = {KIND_MATMUL, LS_DTYPE_Q5_1, false},
-    [KERN_matmul_q8_1] = {KIND_MATMUL, LS_DTYPE_Q8_1, false},
-    [KERN_matmul_q2_k] = {KIND_MATMUL, LS_DTYPE_Q2_K, false},
-    [KERN_matmul_q3_k] = {KIND_MATMUL, LS_DTYPE_Q3_K, false},
-    [KERN_matmul_q5_k] = {KIND_MATMUL, LS_DTYPE_Q5_K, false},
-    [KERN_matmul_q8_k] = {KIND_MATMUL, LS_DTYPE_Q8_K, false},
+    [KERN_matmul_q4_1] = {KIND_MATMUL, LS_DTYPE_Q4_1, true},
+    [KERN_matmul_q5_0] = {KIND_MATMUL, LS_DTYPE_Q5_0, true},
+    [KERN_matmul_q5_1] = {KIND_MATMUL, LS_DTYPE_Q5_1, true},
+    [KERN_matmul_q8_1] = {KIND_MATMUL, LS_DTYPE_Q8_1, true},
+    [KERN_matmul_q2_k] = {KIND_MATMUL, LS_DTYPE_Q2_K, true},
+    [KERN_matmul_q3_k] = {KIND_MATMUL, LS_DTYPE_Q3_K, true},
+    [KERN_matmul_q5_k] = {KIND_MATMUL, LS_DTYPE_Q5_K, true},
+    [KERN_matmul_q8_k] = {KIND_MATMUL, LS_DTYPE_Q8_K, true},
     [KERN_matmul_iq2_xxs] = {KIND_MATMUL, LS_DTYPE_IQ2_XXS, true},
     [KERN_matmul_iq2_xs] = {KIND_MATMUL, LS_DTYPE_IQ2_XS, true},
     [KERN_matmul_iq3_xxs] = {KIND_MATMUL, LS_DTYPE_IQ3_XXS, true},
@@ -38,7 +39,7 @@ static const struct {
     [KERN_matmul_iq2_s] = {KIND_MATMUL, LS_DTYPE_IQ2_S, true},
     [KERN_matmul_iq4_xs] = {KIND_MATMUL, LS_DTYPE_IQ4_XS, true},
     [KERN_matmul_iq1_m] = {KIND_MATMUL, LS_DTYPE_IQ1_M, true},
-    [KERN_matmul_tq1_0] = {KIND_MATMUL, LS_DTYPE_TQ1_0, false},
+    [KERN_matmul_tq1_0] = {KIND_MATMUL, LS_DTYPE_TQ1_0, true},
     [KERN_matmul_mxfp4] = {KIND_MATMUL, LS_DTYPE_MXFP4, true},
     [KERN_matmul_q4_0_lanes] = {KIND_MATMUL, LS_DTYPE_Q4_0, false},
     [KERN_matmul_nvfp4] = {KIND_MATMUL, LS_DTYPE_NVFP4, false},
@@ -49,9 +50,22 @@ static const struct {
     [KERN_matmul_i32] = {KIND_MATMUL, LS_DTYPE_I32, true},
     [KERN_matmul_i64] = {KIND_MATMUL, LS_DTYPE_I64, true},
     [KERN_matmul_f64] = {KIND_MATMUL, LS_DTYPE_F64, true},
+    [KERN_strips_q4_0] = {KIND_STRIPS, LS_DTYPE_Q4_0, false},
+    [KERN_strips_q4_1] = {KIND_STRIPS, LS_DTYPE_Q4_1, false},
+    [KERN_strips_q5_0] = {KIND_STRIPS, LS_DTYPE_Q5_0, false},
+    [KERN_strips_q5_1] = {KIND_STRIPS, LS_DTYPE_Q5_1, false},
+    [KERN_strips_q8_0] = {KIND_STRIPS, LS_DTYPE_Q8_0, false},
+    [KERN_strips_iq4_nl] = {KIND_STRIPS, LS_DTYPE_IQ4_NL, false},
+    [KERN_strips_q2_k] = {KIND_STRIPS, LS_DTYPE_Q2_K, false},
+    [KERN_strips_q4_k] = {KIND_STRIPS, LS_DTYPE_Q4_K, false},
+    [KERN_strips_q5_k] = {KIND_STRIPS, LS_DTYPE_Q5_K, false},
+    [KERN_strips_q6_k] = {KIND_STRIPS, LS_DTYPE_Q6_K, false},
+    [KERN_strips_tq2_0] = {KIND_STRIPS, LS_DTYPE_TQ2_0, false},
+    [KERN_strips_i2_s] = {KIND_STRIPS, LS_DTYPE_I2_S, false},
     [KERN_act_f16] = {KIND_ACT, LS_ACT_F16, false},
     [KERN_act_bf16] = {KIND_ACT, LS_ACT_BF16, false},
     [KERN_act_q8_0] = {KIND_ACT, LS_ACT_Q8_0, false},
+    [KERN_sums_q8_0] = {KIND_SUMS, LS_ACT_Q8_0, false},
     [KERN_act_q8_1] = {KIND_ACT, LS_ACT_Q8_1, false},
     [KERN_act_q8_k] = {KIND_ACT, LS_ACT_Q8_K, false},
     [KERN_act_i8_row] = {KIND_ACT, LS_ACT_I8_ROW, false},
@@ -132,19 +146,41 @@ static void fill_act_row(int act, uint8_t *row, size_t n, kern_pattern p, uint64
     }
 }
 
-static size_t y_stride(const kern_case *c) { return c->rows + 3; }
+/* Rows in strips come in sixteens. */
+static size_t rows_of(const kern_case *c)
+{
+    return kern_info_of(c->kernel)->kind == KIND_STRIPS ? (c->rows + 15) / 16 * 16 : c->rows;
+}
+
+static size_t y_stride(const kern_case *c) { return rows_of(c) + 3; }
+
+/* Put the strips of the rows that were made in their place. */
+static void make_strips(kern_data *d, const kern_case *c, int dtype)
+{
+    static uint8_t strip[1 << 20];
+    size_t         row = ls_dtype_row_bytes(dtype, c->n);
+    for (size_t r = 0; r < rows_of(c); r += LS_STRIP_ROWS) {
+        ls_strips_pack(dtype, strip, d->in[0].data + r * row, row, c->n);
+        memcpy(d->in[0].data + r * row, strip, LS_STRIP_ROWS * row);
+    }
+}
 
 static void prepare_matmul(kern_data *d, const kern_case *c, int dtype, uint64_t *rng)
 {
+    bool   strips = kern_info_of(c->kernel)->kind == KIND_STRIPS;
     int    act = (int)ls_dtype_act(dtype);
     size_t row = ls_dtype_row_bytes(dtype, c->n), stride = act_stride(act, c->n);
     size_t y = c->cols * y_stride(c) * 4;
-    kern_buf_place(&d->in[0], c->rows * row, c->place, 2);
-    kern_buf_place(&d->in[1], (c->cols - 1) * stride + act_bytes(act, c->n), c->place,
+    size_t last = act_bytes(act, c->n) + (strips && act == LS_ACT_Q8_0 ? c->n / 32 * 2 : 0);
+    kern_buf_place(&d->in[0], rows_of(c) * row, c->place, 2);
+    kern_buf_place(&d->in[1], (c->cols - 1) * stride + last, c->place,
                    act == LS_ACT_F32 || act >= LS_ACT_Q8_K ? 4 : 2);
-    kern_fill_weights(dtype, d->in[0].data, c->rows * c->n, c->pattern, rng);
+    kern_fill_weights(dtype, d->in[0].data, rows_of(c) * c->n, c->pattern, rng);
+    if (strips) make_strips(d, c, dtype);
     for (size_t i = 0; i < c->cols; i++) {
-        fill_act_row(act, d->in[1].data + i * stride, c->n, c->pattern, rng);
+        uint8_t *x = d->in[1].data + i * stride;
+        fill_act_row(act, x, c->n, c->pattern, rng);
+        if (strips && act == LS_ACT_Q8_0) ls_kernels_for(LS_TIER_SCALAR).sums_q8_0(x, c->n);
     }
     for (int o = 0; o < 2; o++) {
         kern_buf_place(&d->out[o], y, c->place, 4);
@@ -161,13 +197,22 @@ static void prepare_outputs(kern_data *d, const kern_case *c, size_t bytes, cons
     }
 }
 
+/* A Q8_0 row with room behind it, which the kernel fills. */
+static void prepare_sums(kern_data *d, const kern_case *c)
+{
+    static uint8_t row[1 << 17];
+    memset(row, 0xa5, sizeof(row));
+    ls_kernels_for(LS_TIER_SCALAR).act_q8_0(row, (const float *)(const void *)d->in[0].data, c->n);
+    prepare_outputs(d, c, c->n / 32 * (sizeof(ls_q8_0) + 2), row);
+}
+
 void kern_prepare(kern_data *d, const kern_case *c)
 {
     const kern_info *k = kern_info_of(c->kernel);
     size_t           elem = k->type == LS_DTYPE_F16 && k->kind != KIND_ACT ? 2 : 4;
     uint64_t         rng = c->seed + 1000003u * (uint64_t)c->kernel + 101u * (uint64_t)c->pattern +
                    7919u * c->n + 31u * c->rows + 131u * c->cols + (uint64_t)c->place;
-    if (k->kind == KIND_MATMUL) {
+    if (k->kind == KIND_MATMUL || k->kind == KIND_STRIPS) {
         prepare_matmul(d, c, k->type, &rng);
         return;
     }
@@ -183,6 +228,9 @@ void kern_prepare(kern_data *d, const kern_case *c)
     switch (k->kind) {
     case KIND_ACT:
         prepare_outputs(d, c, act_bytes(k->type, c->n), NULL);
+        return;
+    case KIND_SUMS:
+        prepare_sums(d, c);
         return;
     case KIND_DOT:
         prepare_outputs(d, c, 4, NULL);
@@ -202,24 +250,29 @@ void kern_prepare(kern_data *d, const kern_case *c)
 
 static void invoke_matmul(kern_data *d, const kern_case *c, const ls_kernels *k, float *y)
 {
-    int       dtype = kern_info_of(c->kernel)->type;
-    ls_matmul m = {
-        .y = y,
-        .ldy = y_stride(c),
-        .w = d->in[0].data,
-        .row_bytes = ls_dtype_row_bytes(dtype, c->n),
-        .n_rows = c->rows,
-        .x = d->in[1].data,
-        .x_bytes = act_stride((int)ls_dtype_act(dtype), c->n),
-        .n_cols = c->cols,
-        .n = c->n,
-        .w_scale = 0.37f,
-        .lanes = c->lanes,
-        .follow = c->lanes == 8, /* only Q4_K looks at it, and not at lanes */
-        .panels = c->lanes == 8, /* and only the IQ types, which do not either */
+    _Alignas(64) static uint8_t scratch[1 << 20];
+    int                         dtype = kern_info_of(c->kernel)->type;
+    ls_matmul                   m = {
+                          .y = y,
+                          .ldy = y_stride(c),
+                          .w = d->in[0].data,
+                          .row_bytes = ls_dtype_row_bytes(dtype, c->n),
+                          .n_rows = rows_of(c),
+                          .scratch = scratch,
+                          .x = d->in[1].data,
+                          .x_bytes = act_stride((int)ls_dtype_act(dtype), c->n),
+                          .n_cols = c->cols,
+                          .n = c->n,
+                          .w_scale = 0.37f,
+                          .lanes = c->lanes,
+                          .follow = c->cols % 2 == 0, /* only Q4_K looks at it */
+                          .whole = c->lanes == 8,     /* quantised types, which have no lanes */
     };
-    if (c->lanes == 8) m.rows = c->cols % 2 ? LS_ROWS_LANES : LS_ROWS_PAIRS; /* IQ4_NL, MXFP4 */
-    if (c->kernel == KERN_matmul_q4_0_lanes) {
+    if (c->lanes == 16 && c->rows % 2)
+        m.rows = c->cols % 2 ? LS_ROWS_LANES : LS_ROWS_PAIRS; /* IQ4_NL, MXFP4 */
+    if (kern_info_of(c->kernel)->kind == KIND_STRIPS) {
+        ls_kernels_strips(k, dtype)(&m);
+    } else if (c->kernel == KERN_matmul_q4_0_lanes) {
         k->matmul_q4_0_lanes(&m);
     } else {
         ls_kernels_matmul(k, dtype)(&m);
@@ -232,7 +285,8 @@ void kern_invoke(kern_data *d, const kern_case *c, const ls_kernels *k, int whic
     const void  *u = d->in[0].data;
     const float *a = u, *b = (const float *)(const void *)d->in[1].data;
     size_t       n = c->n;
-    if (kern_info_of(c->kernel)->kind == KIND_MATMUL) {
+    kern_kind    kind = kern_info_of(c->kernel)->kind;
+    if (kind == KIND_MATMUL || kind == KIND_STRIPS) {
         invoke_matmul(d, c, k, y);
         return;
     }
@@ -246,6 +300,9 @@ void kern_invoke(kern_data *d, const kern_case *c, const ls_kernels *k, int whic
         return;
     case KERN_act_q8_0:
         k->act_q8_0(y, u, n);
+        return;
+    case KERN_sums_q8_0:
+        k->sums_q8_0(y, n);
         return;
     case KERN_act_q8_1:
         k->act_q8_1(y, u, n);
@@ -318,8 +375,9 @@ bool kern_compare(const kern_data *d, const kern_case *c, size_t *index, uint32_
                   uint32_t *got)
 {
     const kern_buf *r = &d->out[0], *g = &d->out[1];
-    bool            bytes = kern_info_of(c->kernel)->kind == KIND_ACT;
-    size_t          step = bytes ? 1 : 4;
+    bool            bytes =
+        kern_info_of(c->kernel)->kind == KIND_ACT || kern_info_of(c->kernel)->kind == KIND_SUMS;
+    size_t step = bytes ? 1 : 4;
     for (size_t i = 0; i < r->bytes; i += step) {
         uint32_t a = 0, b = 0;
         memcpy(&a, r->data + i, step);

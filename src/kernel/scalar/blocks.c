@@ -2,30 +2,32 @@
 /* blocks.c - scalar products of block-quantised rows: Q4_0, Q8_0, Q4_K, Q6_K.
  *
  * The definition (NUMERICS.md, clause 4): integer sums are exact; they enter float accumulators
- * with one fmaf each, in the order that llama.cpp's x86 kernels share: Q4_0 one accumulator, Q8_0
- * and Q6_K eight (elements 4l to 4l + 3 of every 32 belong to lane l), Q4_K one for the scaled
- * quants and one for the minimums, fed every 64 elements (every 256 where m->follow says so). */
+ * with one fmaf each. `whole`: one accumulator, fed block by block. Otherwise in the order that
+ * llama.cpp's x86 kernels share: Q4_0 one accumulator, Q8_0 and Q6_K eight (elements 4l to 4l + 3
+ * of every 32 belong to lane l), Q4_K one for the scaled quants and one for the minimums, fed every
+ * 64 elements (every 256 where m->follow says so). */
 #include "dtype/dtype.h"
 #include "kernel/kernel_priv.h"
 #include "kernel/numeric_inl.h"
 
-typedef float dot_fn(const void *w, const void *x, size_t n);
+typedef float dot_fn(const void *w, const void *x, size_t n, bool whole);
 
 static inline void matmul(dot_fn *dot, const ls_matmul *m)
 {
     for (size_t c = 0; c < m->n_cols; c++) {
         for (size_t r = 0; r < m->n_rows; r++) {
             m->y[c * m->ldy + r] = dot((const uint8_t *)m->w + r * m->row_bytes,
-                                       (const uint8_t *)m->x + c * m->x_bytes, m->n);
+                                       (const uint8_t *)m->x + c * m->x_bytes, m->n, m->whole);
         }
     }
 }
 
-static float dot_q4_0(const void *w, const void *x, size_t n)
+static float dot_q4_0(const void *w, const void *x, size_t n, bool whole)
 {
     const ls_q4_0 *b = w;
     const ls_q8_0 *a = x;
     float          acc = 0;
+    (void)whole;
     for (; n; n -= 32, b++, a++) {
         int32_t isum = 0;
         for (int j = 0; j < 16; j++) {
@@ -36,19 +38,32 @@ static float dot_q4_0(const void *w, const void *x, size_t n)
     return acc;
 }
 
-static float dot_q8_0(const void *w, const void *x, size_t n)
+/* The block's integers into eight accumulators, or as a whole into the first. */
+static void add_lanes(float acc[8], float d, const int32_t isum[8], bool whole)
+{
+    int32_t all = 0;
+    for (int l = 0; l < 8; l++) {
+        if (!whole) acc[l] = fmaf(d, (float)isum[l], acc[l]);
+        all += isum[l];
+    }
+    if (whole) acc[0] = fmaf(d, (float)all, acc[0]);
+}
+
+static float end_lanes(const float acc[8], bool whole)
+{
+    return whole ? acc[0] : ls_tree_sum(acc, 8);
+}
+
+static float dot_q8_0(const void *w, const void *x, size_t n, bool whole)
 {
     const ls_q8_0 *b = w, *a = x;
     float          acc[8] = {0};
     for (; n; n -= 32, b++, a++) {
-        float d = ls_f16_to_f32(b->d) * ls_f16_to_f32(a->d);
-        for (int l = 0; l < 8; l++) {
-            int32_t isum = 0;
-            for (int j = 4 * l; j < 4 * l + 4; j++) isum += b->qs[j] * a->qs[j];
-            acc[l] = fmaf(d, (float)isum, acc[l]);
-        }
+        int32_t isum[8] = {0};
+        for (int j = 0; j < 32; j++) isum[j / 4] += b->qs[j] * a->qs[j];
+        add_lanes(acc, ls_f16_to_f32(b->d) * ls_f16_to_f32(a->d), isum, whole);
     }
-    return ls_tree_sum(acc, 8);
+    return end_lanes(acc, whole);
 }
 
 /* isum carries the scales, msum the minimums, which multiply the plain sums of x. */
@@ -80,7 +95,7 @@ static float dot_q4_k(const void *w, const void *x, size_t n, int per_sum)
 }
 
 /* The offset of 32 is taken off by the sums of x: 32 * (scale j * sum j) leaves lane j / 2. */
-static float dot_q6_k(const void *w, const void *x, size_t n)
+static float dot_q6_k(const void *w, const void *x, size_t n, bool whole)
 {
     const ls_q6_k *b = w;
     const ls_q8_k *a = x;
@@ -95,9 +110,9 @@ static float dot_q6_k(const void *w, const void *x, size_t n)
             isum[l / 4] += b->scales[8 * h + 2 * part + l / 16] * (lo | hi << 4) * a->qs[i];
         }
         for (int j = 0; j < 16; j++) isum[j / 2] -= 32 * b->scales[j] * a->bsums[j];
-        for (int l = 0; l < 8; l++) acc[l] = fmaf(d, (float)isum[l], acc[l]);
+        add_lanes(acc, d, isum, whole);
     }
-    return ls_tree_sum(acc, 8);
+    return end_lanes(acc, whole);
 }
 
 static void matmul_q4_0(const ls_matmul *m) { matmul(dot_q4_0, m); }
@@ -106,7 +121,8 @@ static void matmul_q8_0(const ls_matmul *m) { matmul(dot_q8_0, m); }
 static void matmul_q4_k(const ls_matmul *m)
 {
     for (size_t c = 0; c < m->n_cols; c++) {
-        int per_sum = m->follow && c >= m->n_cols - m->n_cols % 4 ? 8 : 2; /* sub-blocks of 32 */
+        bool last = m->follow && c >= m->n_cols - m->n_cols % 4;
+        int  per_sum = m->whole || last ? 8 : 2; /* sub-blocks of 32 */
         for (size_t r = 0; r < m->n_rows; r++) {
             m->y[c * m->ldy + r] = dot_q4_k((const uint8_t *)m->w + r * m->row_bytes,
                                             (const uint8_t *)m->x + c * m->x_bytes, m->n, per_sum);

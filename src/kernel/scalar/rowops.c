@@ -25,6 +25,7 @@ void ls_kernels_scalar_rowops(ls_kernels *k)
     k->act_f16 = act_f16;
     k->act_bf16 = row_act_bf16;
     k->act_q8_0 = row_act_q8_0;
+    k->sums_q8_0 = row_sums_q8_0;
     k->act_q8_1 = row_act_q8_1;
     k->act_q8_k = row_act_q8_k;
     k->act_i8_row = row_act_i8_row;

@@ -7,7 +7,7 @@
 #include "kernel/kernel_priv.h"
 #include "kernel/numeric_inl.h"
 
-static float dot_tq2_0(const void *w, const void *x, size_t n)
+static float dot_tq2_0(const void *w, const void *x, size_t n, bool whole)
 {
     const ls_tq2_0 *b = w;
     const ls_q8_k  *a = x;
@@ -20,17 +20,22 @@ static float dot_tq2_0(const void *w, const void *x, size_t n)
             isum[i % 32 / 4] += code * a->qs[i];
         }
         for (int j = 0; j < 16; j++) isum[j / 2] -= a->bsums[j]; /* the offset of 1 */
+        for (int l = 1; l < 8 && whole; l++) {
+            isum[0] += isum[l];
+            isum[l] = 0;
+        }
         for (int l = 0; l < 8; l++) acc[l] = fmaf(d, (float)isum[l], acc[l]);
     }
-    return ls_tree_sum(acc, 8);
+    return whole ? acc[0] : ls_tree_sum(acc, 8);
 }
 
 static void matmul_tq2_0(const ls_matmul *m)
 {
     for (size_t c = 0; c < m->n_cols; c++) {
         for (size_t r = 0; r < m->n_rows; r++) {
-            m->y[c * m->ldy + r] = dot_tq2_0((const uint8_t *)m->w + r * m->row_bytes,
-                                             (const uint8_t *)m->x + c * m->x_bytes, m->n);
+            m->y[c * m->ldy + r] =
+                dot_tq2_0((const uint8_t *)m->w + r * m->row_bytes,
+                          (const uint8_t *)m->x + c * m->x_bytes, m->n, m->whole);
         }
     }
 }

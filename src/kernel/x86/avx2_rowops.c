@@ -38,6 +38,7 @@ void ls_kernels_avx2_rowops(ls_kernels *k)
     k->act_f16 = act_f16;
     k->act_bf16 = row_act_bf16;
     k->act_q8_0 = row_act_q8_0;
+    k->sums_q8_0 = row_sums_q8_0;
     k->act_q8_k = row_act_q8_k;
     k->act_i8_row = row_act_i8_row;
     k->act_i8_tl = row_act_i8_tl;

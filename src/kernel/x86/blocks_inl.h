@@ -43,6 +43,30 @@ LS_INLINE void tile_q4_0(const ls_tile *t, int nc)
 
 /* w * x = |w| * (x with the sign of w). Weights may be -128, whose magnitude is 128 as an
  * unsigned byte; activations never are (clause 3), so their sign can be changed. */
+LS_INLINE void tile_q8_0_whole(const ls_tile *t, int nc)
+{
+    __m256 acc[LS_TILE_COLS];
+    for (int c = 0; c < nc; c++) acc[c] = _mm256_setzero_ps();
+    for (size_t b = 0; b < t->n / 32; b++) {
+        size_t  off = b * sizeof(ls_q8_0);
+        __m256i p[LS_TILE_COLS][8];
+        __m256  dw = ls_row_scales(t, off);
+#pragma GCC unroll 8
+        for (int r = 0; r < 8; r++) {
+            __m256i w = ls_load256(t->w[r] + off + 2), u = _mm256_abs_epi8(w);
+            for (int c = 0; c < nc; c++) {
+                p[c][r] = ls_dot_add(_mm256_setzero_si256(), u,
+                                     _mm256_sign_epi8(ls_load256(t->x[c] + off + 2), w));
+            }
+        }
+        for (int c = 0; c < nc; c++) {
+            acc[c] = _mm256_fmadd_ps(_mm256_mul_ps(dw, ls_f16_all(t->x[c] + off)),
+                                     _mm256_cvtepi32_ps(ls_reduce8(p[c])), acc[c]);
+        }
+    }
+    for (int c = 0; c < nc; c++) ls_tile_store(t, c, acc[c]);
+}
+
 LS_INLINE void tile_q8_0(const ls_tile *t, int nc)
 {
     ls_tile_acc acc;
@@ -148,7 +172,8 @@ LS_INLINE void tile_q4_k(const ls_tile *t, int nc)
         for (int r = 0; r < 8; r++) row_q4_k(t->w[r] + off, x, nc, r, p, q);
         for (int c = 0; c < nc; c++) {
             __m256 dx = _mm256_set1_ps(x[c]->d);
-            bool   whole = nc == 1 && t->follow; /* single columns are the last n_cols % 4 */
+            /* with `follow` single columns are the last n_cols % 4 */
+            bool whole = t->whole || (nc == 1 && t->follow);
             acc[c] = add_4_sums(acc[c], _mm256_mul_ps(dw, dx), p[c], whole);
             mins[c] = add_4_sums(mins[c], _mm256_mul_ps(mw, dx), q[c], whole);
         }
@@ -174,12 +199,12 @@ LS_INLINE void q6_k_codes(__m256i u[4], const uint8_t *ql, const uint8_t *qh)
 /* Row r of a Q6_K block: acc += d * (sums of each lane). Codes stay unsigned: the products of
  * scales and sums of activations, in pairs the lanes they belong to, take off 32 of each. */
 LS_INLINE void row_q6_k(const uint8_t *block, const ls_q8_k *const *x, int nc, int r,
-                        ls_tile_acc *acc)
+                        __m256i sum[LS_TILE_COLS])
 {
     __m128i s8 =
         _mm_loadu_si128((const __m128i *)(const void *)(block + offsetof(ls_q6_k, scales)));
-    __m256i s16 = _mm256_cvtepi8_epi16(s8), sum[LS_TILE_COLS];
-    __m256  dw = ls_f16_all(block + offsetof(ls_q6_k, d));
+    __m256i s16 = _mm256_cvtepi8_epi16(s8);
+    (void)r;
     for (int c = 0; c < nc; c++) {
         __m256i off = _mm256_madd_epi16(s16, ls_load256(x[c]->bsums));
         sum[c] = _mm256_sub_epi32(_mm256_setzero_si256(), _mm256_slli_epi32(off, 5));
@@ -199,10 +224,6 @@ LS_INLINE void row_q6_k(const uint8_t *block, const ls_q8_k *const *x, int nc, i
             }
         }
     }
-    for (int c = 0; c < nc; c++) {
-        acc->v[c][r] = _mm256_fmadd_ps(_mm256_mul_ps(dw, _mm256_set1_ps(x[c]->d)),
-                                       _mm256_cvtepi32_ps(sum[c]), acc->v[c][r]);
-    }
 }
 
 LS_INLINE void tile_q6_k(const ls_tile *t, int nc)
@@ -213,25 +234,55 @@ LS_INLINE void tile_q6_k(const ls_tile *t, int nc)
         const ls_q8_k *x[LS_TILE_COLS];
         for (int c = 0; c < nc; c++) x[c] = (const ls_q8_k *)(const void *)t->x[c] + b;
         for (int r = 0; r < LS_TILE_ROWS; r++) {
-            row_q6_k(t->w[r] + b * sizeof(ls_q6_k), x, nc, r, &acc);
+            __m256i sum[LS_TILE_COLS];
+            row_q6_k(t->w[r] + b * sizeof(ls_q6_k), x, nc, r, sum);
+            ls_tile_add(t, &acc, nc, r, b * sizeof(ls_q6_k) + offsetof(ls_q6_k, d), x, sum);
         }
     }
     ls_tile_finish(t, &acc, nc);
+}
+
+LS_INLINE void tile_q6_k_whole(const ls_tile *t, int nc)
+{
+    __m256 acc[LS_TILE_COLS];
+    for (int c = 0; c < nc; c++) acc[c] = _mm256_setzero_ps();
+    for (size_t b = 0; b < t->n / 256; b++) {
+        const ls_q8_k *x[LS_TILE_COLS];
+        __m256i        sum[8][LS_TILE_COLS];
+        for (int c = 0; c < nc; c++) x[c] = (const ls_q8_k *)(const void *)t->x[c] + b;
+        for (int r = 0; r < 8; r++) row_q6_k(t->w[r] + b * sizeof(ls_q6_k), x, nc, r, sum[r]);
+        ls_tile_add_whole(t, acc, nc, b * sizeof(ls_q6_k) + offsetof(ls_q6_k, d), x, sum);
+    }
+    for (int c = 0; c < nc; c++) ls_tile_store(t, c, acc[c]);
 }
 
 static void tile_q4_0_x1(const ls_tile *t) { tile_q4_0(t, 1); }
 static void tile_q4_0_x4(const ls_tile *t) { tile_q4_0(t, 4); }
 static void tile_q8_0_x1(const ls_tile *t) { tile_q8_0(t, 1); }
 static void tile_q8_0_x4(const ls_tile *t) { tile_q8_0(t, 4); }
+static void tile_q8_0_whole_x1(const ls_tile *t) { tile_q8_0_whole(t, 1); }
+static void tile_q8_0_whole_x4(const ls_tile *t) { tile_q8_0_whole(t, 4); }
 static void tile_q4_k_x1(const ls_tile *t) { tile_q4_k(t, 1); }
 static void tile_q4_k_x4(const ls_tile *t) { tile_q4_k(t, 4); }
 static void tile_q6_k_x1(const ls_tile *t) { tile_q6_k(t, 1); }
 static void tile_q6_k_x4(const ls_tile *t) { tile_q6_k(t, 4); }
+static void tile_q6_k_whole_x1(const ls_tile *t) { tile_q6_k_whole(t, 1); }
+static void tile_q6_k_whole_x4(const ls_tile *t) { tile_q6_k_whole(t, 4); }
 
 static void matmul_q4_0(const ls_matmul *m) { ls_tiles_run(m, tile_q4_0_x1, tile_q4_0_x4); }
-static void matmul_q8_0(const ls_matmul *m) { ls_tiles_run(m, tile_q8_0_x1, tile_q8_0_x4); }
+static void matmul_q8_0(const ls_matmul *m)
+{
+    if (m->whole) ls_tiles_run(m, tile_q8_0_whole_x1, tile_q8_0_whole_x4);
+    else ls_tiles_run(m, tile_q8_0_x1, tile_q8_0_x4);
+}
+
 static void matmul_q4_k(const ls_matmul *m) { ls_tiles_run(m, tile_q4_k_x1, tile_q4_k_x4); }
-static void matmul_q6_k(const ls_matmul *m) { ls_tiles_run(m, tile_q6_k_x1, tile_q6_k_x4); }
+static void matmul_q6_k(const ls_matmul *m)
+{
+    if (m->whole) ls_tiles_run(m, tile_q6_k_whole_x1, tile_q6_k_whole_x4);
+    else ls_tiles_run(m, tile_q6_k_x1, tile_q6_k_x4);
+}
+
 
 LS_INLINE void blocks_fill(ls_kernels *k)
 {

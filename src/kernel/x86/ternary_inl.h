@@ -10,12 +10,11 @@
 
 #include "kernel/x86/tile_inl.h"
 
-/* Row r of a TQ2_0 block: acc += d * (sums of each lane). */
-LS_INLINE void row_tq2_0(const uint8_t *block, const ls_q8_k *const *x, int nc, int r,
-                         ls_tile_acc *acc)
+/* The sums of each lane of a TQ2_0 block. */
+LS_INLINE void row_tq2_0(const uint8_t *block, const ls_q8_k *const *x, int nc,
+                         __m256i sum[LS_TILE_COLS])
 {
-    __m256i sum[LS_TILE_COLS], u[4], three = _mm256_set1_epi8(3);
-    __m256  dw = ls_f16_all(block + offsetof(ls_tq2_0, d));
+    __m256i u[4], three = _mm256_set1_epi8(3);
     for (int c = 0; c < nc; c++) {
         sum[c] = _mm256_madd_epi16(ls_load256(x[c]->bsums), _mm256_set1_epi16(-1));
     }
@@ -28,10 +27,6 @@ LS_INLINE void row_tq2_0(const uint8_t *block, const ls_q8_k *const *x, int nc, 
         u[3] = _mm256_and_si256(_mm256_srli_epi16(raw, 6), three);
         for (int c = 0; c < nc; c++) sum[c] = ls_dot_add_small(sum[c], u, x[c]->qs + 128 * h);
     }
-    for (int c = 0; c < nc; c++) {
-        acc->v[c][r] = _mm256_fmadd_ps(_mm256_mul_ps(dw, _mm256_set1_ps(x[c]->d)),
-                                       _mm256_cvtepi32_ps(sum[c]), acc->v[c][r]);
-    }
 }
 
 LS_INLINE void tile_tq2_0(const ls_tile *t, int nc)
@@ -43,10 +38,26 @@ LS_INLINE void tile_tq2_0(const ls_tile *t, int nc)
         for (int c = 0; c < nc; c++) x[c] = (const ls_q8_k *)(const void *)t->x[c] + b;
 #pragma GCC unroll 8
         for (int r = 0; r < LS_TILE_ROWS; r++) {
-            row_tq2_0(t->w[r] + b * sizeof(ls_tq2_0), x, nc, r, &acc);
+            __m256i sum[LS_TILE_COLS];
+            row_tq2_0(t->w[r] + b * sizeof(ls_tq2_0), x, nc, sum);
+            ls_tile_add(t, &acc, nc, r, b * sizeof(ls_tq2_0) + offsetof(ls_tq2_0, d), x, sum);
         }
     }
     ls_tile_finish(t, &acc, nc);
+}
+
+LS_INLINE void tile_tq2_0_whole(const ls_tile *t, int nc)
+{
+    __m256 acc[LS_TILE_COLS];
+    for (int c = 0; c < nc; c++) acc[c] = _mm256_setzero_ps();
+    for (size_t b = 0; b < t->n / 256; b++) {
+        const ls_q8_k *x[LS_TILE_COLS];
+        __m256i        sum[8][LS_TILE_COLS];
+        for (int c = 0; c < nc; c++) x[c] = (const ls_q8_k *)(const void *)t->x[c] + b;
+        for (int r = 0; r < 8; r++) row_tq2_0(t->w[r] + b * sizeof(ls_tq2_0), x, nc, sum[r]);
+        ls_tile_add_whole(t, acc, nc, b * sizeof(ls_tq2_0) + offsetof(ls_tq2_0, d), x, sum);
+    }
+    for (int c = 0; c < nc; c++) ls_tile_store(t, c, acc[c]);
 }
 
 /* One integer sum over the row, so rows are done one after the other. */
@@ -82,10 +93,17 @@ LS_INLINE void tile_i2_s(const ls_tile *t, int nc)
 
 static void tile_tq2_0_x1(const ls_tile *t) { tile_tq2_0(t, 1); }
 static void tile_tq2_0_x4(const ls_tile *t) { tile_tq2_0(t, 4); }
+static void tile_tq2_0_whole_x1(const ls_tile *t) { tile_tq2_0_whole(t, 1); }
+static void tile_tq2_0_whole_x4(const ls_tile *t) { tile_tq2_0_whole(t, 4); }
 static void tile_i2_s_x1(const ls_tile *t) { tile_i2_s(t, 1); }
 static void tile_i2_s_x4(const ls_tile *t) { tile_i2_s(t, 4); }
 
-static void matmul_tq2_0(const ls_matmul *m) { ls_tiles_run(m, tile_tq2_0_x1, tile_tq2_0_x4); }
+static void matmul_tq2_0(const ls_matmul *m)
+{
+    if (m->whole) ls_tiles_run(m, tile_tq2_0_whole_x1, tile_tq2_0_whole_x4);
+    else ls_tiles_run(m, tile_tq2_0_x1, tile_tq2_0_x4);
+}
+
 static void matmul_i2_s(const ls_matmul *m) { ls_tiles_run(m, tile_i2_s_x1, tile_i2_s_x4); }
 
 LS_INLINE void ternary_fill(ls_kernels *k)

@@ -24,7 +24,7 @@ typedef struct ls_tile {
     float         *y[LS_TILE_COLS];
     size_t         n_rows, n;
     float          w_scale;
-    bool           follow;
+    bool           follow, whole;
 } ls_tile;
 
 typedef void ls_tile_fn(const ls_tile *t);
@@ -32,7 +32,7 @@ typedef void ls_tile_fn(const ls_tile *t);
 /* Run `one` or `four` columns at a time over all of m. */
 LS_INLINE void ls_tiles_run(const ls_matmul *m, ls_tile_fn *one, ls_tile_fn *four)
 {
-    ls_tile t = {.n = m->n, .w_scale = m->w_scale, .follow = m->follow};
+    ls_tile t = {.n = m->n, .w_scale = m->w_scale, .follow = m->follow, .whole = m->whole};
     for (size_t r = 0; r < m->n_rows; r += LS_TILE_ROWS) {
         t.n_rows = m->n_rows - r < LS_TILE_ROWS ? m->n_rows - r : LS_TILE_ROWS;
         for (size_t i = 0; i < LS_TILE_ROWS; i++) {
@@ -155,6 +155,30 @@ LS_INLINE __m256 ls_row_scales(const ls_tile *t, size_t off)
     for (int r = 0; r < LS_TILE_ROWS; r++) memcpy(&d[r], t->w[r] + off, 2);
     return _mm256_cvtph_ps(_mm_setr_epi16((short)d[0], (short)d[1], (short)d[2], (short)d[3],
                                           (short)d[4], (short)d[5], (short)d[6], (short)d[7]));
+}
+
+/* Lanes of row r, blocks of 256: acc += (scale at byte `off` of the row) * dx * sum. */
+LS_INLINE void ls_tile_add(const ls_tile *t, ls_tile_acc *acc, int nc, int r, size_t off,
+                           const ls_q8_k *const *x, const __m256i *sum)
+{
+    __m256 dw = ls_f16_all(t->w[r] + off);
+    for (int c = 0; c < nc; c++) {
+        acc->v[c][r] = _mm256_fmadd_ps(_mm256_mul_ps(dw, _mm256_set1_ps(x[c]->d)),
+                                       _mm256_cvtepi32_ps(sum[c]), acc->v[c][r]);
+    }
+}
+
+/* The same with one accumulator a row: the lanes of acc are the rows. */
+LS_INLINE void ls_tile_add_whole(const ls_tile *t, __m256 *acc, int nc, size_t off,
+                                 const ls_q8_k *const *x, __m256i (*sum)[LS_TILE_COLS])
+{
+    __m256 dw = ls_row_scales(t, off);
+    for (int c = 0; c < nc; c++) {
+        __m256i p[8];
+        for (int r = 0; r < 8; r++) p[r] = sum[r][c];
+        acc[c] = _mm256_fmadd_ps(_mm256_mul_ps(dw, _mm256_set1_ps(x[c]->d)),
+                                 _mm256_cvtepi32_ps(ls_reduce8(p)), acc[c]);
+    }
 }
 
 #endif

@@ -134,6 +134,129 @@ static inline __m256i emu_dpwssd(__m256i c, __m256i a, __m256i b)
     return _mm256_add_epi32(c, _mm256_madd_epi16(a, b));
 }
 
+/* Integer lanes of 32 bits; those of 8 and 16 by way of AVX2, a half at a time. */
+typedef struct emu_halves {
+    __m256i h[2];
+} emu_halves;
+
+static inline emu_halves emu_split(emu_i32x16 a)
+{
+    emu_halves r;
+    memcpy(&r, &a, sizeof(r));
+    return r;
+}
+
+static inline emu_i32x16 emu_join(emu_halves a)
+{
+    emu_i32x16 r;
+    memcpy(&r, &a, sizeof(r));
+    return r;
+}
+
+#define EMU_UNARY(name, op)                                        \
+    static inline emu_i32x16 name(emu_i32x16 a, long n)            \
+    {                                                              \
+        emu_halves h = emu_split(a);                               \
+        for (int i = 0; i < 2; i++) h.h[i] = op(h.h[i], (int)n);   \
+        return emu_join(h);                                        \
+    }
+#define EMU_BINARY(name, op)                                          \
+    static inline emu_i32x16 name(emu_i32x16 a, emu_i32x16 b)         \
+    {                                                                 \
+        emu_halves h = emu_split(a), g = emu_split(b);                \
+        for (int i = 0; i < 2; i++) h.h[i] = op(h.h[i], g.h[i]);      \
+        return emu_join(h);                                           \
+    }
+#define EMU_TERNARY(name, op)                                                 \
+    static inline emu_i32x16 name(emu_i32x16 c, emu_i32x16 a, emu_i32x16 b)   \
+    {                                                                         \
+        emu_halves r = emu_split(c), h = emu_split(a), g = emu_split(b);      \
+        for (int i = 0; i < 2; i++) r.h[i] = op(r.h[i], h.h[i], g.h[i]);      \
+        return emu_join(r);                                                   \
+    }
+#define EMU_SET(name, type, op)                         \
+    static inline emu_i32x16 name(type a)               \
+    {                                                   \
+        emu_halves h = {{op(a), op(a)}};                \
+        return emu_join(h);                             \
+    }
+#define EMU_FLOATS(name, sign)                                        \
+    static inline emu_f32x16 name(emu_f32x16 a, emu_f32x16 b)         \
+    {                                                                 \
+        for (int j = 0; j < 16; j++) a.f[j] = a.f[j] sign b.f[j];     \
+        return a;                                                     \
+    }
+EMU_UNARY(emu_srli16, _mm256_srli_epi16)
+EMU_UNARY(emu_slli16, _mm256_slli_epi16)
+EMU_UNARY(emu_srli32, _mm256_srli_epi32)
+EMU_UNARY(emu_srai32, _mm256_srai_epi32)
+EMU_BINARY(emu_and, _mm256_and_si256)
+EMU_BINARY(emu_or, _mm256_or_si256)
+EMU_BINARY(emu_xor, _mm256_xor_si256)
+EMU_BINARY(emu_add32, _mm256_add_epi32)
+EMU_BINARY(emu_sub32, _mm256_sub_epi32)
+EMU_BINARY(emu_mullo32, _mm256_mullo_epi32)
+EMU_BINARY(emu_shuffle8, _mm256_shuffle_epi8)
+EMU_TERNARY(emu_dpbusd512, emu_dpbusd)
+EMU_TERNARY(emu_dpwssd512, emu_dpwssd)
+EMU_SET(emu_set8, char, _mm256_set1_epi8)
+EMU_SET(emu_set16, short, _mm256_set1_epi16)
+EMU_SET(emu_set32, int, _mm256_set1_epi32)
+EMU_SET(emu_broadcast128, __m128i, _mm256_broadcastsi128_si256)
+EMU_FLOATS(emu_addf, +)
+EMU_FLOATS(emu_subf, -)
+EMU_FLOATS(emu_mulf, *)
+EMU_FLOATS(emu_divf, /)
+
+static inline emu_i32x16 emu_loadi(const void *p)
+{
+    emu_i32x16 r;
+    memcpy(&r, p, sizeof(r));
+    return r;
+}
+
+static inline void emu_storei(void *p, emu_i32x16 a) { memcpy(p, &a, sizeof(a)); }
+static inline void emu_storef(void *p, emu_f32x16 a) { memcpy(p, &a, sizeof(a)); }
+
+static inline emu_f32x16 emu_cvti(emu_i32x16 a)
+{
+    emu_f32x16 r;
+    for (int j = 0; j < 16; j++) r.f[j] = (float)(int32_t)a.i[j];
+    return r;
+}
+
+#define _mm512_loadu_si512     emu_loadi
+#define _mm512_storeu_si512    emu_storei
+#define _mm512_storeu_ps       emu_storef
+#define _mm512_setzero_si512() emu_set32(0)
+#define _mm512_set1_epi8       emu_set8
+#define _mm512_set1_epi16      emu_set16
+#define _mm512_set1_epi32      emu_set32
+#define _mm512_and_si512       emu_and
+#define _mm512_or_si512        emu_or
+#define _mm512_xor_si512       emu_xor
+#define _mm512_add_epi32       emu_add32
+#define _mm512_sub_epi32       emu_sub32
+#define _mm512_mullo_epi32     emu_mullo32
+#define _mm512_shuffle_epi8    emu_shuffle8
+#define _mm512_broadcast_i32x4 emu_broadcast128
+#define _mm512_cvtepi32_ps     emu_cvti
+#define _mm512_add_ps          emu_addf
+#define _mm512_sub_ps          emu_subf
+#define _mm512_mul_ps          emu_mulf
+#define _mm512_div_ps          emu_divf
+#undef _mm512_srli_epi16
+#define _mm512_srli_epi16 emu_srli16
+#undef _mm512_slli_epi16
+#define _mm512_slli_epi16 emu_slli16
+#undef _mm512_srli_epi32
+#define _mm512_srli_epi32 emu_srli32
+#undef _mm512_srai_epi32
+#define _mm512_srai_epi32 emu_srai32
+#undef _mm512_dpbusd_epi32
+#define _mm512_dpbusd_epi32 emu_dpbusd512
+#undef _mm512_dpwssd_epi32
+#define _mm512_dpwssd_epi32 emu_dpwssd512
 #define _mm512_set1_ps           emu_set1
 #define _mm512_setzero_ps        emu_setzero
 #define _mm512_loadu_ps          emu_loadu

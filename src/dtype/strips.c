@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: MIT
+/* strips.c - rows into strips and back (strips.h). */
+#include "dtype/strips.h"
+
+#include <string.h>
+
+#include "dtype/blocks.h"
+#include "lockstep/types.h"
+
+static const ls_strip_form forms[] = {
+    [LS_DTYPE_Q4_0] = {18, 1, 0},    [LS_DTYPE_Q4_1] = {20, 2, 0},   [LS_DTYPE_Q5_0] = {22, 1, 0},
+    [LS_DTYPE_Q5_1] = {24, 2, 0},    [LS_DTYPE_Q8_0] = {34, 1, 0},   [LS_DTYPE_IQ4_NL] = {18, 1, 0},
+    [LS_DTYPE_Q2_K] = {84, 2, 80},   [LS_DTYPE_Q4_K] = {144, 2, 0},  [LS_DTYPE_Q5_K] = {176, 2, 0},
+    [LS_DTYPE_Q6_K] = {210, 1, 208}, [LS_DTYPE_TQ2_0] = {66, 1, 64}, [LS_DTYPE_I2_S] = {32, 0, 0},
+    [LS_DTYPE_TERNARY] = {32, 0, 0},
+};
+
+const ls_strip_form *ls_strips_of(int dtype)
+{
+    if (dtype < 0 || (size_t)dtype >= sizeof(forms) / sizeof(forms[0])) return NULL;
+    return forms[dtype].bytes ? &forms[dtype] : NULL;
+}
+
+static bool is_i2_s(int dtype) { return dtype == LS_DTYPE_I2_S || dtype == LS_DTYPE_TERNARY; }
+
+/* Where both bits of a code are set, clear the upper one. */
+static uint32_t without_3(uint32_t codes)
+{
+    return codes ^ (codes & codes >> 1 & 0x55555555u) << 1;
+}
+
+/* Where word `w` of the block begins: the words go around the scales. */
+static size_t word_at(const ls_strip_form *f, size_t w)
+{
+    return f->halves_at ? 4 * w : 2u * f->n_halves + 4 * w;
+}
+
+static size_t words_of(const ls_strip_form *f) { return (f->bytes - 2u * f->n_halves) / 4; }
+
+static size_t blocks_of(int dtype, size_t n)
+{
+    size_t block = is_i2_s(dtype) ? 128 : (size_t)ls_dtype_block(dtype);
+    return (n + block - 1) / block;
+}
+
+/* n words, one after the other in each row, to where they stand side by side. */
+static void spread(uint8_t *restrict out, const uint8_t *restrict rows, size_t row_bytes, size_t n)
+{
+    for (size_t w = 0; w < n; w++, rows += 4, out += 4 * LS_STRIP_ROWS) {
+#pragma GCC unroll 16
+        for (size_t r = 0; r < LS_STRIP_ROWS; r++) memcpy(out + 4 * r, rows + r * row_bytes, 4);
+    }
+}
+
+void ls_strips_pack(int dtype, void *strip, const void *rows, size_t row_bytes, size_t n)
+{
+    const ls_strip_form f = *ls_strips_of(dtype);
+    const size_t        words = words_of(&f), blocks = blocks_of(dtype, n);
+    uint8_t            *out = strip;
+    for (size_t b = 0; b < blocks; b++) {
+        const uint8_t *block = (const uint8_t *)rows + b * f.bytes;
+        for (size_t h = 0; h < f.n_halves; h++) {
+            for (size_t r = 0; r < LS_STRIP_ROWS; r++, out += 2)
+                memcpy(out, block + r * row_bytes + f.halves_at + 2 * h, 2);
+        }
+        spread(out, block + word_at(&f, 0), row_bytes, words);
+        for (size_t w = 0; w < words * LS_STRIP_ROWS && is_i2_s(dtype); w++) {
+            uint32_t word;
+            memcpy(&word, out + 4 * w, 4);
+            word = without_3(word);
+            memcpy(out + 4 * w, &word, 4);
+        }
+        out += words * 4 * LS_STRIP_ROWS;
+    }
+}
+
+void ls_strips_row(int dtype, void *row, const void *strip, size_t r, size_t n)
+{
+    const ls_strip_form *f = ls_strips_of(dtype);
+    const uint8_t       *in = strip;
+    for (size_t b = 0; b < blocks_of(dtype, n); b++) {
+        uint8_t *block = (uint8_t *)row + b * f->bytes;
+        for (size_t h = 0; h < f->n_halves; h++, in += 2 * LS_STRIP_ROWS)
+            memcpy(block + f->halves_at + 2 * h, in + 2 * r, 2);
+        for (size_t w = 0; w < words_of(f); w++, in += 4 * LS_STRIP_ROWS)
+            memcpy(block + word_at(f, w), in + 4 * r, 4);
+    }
+}

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: MIT
+/* strips.c - scalar products of strips: each row is put together again and multiplied as plain rows
+ * are. The definition of what the other tiers compute without leaving the strip. */
+#include "dtype/strips.h"
+
+#include "dtype/blocks.h"
+#include "kernel/kernel_priv.h"
+
+static void multiply(const ls_matmul *m, int dtype)
+{
+    const ls_kernels k = ls_kernels_for(LS_TIER_SCALAR);
+    ls_matmul        row = *m;
+    row.w = m->scratch;
+    row.n_rows = 1;
+    row.whole = true;
+    for (size_t r = 0; r < m->n_rows; r++) {
+        size_t         in_strip = r % LS_STRIP_ROWS;
+        const uint8_t *strip = (const uint8_t *)m->w + (r - in_strip) * m->row_bytes;
+        ls_strips_row(dtype, m->scratch, strip, in_strip, m->n);
+        row.y = m->y + r;
+        ls_kernels_matmul(&k, dtype)(&row);
+    }
+}
+
+/* name in the kernel table, type */
+#define TYPES(X)                                                                                   \
+    X(q4_0, Q4_0)                                                                                  \
+    X(q4_1, Q4_1)                                                                                  \
+    X(q5_0, Q5_0)                                                                                  \
+    X(q5_1, Q5_1)                                                                                  \
+    X(q8_0, Q8_0)                                                                                  \
+    X(iq4_nl, IQ4_NL)                                                                              \
+    X(q2_k, Q2_K)                                                                                  \
+    X(q4_k, Q4_K)                                                                                  \
+    X(q5_k, Q5_K)                                                                                  \
+    X(q6_k, Q6_K)                                                                                  \
+    X(tq2_0, TQ2_0)                                                                                \
+    X(i2_s, I2_S)
+
+#define KERNEL(name, sym)                                                                          \
+    static void strips_##name(const ls_matmul *m) { multiply(m, LS_DTYPE_##sym); }
+TYPES(KERNEL)
+#undef KERNEL
+
+void ls_kernels_scalar_strips(ls_kernels *k)
+{
+#define KERNEL(name, sym) k->strips_##name = strips_##name;
+    TYPES(KERNEL)
+#undef KERNEL
+}

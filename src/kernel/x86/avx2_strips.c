@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: MIT
+/* avx2_strips.c - products of strips with AVX2: 8 rows a register, two registers a strip.
+ *
+ * Codes meet activations in vpmaddubsw, whose sums of two products are added in 16 bits as long as
+ * they fit; vpmaddwd adds them in pairs and multiplies by the scale. */
+#include <immintrin.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+#define V_ROWS       8
+#define STRIP_BIAS   0
+#define STRIP_NARROW 4
+#define STRIP_SIGNED 3
+#define STRIP_WIDE   6
+
+typedef __m256i vi;
+typedef __m256  vf;
+#define V static inline __attribute__((always_inline))
+
+V vi   v_load(const void *p) { return _mm256_loadu_si256((const __m256i *)p); }
+V void v_store(void *p, vi v) { _mm256_storeu_si256((__m256i *)p, v); }
+V vi   v_zero(void) { return _mm256_setzero_si256(); }
+V vi   v_set8(int i) { return _mm256_set1_epi8((char)i); }
+V vi   v_set16(int i) { return _mm256_set1_epi16((short)i); }
+V vi   v_set32(int i) { return _mm256_set1_epi32(i); }
+V vi   v_and(vi a, vi b) { return _mm256_and_si256(a, b); }
+V vi   v_or(vi a, vi b) { return _mm256_or_si256(a, b); }
+V vi   v_srl16(vi a, int n) { return _mm256_srli_epi16(a, n); }
+V vi   v_sll16(vi a, int n) { return _mm256_slli_epi16(a, n); }
+V vi   v_srl32(vi a, int n) { return _mm256_srli_epi32(a, n); }
+V vi   v_sll32(vi a, int n) { return _mm256_slli_epi32(a, n); }
+V vi   v_sra32(vi a, int n) { return _mm256_srai_epi32(a, n); }
+V vi   v_mullo32(vi a, vi b) { return _mm256_mullo_epi32(a, b); }
+V vi   v_sub32(vi a, vi b) { return _mm256_sub_epi32(a, b); }
+V vf   v_float(vi a) { return _mm256_cvtepi32_ps(a); }
+V vf   vf_zero(void) { return _mm256_setzero_ps(); }
+V vf   vf_set(float f) { return _mm256_set1_ps(f); }
+V vf   vf_load(const float *p) { return _mm256_loadu_ps(p); }
+V void vf_store(float *p, vf v) { _mm256_storeu_ps(p, v); }
+V vf   vf_add(vf a, vf b) { return _mm256_add_ps(a, b); }
+V vf   vf_sub(vf a, vf b) { return _mm256_sub_ps(a, b); }
+V vf   vf_mul(vf a, vf b) { return _mm256_mul_ps(a, b); }
+V vf   vf_div(vf a, vf b) { return _mm256_div_ps(a, b); }
+V vf   vf_fma(vf a, vf b, vf c) { return _mm256_fmadd_ps(a, b, c); }
+/* 8 halves; the half, the float, the word at p in every lane. */
+V vf v_f16(const void *p) { return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p)); }
+V vf v_f16_all(const void *p)
+{
+    uint16_t h;
+    memcpy(&h, p, 2);
+    return _mm256_cvtph_ps(_mm_set1_epi16((short)h));
+}
+V vf vf_all(const void *p)
+{
+    float f;
+    memcpy(&f, p, 4);
+    return _mm256_set1_ps(f);
+}
+V vi v_broadcast(const void *p)
+{
+    int32_t i;
+    memcpy(&i, p, 4);
+    return _mm256_set1_epi32(i);
+}
+V vi v_table(const int8_t *values, vi index)
+{
+    __m128i t = _mm_loadu_si128((const __m128i *)(const void *)values);
+    return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(t), index);
+}
+V vi v_madd_add(vi acc, vi a, vi b) { return _mm256_add_epi32(acc, _mm256_madd_epi16(a, b)); }
+
+typedef vi strip_part; /* sums of products in 16 bits */
+
+/* Step k of n of a group: w . x into part, and from there into isum before 16 bits are full.
+ * adds: how many fit; 0: signed codes, whose sign is given to x, and two products fill them. */
+V void strip_step(int adds, int k, int n, strip_part *part, vi *isum, vi w, vi x, vi scale,
+                  bool scaled)
+{
+    (void)scaled;
+    if (adds == 0) {
+        vi pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(x, w));
+        *isum = _mm256_add_epi32(*isum, _mm256_madd_epi16(pairs, scale));
+        return;
+    }
+    vi pairs = _mm256_maddubs_epi16(w, x);
+    *part = k % adds ? _mm256_add_epi16(*part, pairs) : pairs;
+    if ((k + 1) % adds == 0 || k + 1 == n) {
+        *isum = _mm256_add_epi32(*isum, _mm256_madd_epi16(*part, scale));
+    }
+}
+
+#include "kernel/x86/strips_inl.h"
+
+void ls_kernels_avx2_strips(ls_kernels *k) { strips_fill(k); }

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: MIT
+/* avx512_strips.c - products of strips with AVX-512 and VNNI: a register is the 16 rows of a strip.
+ *
+ * vpdpbusd adds four products to 32 bits without an intermediate result; signed codes are made
+ * unsigned by 128, which the activations' sums take off again. */
+#include <immintrin.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+#define V_ROWS       16
+#define STRIP_BIAS   128
+#define STRIP_NARROW 12
+#define STRIP_SIGNED 12
+#define STRIP_WIDE   8
+
+typedef __m512i vi;
+typedef __m512  vf;
+/* Compilers disagree about the type of these counts. */
+#if defined(__clang__)
+typedef unsigned shift16;
+#else
+typedef int shift16;
+#endif
+#define V static inline __attribute__((always_inline))
+
+V vi   v_load(const void *p) { return _mm512_loadu_si512(p); }
+V void v_store(void *p, vi v) { _mm512_storeu_si512(p, v); }
+V vi   v_zero(void) { return _mm512_setzero_si512(); }
+V vi   v_set8(int i) { return _mm512_set1_epi8((char)i); }
+V vi   v_set16(int i) { return _mm512_set1_epi16((short)i); }
+V vi   v_set32(int i) { return _mm512_set1_epi32(i); }
+V vi   v_and(vi a, vi b) { return _mm512_and_si512(a, b); }
+V vi   v_or(vi a, vi b) { return _mm512_or_si512(a, b); }
+V vi   v_srl16(vi a, int n) { return _mm512_srli_epi16(a, (shift16)n); }
+V vi   v_sll16(vi a, int n) { return _mm512_slli_epi16(a, (shift16)n); }
+V vi   v_srl32(vi a, int n) { return _mm512_srli_epi32(a, (unsigned)n); }
+V vi   v_sll32(vi a, int n) { return _mm512_slli_epi32(a, (unsigned)n); }
+V vi   v_sra32(vi a, int n) { return _mm512_srai_epi32(a, (unsigned)n); }
+V vi   v_mullo32(vi a, vi b) { return _mm512_mullo_epi32(a, b); }
+V vi   v_sub32(vi a, vi b) { return _mm512_sub_epi32(a, b); }
+V vf   v_float(vi a) { return _mm512_cvtepi32_ps(a); }
+V vf   vf_zero(void) { return _mm512_setzero_ps(); }
+V vf   vf_set(float f) { return _mm512_set1_ps(f); }
+V vf   vf_load(const float *p) { return _mm512_loadu_ps(p); }
+V void vf_store(float *p, vf v) { _mm512_storeu_ps(p, v); }
+V vf   vf_add(vf a, vf b) { return _mm512_add_ps(a, b); }
+V vf   vf_sub(vf a, vf b) { return _mm512_sub_ps(a, b); }
+V vf   vf_mul(vf a, vf b) { return _mm512_mul_ps(a, b); }
+V vf   vf_div(vf a, vf b) { return _mm512_div_ps(a, b); }
+V vf   vf_fma(vf a, vf b, vf c) { return _mm512_fmadd_ps(a, b, c); }
+/* 16 halves; the half, the float, the word at p in every lane. */
+V vf v_f16(const void *p) { return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p)); }
+V vf v_f16_all(const void *p)
+{
+    uint16_t h;
+    memcpy(&h, p, 2);
+    return _mm512_cvtph_ps(_mm256_set1_epi16((short)h));
+}
+V vf vf_all(const void *p)
+{
+    float f;
+    memcpy(&f, p, 4);
+    return _mm512_set1_ps(f);
+}
+V vi v_broadcast(const void *p)
+{
+    int32_t i;
+    memcpy(&i, p, 4);
+    return _mm512_set1_epi32(i);
+}
+V vi v_table(const int8_t *values, vi index)
+{
+    __m128i t = _mm_loadu_si128((const __m128i *)(const void *)values);
+    return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(t), index);
+}
+V vi v_madd_add(vi acc, vi a, vi b) { return _mm512_dpwssd_epi32(acc, a, b); }
+
+typedef vi strip_part; /* the sum of a group that is yet to be scaled */
+
+/* Step k of n of a group: w . x. What has no scale goes straight into isum. */
+V void strip_step(int adds, int k, int n, strip_part *part, vi *isum, vi w, vi x, vi scale,
+                  bool scaled)
+{
+    vi u = adds == 0 ? _mm512_xor_si512(w, v_set8(128)) : w;
+    if (!scaled) {
+        *isum = _mm512_dpbusd_epi32(*isum, u, x);
+        return;
+    }
+    *part = _mm512_dpbusd_epi32(k ? *part : v_zero(), u, x);
+    if (k + 1 == n) {
+        *isum = _mm512_add_epi32(*isum, _mm512_mullo_epi32(*part, _mm512_srai_epi32(scale, 16)));
+    }
+}
+
+#include "kernel/x86/strips_inl.h"
+
+void ls_kernels_avx512_strips(ls_kernels *k) { strips_fill(k); }
