@@ -103,6 +103,7 @@ struct cli_command {
     const cli_group  *groups;   /* ends with a NULL title; NULL: only the common options     */
     const void       *defaults; /* [opts_bytes], copied before parsing; NULL: zeros          */
     size_t            opts_bytes;
+    void (*init)(void *opts);       /* what `defaults` cannot hold, being no constant; NULL: nothing */
     bool              reports;  /* takes --json                                              */
     cli_run_fn       *run;
 };
@@ -238,8 +239,7 @@ ls_status cli_template_apply(const cli_context *ctx, const cli_template_opts *o,
                              size_t len, const ls_tokenizer *t, const ls_gguf *g, ls_prompt *out,
                              ls_error *err);
 
-/* --tap-tol --cos-tol --nmse-tol --kl-tol --strict, into an ls_budget. Its defaults are an initializer of
- * rows of lockstep/tolerances.def. */
+/* --tap-tol --cos-tol --nmse-tol --kl-tol --strict, into an ls_budget that is ls_budget_default() before. */
 extern const cli_option cli_budget_table[];
 /* A --cos-tol below 0.5 means 1 - cosine; says so. */
 void cli_budget_resolve(const cli_context *ctx, ls_budget *b);

@@ -62,7 +62,7 @@ static ls_status check_vote(const state *s, ls_error *err)
 static ls_status check_options(state *s, ls_error *err)
 {
     static const char *const only_native[] = {"fault", "isa", "act-quant", "lanes", "sums", "bos"};
-    LS_TRY(cli_model_check(s->ctx, &s->o->c.model, err));
+    LS_TRY(cli_model_check(s->ctx, &s->o->c.in.model, err));
     for (size_t i = 0;
          s->o->backend == BACKEND_CPP && i < sizeof(only_native) / sizeof(only_native[0]); i++)
         if (cli_given(s->ctx, only_native[i]))
@@ -79,16 +79,16 @@ static ls_status check_options(state *s, ls_error *err)
 static ls_status open_text(state *s, ls_error *err)
 {
     ls_status status = cli_comparison_open(&s->c, err);
-    s->report.gguf = s->c.gguf;
-    s->report.tokenizer = s->c.tokenizer;
-    if (s->c.tokenizer) {
-        s->report.prompt = s->c.text;
-        s->report.prompt_len = s->c.len;
+    s->report.gguf = s->c.in.gguf;
+    s->report.tokenizer = s->c.in.tokenizer;
+    if (s->c.in.tokenizer) {
+        s->report.prompt = s->c.in.text;
+        s->report.prompt_len = s->c.in.len;
     }
-    if (s->c.prompt.template_name) s->report.template_name = s->c.prompt.template_name;
+    if (s->c.in.prompt.template_name) s->report.template_name = s->c.in.prompt.template_name;
     if (status != LS_OK) return status;
     s->result.coverage.positions_planned = s->c.n_positions;
-    s->result.coverage.vocab = (size_t)ls_tokenizer_n_vocab(s->c.tokenizer);
+    s->result.coverage.vocab = (size_t)ls_tokenizer_n_vocab(s->c.in.tokenizer);
     return LS_OK;
 }
 
@@ -152,7 +152,7 @@ static ls_status open_reference(state *s, ls_error *err)
 static ls_status check_model(const state *s, ls_error *err)
 {
     ls_model *model;
-    LS_TRY(ls_model_open_gguf(&model, s->c.gguf, err));
+    LS_TRY(ls_model_open_gguf(&model, s->c.in.gguf, err));
     ls_model_close(model);
     return LS_OK;
 }
@@ -225,7 +225,7 @@ static ls_status add_voter(state *s, int against, ls_error *err)
         snprintf(v->name, sizeof(v->name), "native on another tier");
         return LS_OK;
     }
-    if (against == CLI_AGAINST_AUTO) against = (int)ls_ref_for_model(s->o->c.model.path);
+    if (against == CLI_AGAINST_AUTO) against = (int)ls_ref_for_model(s->o->c.in.model.path);
     LS_TRY(cli_reference_find(s->ctx, (ls_ref_kind)against, &found, err));
     v->options = s->c.reference;
     v->options.model = NULL;
@@ -265,8 +265,8 @@ static ls_status leave_traces(state *s, ls_error *err)
 {
     const ls_per_token_result *x = &s->result;
     cli_tracing                t = {.engine = &s->c.subject,
-                                    .model_path = s->o->c.model.path,
-                                    .gguf = s->c.gguf,
+                                    .model_path = s->o->c.in.model.path,
+                                    .gguf = s->c.in.gguf,
                                     .trace = {.prompt = x->ids_subject,
                                               .n_prompt = x->n_ids_subject,
                                               .decoded = x->decoded,
@@ -350,7 +350,7 @@ static ls_status finish(state *s, ls_status status, const ls_error *why, ls_erro
     /* What was to be looked at after the comparison could have changed its verdict. */
     if (!verdict) s->result.verdict = LS_VERDICT_INCONCLUSIVE;
     dump_ids(s);
-    if (s->c.gguf && report) ls_gguf_sha256(s->report.sha256, s->c.gguf, NULL);
+    if (s->c.in.gguf && report) ls_gguf_sha256(s->report.sha256, s->c.in.gguf, NULL);
     s->report.exit_code =
         verdict ? ls_verdict_exit_code(s->result.verdict) : ls_exit_code(status, why);
     s->report.error = verdict ? NULL : why;
@@ -375,9 +375,9 @@ static ls_status run(cli_context *ctx, void *opts, ls_error *err)
     if (o->format == CLI_FORM_JSON) ctx->json_errors = 1;
     if (cli_report_forms[o->format].locates) o->locate = true;
     ls_per_token_fini(&s.result); /* an empty result: INCONCLUSIVE */
-    s.report = (cli_report){.model_path = o->c.model.path ? o->c.model.path : "",
+    s.report = (cli_report){.model_path = o->c.in.model.path ? o->c.in.model.path : "",
                             .backend = backend_names[o->backend],
-                            .template_name = o->c.chat.name,
+                            .template_name = o->c.in.chat.name,
                             .budget = o->c.budget,
                             .faults = &o->c.engine.faults,
                             .act_quant = o->c.engine.act_quant,
@@ -478,12 +478,7 @@ static const cli_group groups[] = {
 };
 
 static const per_token_opts defaults = {
-    .c = {CLI_COMPARISON_DEFAULTS, .budget =
-                                       {
-#define LS_TOLERANCE(field, value, what) .field = value,
-#include "lockstep/tolerances.def"
-#undef LS_TOLERANCE
-                                       }},
+    .c = {CLI_COMPARISON_DEFAULTS},
 };
 
 const cli_command cli_cmd_crossval_per_token = {
@@ -510,6 +505,7 @@ const cli_command cli_cmd_crossval_per_token = {
     .groups = groups,
     .defaults = &defaults,
     .opts_bytes = sizeof(per_token_opts),
+    .init = cli_comparison_init,
     .reports = true,
     .run = run,
 };

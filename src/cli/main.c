@@ -49,6 +49,7 @@ static int run_command(cli_context *ctx, int argc, char **argv)
         return cli_print_error(ctx, &err);
     }
     if (c->defaults) memcpy(opts, c->defaults, c->opts_bytes);
+    if (c->init) c->init(opts);
     status = cli_parse(ctx, &common, opts, argc, argv, &err);
     if (common.help) {
         cli_help_command(stdout, c);
