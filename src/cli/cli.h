@@ -78,6 +78,8 @@ typedef struct cli_context {
     bool               json;        /* --json; reporting commands only                       */
     int                json_errors; /* --errors=json or --json: errors on stderr are JSON;
                                        a command with a --format of its own may set it       */
+    const char *const *words;       /* of the command line, after the command's name         */
+    size_t             n_words;
     const char *const *args;        /* operands: what is neither an option nor its value     */
     size_t             n_args;
     int                exit_code;   /* set by the command: a verdict is not an error         */
@@ -161,6 +163,7 @@ struct cli_env {
     const char *timeout, *seed;
     const char *trace_dir, *trace_name;  /* traces of every command go there: NULL: unset; the variable */
     bool        trace_per_file;
+    bool        ci;               /* CI is set: nobody is there to be asked */
     bool        dumb_terminal;    /* TERM=dumb: no progress bar */
 };
 

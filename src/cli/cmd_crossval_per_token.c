@@ -13,6 +13,7 @@
 #include "cli/comparison.h"
 #include "cli/dump.h"
 #include "cli/locate.h"
+#include "cli/offer.h"
 #include "cli/report.h"
 #include "cli/tracing.h"
 #include "cli/vote.h"
@@ -37,7 +38,16 @@ typedef struct state {
     cli_report          report;
     ls_located          located;
     cli_vote            vote;
+    char               *locate_command;
 } state;
+
+/* Text for people, who may then be asked: but not of a prompt that was typed in. */
+static bool may_ask(const state *s)
+{
+    const char *file = s->o->c.in.prompt.file;
+    return !s->o->locate && s->o->format == CLI_FORM_TEXT && !cli_given(s->ctx, "format") &&
+           !(file && strcmp(file, "-") == 0) && cli_can_ask(s->ctx);
+}
 
 /* ---- before the engines: options, tokenizer, template, length ---- */
 
@@ -144,7 +154,8 @@ static ls_status open_reference(state *s, ls_error *err)
         return ls_engine_open_native(&s->reference, &s->c.reference, err);
     LS_TRY(open_external(s, err));
     /* A scratch file that nobody opens again. */
-    if (!s->o->locate && !votes(s) && !s->ctx->env->trace_dir) cli_scratch_remove(&s->c.scratch);
+    if (!s->o->locate && !votes(s) && !may_ask(s) && !s->ctx->env->trace_dir)
+        cli_scratch_remove(&s->c.scratch);
     return LS_OK;
 }
 
@@ -342,6 +353,22 @@ static void print_aside(const state *s)
                  s->o->output);
 }
 
+/* On a terminal, after DIVERGED: the same process goes on to find the operation. A failure of that
+ * changes neither verdict nor exit code. */
+static void offer_locate(state *s)
+{
+    ls_error  err = {0};
+    ls_status status;
+    if (s->result.verdict != LS_VERDICT_DIVERGED || !may_ask(s)) return;
+    if (!cli_ask("Locate the first divergent operation now?")) return;
+    status = locate(s, &err);
+    if (status == LS_OK && s->o->output)
+        status = print_report(s, &err);
+    else if (status == LS_OK)
+        cli_report_located(&s->located, stdout);
+    if (status != LS_OK) cli_print_error(s->ctx, &err);
+}
+
 /* `status` and `why` say how the work ended; the report says it to the user. */
 static ls_status finish(state *s, ls_status status, const ls_error *why, ls_error *err)
 {
@@ -360,6 +387,7 @@ static ls_status finish(state *s, ls_status status, const ls_error *why, ls_erro
         return status;
     }
     print_aside(s);
+    offer_locate(s);
     s->ctx->exit_code = s->report.exit_code;
     return LS_OK;
 }
@@ -383,6 +411,7 @@ static ls_status run(cli_context *ctx, void *opts, ls_error *err)
                             .act_quant = o->c.engine.act_quant,
                             .verbose = o->verbose,
                             .result = &s.result};
+    if (!o->locate) s.report.locate_command = s.locate_command = cli_command_line(ctx, "--locate");
     cli_catch_interrupt();
     status = work(&s, &why);
     if (status != LS_OK && cli_check_interrupt(NULL) != LS_OK) { /* of which engines die, too */
@@ -391,6 +420,7 @@ static ls_status run(cli_context *ctx, void *opts, ls_error *err)
         status = cli_check_interrupt(&why);
     }
     status = finish(&s, status, &why, err);
+    free(s.locate_command);
     cli_dump_abort(&s.dump);
     ls_engine_close(s.subject);
     ls_engine_close(s.reference);
@@ -492,6 +522,9 @@ const cli_command cli_cmd_crossval_per_token = {
         "A position is inside its budget when the centred cosine, the centred NMSE and the KL "
         "divergence are, no logit is NaN or infinite, and both engines find the same token most "
         "likely or the reference itself can hardly tell the two apart (a near tie).\n\n"
+        "After DIVERGED, on a terminal, it asks whether to go on as --locate does; elsewhere the "
+        "report "
+        "has the command for that.\n\n"
         "--against given again adds engines that see the same tokens; one that stands alone among "
         "all of them is named.\n\n"
         "Verdicts: MATCH (exit 0), DIVERGED (1), TOKENS_DIFFER (2), INCONCLUSIVE (3: the "
