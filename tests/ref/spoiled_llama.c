@@ -55,7 +55,8 @@ int spoiled_tap(const ls_ref_tap *tap, const float *data)
     name = spoil + 5;
     layer = strchr(name, ':');
     if (strlen(tap->name) != (layer ? (size_t)(layer - name) : strlen(name)) ||
-        strncmp(tap->name, name, strlen(tap->name)) != 0 || (layer && atoi(layer + 1) != tap->layer))
+        strncmp(tap->name, name, strlen(tap->name)) != 0 ||
+        (layer && atoi(layer + 1) != tap->layer))
         return ref_tap(tap, data);
     return 1;
 }
