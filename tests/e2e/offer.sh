@@ -20,7 +20,7 @@ lacks() {
     n_checked=$((n_checked + 1))
     ! grep -qF -- "$1" "$T/e" "$T/o" || fail "'$1' is said"
 }
-fault=(--fault 1.attn_norm@2=scale:1.5)
+fault=(--fault "1.attn_norm@2=scale:1.5")
 
 for answer in $'y\n' $'\n' $'Yes\n'; do
     expect 1 "answer ${answer@Q}" typed "$answer" "${fault[@]}"
