@@ -176,6 +176,7 @@ typedef struct ls_map_value {
 typedef struct ls_map_cell {
     double       isolated;    /* on the reference's own input */
     double       accumulated; /* as the subject ran           */
+    double       subject, reference; /* NMSE to the oracle, both on the reference's own input; -1: there was none */
     ls_map_value worst[LS_MAP_VALUES];
     uint32_t     n_worst;     /* how many of them there are   */
 } ls_map_cell;

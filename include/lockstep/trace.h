@@ -53,18 +53,19 @@ typedef struct ls_watch {
     void        *ctx;
 } ls_watch;
 
-/* Known-bad injection: a list of faults, each changing one tap.
- * Text form: LAYER.OP[@POSITION][#ELEMENT]=scale:X|add:X|nan, without "LAYER." for what belongs
- * to no layer. */
-typedef enum ls_fault_kind { LS_FAULT_SCALE, LS_FAULT_ADD, LS_FAULT_NAN } ls_fault_kind;
+/* Known-bad injection: a list of faults, each changing one tap, or every one.
+ * Text form: LAYER.OP[@POSITION][#ELEMENT[-LAST]]=scale:X|add:X|nan|ulp[:N], without "LAYER." for what
+ * belongs to no layer; '*' instead of LAYER.OP: every tap of every layer (but the numbers of experts).
+ * ulp moves each value by N (1) floats, up or down by a fixed hash of where it stands: noise. */
+typedef enum ls_fault_kind { LS_FAULT_SCALE, LS_FAULT_ADD, LS_FAULT_NAN, LS_FAULT_ULP } ls_fault_kind;
 
 typedef struct ls_fault {
-    ls_op         op;
+    ls_op         op;    /* LS_N_OPS: every one, of every layer */
     int32_t       layer; /* -1: no layer     */
     int32_t       pos;   /* -1: all positions */
-    int32_t       element; /* of the row; -1: all of them */
+    int32_t       element, last; /* of the row, the first and the last; -1: all of them */
     ls_fault_kind kind;
-    float         x;
+    float         x;     /* of ulp: N, whole */
 } ls_fault;
 
 #define LS_MAX_FAULTS 16
@@ -75,6 +76,8 @@ typedef struct ls_faults {
 
 /* Parse one fault and append it. Errors: USAGE (names what is wrong), LIMIT (too many). */
 LS_API ls_status ls_faults_add(ls_faults *f, const char *text, ls_error *err);
+/* Its text form. Returns buf. */
+LS_API const char *ls_fault_text(const ls_fault *f, char *buf, size_t cap);
 /* A tap function: pass an ls_faults as ctx. Pure, therefore safe from every thread. */
 LS_API void ls_faults_tap(void *faults, const ls_tap *tap);
 

@@ -36,6 +36,9 @@ static void layer(ls_session *s, const ls_layer *l, int32_t i, size_t T)
     ls_add(s, LS_OP_LAYER_OUT, i, s->x, s->x, s->proj, T);
 }
 
+static const ls_optional_op optional[] = {
+    LS_OPTIONAL_OP(Q_NORM, q_norm.w), LS_OPTIONAL_OP(K_NORM, k_norm.w), {LS_N_OPS, 0}};
+
 const ls_arch ls_arch_command_r = {
     .name = "command-r",
     .rope = LS_ROPE_NORMAL,
@@ -43,6 +46,7 @@ const ls_arch ls_arch_command_r = {
     .keys = LS_KEY_LOGIT_SCALE,
     .ops = LS_OPS_ALL | LS_OPS_ROPE | LS_OPS_QK_NORM | LS_OP_BIT(ATTN_NORM) | LS_OP_BIT(RESIDUAL) |
            LS_OP_BIT(FFN_GATE),
+    .optional = optional,
     .mini = LS_MINI_TIED | LS_MINI_BARE, /* norms of queries and keys: from 64 layers on */
     .globals = globals,
     .weights = weights,

@@ -80,6 +80,10 @@ static void falcon_layer(ls_session *s, const ls_layer *l, int32_t i, size_t T)
 
 #define OPS (LS_OPS_ALL | LS_OPS_ROPE | LS_OP_BIT(ATTN_NORM) | LS_OP_BIT(RESIDUAL))
 
+/* With one norm it is that of attention. */
+static const ls_optional_op falcon_optional[] = {LS_OPTIONAL_OP(FFN_NORM, attn_norm_2.w),
+                                                 {LS_N_OPS, 0}};
+
 const ls_arch ls_arch_gptneox = {
     .name = "gptneox",
     .rope = LS_ROPE_NEOX,
@@ -98,7 +102,8 @@ const ls_arch ls_arch_falcon = {
     .rope = LS_ROPE_NEOX,
     .layer_norm = true,
     .gelu = true,
-    .ops = OPS,
+    .ops = OPS | LS_OP_BIT(FFN_NORM),
+    .optional = falcon_optional,
     .globals = globals,
     .weights = falcon,
     .layer = falcon_layer,

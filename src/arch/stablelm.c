@@ -49,11 +49,17 @@ static void layer(ls_session *s, const ls_layer *l, int32_t i, size_t T)
     ls_add(s, LS_OP_LAYER_OUT, i, s->x, s->proj, s->x, T);
 }
 
+static const ls_optional_op optional[] = {LS_OPTIONAL_OP(Q_NORM, q_norm.w),
+                                          LS_OPTIONAL_OP(K_NORM, k_norm.w),
+                                          LS_OPTIONAL_OP(FFN_NORM, ffn_norm.w),
+                                          {LS_N_OPS, 0}};
+
 const ls_arch ls_arch_stablelm = {
     .name = "stablelm",
     .rope = LS_ROPE_NEOX,
     .layer_norm = true,
     .ops = LS_OPS_LLAMA | LS_OPS_QK_NORM,
+    .optional = optional,
     .mini = LS_MINI_PARTIAL,
     .globals = globals,
     .weights = weights,

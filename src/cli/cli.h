@@ -78,6 +78,8 @@ typedef struct cli_context {
     bool               json;        /* --json; reporting commands only                       */
     int                json_errors; /* --errors=json or --json: errors on stderr are JSON;
                                        a command with a --format of its own may set it       */
+    const char *const *words;       /* of the command line, after the command's name         */
+    size_t             n_words;
     const char *const *args;        /* operands: what is neither an option nor its value     */
     size_t             n_args;
     int                exit_code;   /* set by the command: a verdict is not an error         */
@@ -103,6 +105,7 @@ struct cli_command {
     const cli_group  *groups;   /* ends with a NULL title; NULL: only the common options     */
     const void       *defaults; /* [opts_bytes], copied before parsing; NULL: zeros          */
     size_t            opts_bytes;
+    void (*init)(void *opts);       /* what `defaults` cannot hold, being no constant; NULL: nothing */
     bool              reports;  /* takes --json                                              */
     cli_run_fn       *run;
 };
@@ -161,6 +164,7 @@ struct cli_env {
     const char *timeout, *seed;
     const char *trace_dir, *trace_name;  /* traces of every command go there: NULL: unset; the variable */
     bool        trace_per_file;
+    bool        ci;               /* CI is set: nobody is there to be asked */
     bool        dumb_terminal;    /* TERM=dumb: no progress bar */
 };
 
@@ -239,8 +243,7 @@ ls_status cli_template_apply(const cli_context *ctx, const cli_template_opts *o,
                              size_t len, const ls_tokenizer *t, const ls_gguf *g, ls_prompt *out,
                              ls_error *err);
 
-/* --tap-tol --cos-tol --nmse-tol --kl-tol --strict, into an ls_budget. Its defaults are an initializer of
- * rows of lockstep/tolerances.def. */
+/* --tap-tol --cos-tol --nmse-tol --kl-tol --strict, into an ls_budget that is ls_budget_default() before. */
 extern const cli_option cli_budget_table[];
 /* A --cos-tol below 0.5 means 1 - cosine; says so. */
 void cli_budget_resolve(const cli_context *ctx, ls_budget *b);

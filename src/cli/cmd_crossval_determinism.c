@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/cli.h"
 #include "cli/cli_json.h"
+#include "cli/input.h"
 #include "cli/text.h"
 #include "cli/tracing.h"
 
@@ -18,11 +18,9 @@ static const int32_t batches[] = {1, 7, 512};
 enum { N_BATCHES = sizeof(batches) / sizeof(batches[0]), WARM_BATCH = 7 };
 
 typedef struct determinism_opts {
-    cli_model_opts    model;
-    cli_prompt_opts   prompt;
-    cli_template_opts chat;
-    int32_t           threads_max;
-    int               isa, kv_type, lanes;
+    cli_input_opts in;
+    int32_t        threads_max;
+    int            isa, kv_type, lanes;
 } determinism_opts;
 
 typedef struct run_row {
@@ -37,13 +35,7 @@ typedef struct run_row {
 typedef struct state {
     cli_context            *ctx;
     const determinism_opts *o;
-    char                   *text;
-    size_t                  len;
-    ls_gguf                *gguf;
-    ls_tokenizer           *tokenizer;
-    ls_prompt               prompt;
-    int32_t                *ids;
-    size_t                  n_ids;
+    cli_input               in;
     run_row                *rows; /* [MAX_RUNS] */
     size_t                  n_rows, n_done, n_different, n_not_finite;
     ls_fingerprint          first;
@@ -76,24 +68,19 @@ static void plan(state *s)
 static ls_status prepare(state *s, ls_error *err)
 {
     const determinism_opts *o = s->o;
-    LS_TRY(cli_model_check(s->ctx, &o->model, err));
+    LS_TRY(cli_model_check(s->ctx, &o->in.model, err));
     if (!ls_tier_available((ls_tier)o->isa)) {
         ls_fail(err, LS_ERR_UNSUPPORTED, "this machine cannot run the instruction set '%s'",
                 ls_tier_name((ls_tier)o->isa));
         return ls_fail_hint(err, "its best is '%s'", ls_tier_name(ls_tier_best()));
     }
     LS_TRY(cli_tracing_check(s->ctx, NULL, err));
-    LS_TRY(cli_prompt_read(s->ctx, &o->prompt, &s->text, &s->len, err));
-    LS_TRY(ls_gguf_open(&s->gguf, o->model.path, err));
-    LS_TRY(ls_tokenizer_create(&s->tokenizer, s->gguf, err));
-    LS_TRY(cli_template_apply(s->ctx, &o->chat, s->text, s->len, s->tokenizer, s->gguf, &s->prompt,
-                              err));
-    if (o->chat.bos != LS_BOS_AUTO) s->prompt.encode.bos = (ls_bos_mode)o->chat.bos;
-    LS_TRY(ls_tokenizer_encode(s->tokenizer, s->prompt.text, s->prompt.len, &s->prompt.encode,
-                               &s->ids, &s->n_ids, err));
+    LS_TRY(cli_input_check(s->ctx, &o->in, &s->in, err));
+    LS_TRY(cli_input_open(s->ctx, &o->in, &s->in, err));
+    LS_TRY(cli_input_encode(&o->in, &s->in, err));
     s->rows = calloc(MAX_RUNS, sizeof(*s->rows));
     if (!s->rows) return ls_fail(err, LS_ERR_NOMEM, "not enough memory for the runs");
-    if (s->n_ids) plan(s);
+    if (s->in.n_ids) plan(s);
     return LS_OK;
 }
 
@@ -119,9 +106,9 @@ static void take(state *s, run_row *row, ls_fingerprint *f)
 
 static ls_engine_options options_of(const state *s, const run_row *row)
 {
-    return (ls_engine_options){.model_path = s->o->model.path,
-                               .model = s->gguf,
-                               .n_ctx = (int32_t)s->n_ids,
+    return (ls_engine_options){.model_path = s->o->in.model.path,
+                               .model = s->in.gguf,
+                               .n_ctx = (int32_t)s->in.n_ids,
                                .n_batch = row->batch,
                                .n_threads = row->threads,
                                .kv_type = s->o->kv_type,
@@ -134,9 +121,9 @@ static ls_status leave_trace(const state *s, ls_error *err)
 {
     ls_engine_options opt = options_of(s, &s->rows[0]);
     cli_tracing       t = {.engine = &opt,
-                           .model_path = s->o->model.path,
-                           .gguf = s->gguf,
-                           .trace = {.prompt = s->ids, .n_prompt = s->n_ids}};
+                           .model_path = s->o->in.model.path,
+                           .gguf = s->in.gguf,
+                           .trace = {.prompt = s->in.ids, .n_prompt = s->in.n_ids}};
     return cli_tracing_write(s->ctx, &t, NULL, err);
 }
 
@@ -150,12 +137,12 @@ static ls_status run_one(state *s, run_row *row, ls_error *err)
     ls_status           status;
     LS_TRY(ls_engine_open_native(&e, &opt, err));
     if (s->n_done == 0) s->info = *ls_engine_get_info(e);
-    status = ls_fingerprint_run(&f, e, s->ids, s->n_ids, batch, cancelled, err);
+    status = ls_fingerprint_run(&f, e, s->in.ids, s->in.n_ids, batch, cancelled, err);
     if (status == LS_OK && row->warm) {
         ls_fingerprint_fini(&f);
         status = ls_engine_reset(e, err);
         if (status == LS_OK)
-            status = ls_fingerprint_run(&f, e, s->ids, s->n_ids, batch, cancelled, err);
+            status = ls_fingerprint_run(&f, e, s->in.ids, s->in.n_ids, batch, cancelled, err);
     }
     if (status == LS_OK) take(s, row, &f);
     ls_fingerprint_fini(&f);
@@ -174,7 +161,7 @@ static void decide(state *s)
 {
     char name[96];
     s->verdict = LS_VERDICT_INCONCLUSIVE;
-    if (s->n_ids == 0)
+    if (s->in.n_ids == 0)
         snprintf(s->reason, sizeof(s->reason), "the prompt has no tokens: nothing was evaluated");
     else if (s->n_done < s->n_rows || s->n_done < 2)
         snprintf(s->reason, sizeof(s->reason), "less was compared than planned");
@@ -234,16 +221,19 @@ static void print_matrix(const state *s)
 
 static void print_report(const state *s)
 {
-    printf("Model      %s\nPrompt     ", s->o->model.path);
-    cli_print_quoted(stdout, (ls_str){s->text, s->len}, 60);
-    printf(": %zu token%s\n", s->n_ids, s->n_ids == 1 ? "" : "s");
+    printf("Model      %s\nPrompt     ", s->o->in.model.path);
+    if (s->in.text)
+        cli_print_quoted(stdout, (ls_str){s->in.text, s->in.len}, 60);
+    else
+        fputs("given as ids", stdout);
+    printf(": %zu token%s\n", s->in.n_ids, s->in.n_ids == 1 ? "" : "s");
     if (s->n_done) {
         printf("Engine     native %s, KV %s, %d-wide sums\n", s->info.version, s->info.kv_type,
                (int)s->info.lanes);
         print_matrix(s);
     }
     printf("\ncompared %zu/%zu runs x %zu/%zu positions x %zu/%zu logits\n", s->n_done, s->n_rows,
-           s->first.n, s->n_ids, s->first.n_vocab, s->first.n_vocab);
+           s->first.n, s->in.n_ids, s->first.n_vocab, s->first.n_vocab);
     if (s->verdict == LS_VERDICT_MATCH)
         printf("✓ MATCH: bit-identical, SHA-256 %s\n", s->rows[0].sha256);
     else
@@ -270,7 +260,7 @@ static json_t *report_json(const state *s, int exit_code, const ls_error *failur
 {
     json_t *ids = json_array();
     json_t *j;
-    for (size_t i = 0; i < s->n_ids; i++) json_array_append_new(ids, json_integer(s->ids[i]));
+    for (size_t i = 0; i < s->in.n_ids; i++) json_array_append_new(ids, json_integer(s->in.ids[i]));
     j = json_pack(
         "{s:s, s:s, s:i, s:s, s:o, s:o, s:s, s:i, s:o, s:{s:o}, s:{s:I, s:I, s:I, s:I}, s:o}",
         "schema", "lockstep.determinism/1", "verdict", ls_verdict_name(s->verdict), "exit_code",
@@ -278,8 +268,8 @@ static json_t *report_json(const state *s, int exit_code, const ls_error *failur
         cli_json_text(failure ? failure->what : s->reason,
                       strlen(failure ? failure->what : s->reason)),
         "model",
-        cli_json_text(s->o->model.path ? s->o->model.path : "",
-                      s->o->model.path ? strlen(s->o->model.path) : 0),
+        cli_json_text(s->o->in.model.path ? s->o->in.model.path : "",
+                      s->o->in.model.path ? strlen(s->o->in.model.path) : 0),
         "kv_type", s->o->kv_type == LS_DTYPE_F32 ? "f32" : "f16", "lanes", (int)s->info.lanes,
         "sha256", s->verdict == LS_VERDICT_MATCH ? json_string(s->rows[0].sha256) : json_null(),
         "tokens", "prompt", ids, "coverage", "runs_planned", (json_int_t)s->n_rows, "runs_compared",
@@ -305,11 +295,7 @@ static ls_status run(cli_context *ctx, void *opts, ls_error *err)
     if (status != LS_OK && printed == LS_OK) *err = why;
     ls_fingerprint_fini(&s.first);
     free(s.rows);
-    free(s.ids);
-    ls_prompt_fini(&s.prompt);
-    ls_tokenizer_destroy(s.tokenizer);
-    ls_gguf_close(s.gguf);
-    free(s.text);
+    cli_input_fini(&s.in);
     return status != LS_OK ? status : printed;
 }
 
@@ -354,14 +340,12 @@ static const cli_option variation[] = {
 };
 
 static const cli_group groups[] = {
-    {"Model and prompt", cli_model_table, offsetof(determinism_opts, model)},
-    {"Model and prompt", cli_prompt_table, offsetof(determinism_opts, prompt)},
-    {"Model and prompt", cli_template_table, offsetof(determinism_opts, chat)},
+    CLI_INPUT_GROUPS(offsetof(determinism_opts, in)),
     {"Runs", variation, 0},
     {0},
 };
 
-static const determinism_opts defaults = {.chat = CLI_TEMPLATE_DEFAULTS,
+static const determinism_opts defaults = {.in = CLI_INPUT_DEFAULTS,
                                           .threads_max = 4,
                                           .isa = LS_TIER_AUTO,
                                           .kv_type = LS_DTYPE_F16,

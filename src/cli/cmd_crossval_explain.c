@@ -159,7 +159,7 @@ static ls_status work(state *s, ls_error *err)
     LS_TRY(compare(s, err));
     if (x->verdict == LS_VERDICT_TOKENS_DIFFER)
         ls_explain_ids(s->ids, sizeof(s->ids), x->ids_subject, x->n_ids_subject, x->ids_reference,
-                       x->n_ids_reference, s->c.tokenizer);
+                       x->n_ids_reference, s->c.in.tokenizer);
     if (x->verdict != LS_VERDICT_MATCH && x->verdict != LS_VERDICT_DIVERGED) return LS_OK;
     LS_TRY(find_place(s, err));
     return find_cause(s, err);
@@ -198,7 +198,7 @@ static void print_text(const state *s, FILE *f)
 {
     const ls_per_token_result *x = &s->result;
     char                       place[96];
-    fprintf(f, "subject    %s, %s\n", cli_engine_name(&x->subject_info), s->o->c.model.path);
+    fprintf(f, "subject    %s, %s\n", cli_engine_name(&x->subject_info), s->o->c.in.model.path);
     fprintf(f, "reference  %s, %s\n", cli_engine_name(&x->reference_info),
             s->c.reference.model_path);
     fprintf(f, "verdict    %s%s%s\n", ls_verdict_name(x->verdict), x->reason[0] ? ": " : "",
@@ -249,7 +249,7 @@ static json_t *report(const state *s, int exit_code, const ls_error *why)
 {
     const ls_per_token_result *x = &s->result;
     const char                *reason = why ? why->what : x->reason,
-               *model = s->o->c.model.path ? s->o->c.model.path : "";
+               *model = s->o->c.in.model.path ? s->o->c.in.model.path : "";
     const char *other = s->c.reference.model_path ? s->c.reference.model_path : "";
     json_t     *root = json_pack(
             "{s:s, s:s, s:i, s:o, s:s, s:s, s:o, s:o, s:o, s:o}", "schema", "lockstep.explain/1",
@@ -335,12 +335,7 @@ static const cli_group groups[] = {
 };
 
 static const explain_opts defaults = {
-    .c = {CLI_COMPARISON_DEFAULTS, .budget =
-                                       {
-#define LS_TOLERANCE(field, value, what) .field = value,
-#include "lockstep/tolerances.def"
-#undef LS_TOLERANCE
-                                       }},
+    .c = {CLI_COMPARISON_DEFAULTS},
 };
 
 const cli_command cli_cmd_crossval_explain = {
@@ -365,6 +360,7 @@ const cli_command cli_cmd_crossval_explain = {
     .groups = groups,
     .defaults = &defaults,
     .opts_bytes = sizeof(explain_opts),
+    .init = cli_comparison_init,
     .reports = true,
     .run = run,
 };

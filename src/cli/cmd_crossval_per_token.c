@@ -13,6 +13,7 @@
 #include "cli/comparison.h"
 #include "cli/dump.h"
 #include "cli/locate.h"
+#include "cli/offer.h"
 #include "cli/report.h"
 #include "cli/tracing.h"
 #include "cli/vote.h"
@@ -37,7 +38,16 @@ typedef struct state {
     cli_report          report;
     ls_located          located;
     cli_vote            vote;
+    char               *locate_command;
 } state;
+
+/* Text for people, who may then be asked: but not of a prompt that was typed in. */
+static bool may_ask(const state *s)
+{
+    const char *file = s->o->c.in.prompt.file;
+    return !s->o->locate && s->o->format == CLI_FORM_TEXT && !cli_given(s->ctx, "format") &&
+           !(file && strcmp(file, "-") == 0) && cli_can_ask(s->ctx);
+}
 
 /* ---- before the engines: options, tokenizer, template, length ---- */
 
@@ -62,7 +72,7 @@ static ls_status check_vote(const state *s, ls_error *err)
 static ls_status check_options(state *s, ls_error *err)
 {
     static const char *const only_native[] = {"fault", "isa", "act-quant", "lanes", "sums", "bos"};
-    LS_TRY(cli_model_check(s->ctx, &s->o->c.model, err));
+    LS_TRY(cli_model_check(s->ctx, &s->o->c.in.model, err));
     for (size_t i = 0;
          s->o->backend == BACKEND_CPP && i < sizeof(only_native) / sizeof(only_native[0]); i++)
         if (cli_given(s->ctx, only_native[i]))
@@ -79,16 +89,16 @@ static ls_status check_options(state *s, ls_error *err)
 static ls_status open_text(state *s, ls_error *err)
 {
     ls_status status = cli_comparison_open(&s->c, err);
-    s->report.gguf = s->c.gguf;
-    s->report.tokenizer = s->c.tokenizer;
-    if (s->c.tokenizer) {
-        s->report.prompt = s->c.text;
-        s->report.prompt_len = s->c.len;
+    s->report.gguf = s->c.in.gguf;
+    s->report.tokenizer = s->c.in.tokenizer;
+    if (s->c.in.tokenizer) {
+        s->report.prompt = s->c.in.text;
+        s->report.prompt_len = s->c.in.len;
     }
-    if (s->c.prompt.template_name) s->report.template_name = s->c.prompt.template_name;
+    if (s->c.in.prompt.template_name) s->report.template_name = s->c.in.prompt.template_name;
     if (status != LS_OK) return status;
     s->result.coverage.positions_planned = s->c.n_positions;
-    s->result.coverage.vocab = (size_t)ls_tokenizer_n_vocab(s->c.tokenizer);
+    s->result.coverage.vocab = (size_t)ls_tokenizer_n_vocab(s->c.in.tokenizer);
     return LS_OK;
 }
 
@@ -144,7 +154,8 @@ static ls_status open_reference(state *s, ls_error *err)
         return ls_engine_open_native(&s->reference, &s->c.reference, err);
     LS_TRY(open_external(s, err));
     /* A scratch file that nobody opens again. */
-    if (!s->o->locate && !votes(s) && !s->ctx->env->trace_dir) cli_scratch_remove(&s->c.scratch);
+    if (!s->o->locate && !votes(s) && !may_ask(s) && !s->ctx->env->trace_dir)
+        cli_scratch_remove(&s->c.scratch);
     return LS_OK;
 }
 
@@ -152,7 +163,7 @@ static ls_status open_reference(state *s, ls_error *err)
 static ls_status check_model(const state *s, ls_error *err)
 {
     ls_model *model;
-    LS_TRY(ls_model_open_gguf(&model, s->c.gguf, err));
+    LS_TRY(ls_model_open_gguf(&model, s->c.in.gguf, err));
     ls_model_close(model);
     return LS_OK;
 }
@@ -225,7 +236,7 @@ static ls_status add_voter(state *s, int against, ls_error *err)
         snprintf(v->name, sizeof(v->name), "native on another tier");
         return LS_OK;
     }
-    if (against == CLI_AGAINST_AUTO) against = (int)ls_ref_for_model(s->o->c.model.path);
+    if (against == CLI_AGAINST_AUTO) against = (int)ls_ref_for_model(s->o->c.in.model.path);
     LS_TRY(cli_reference_find(s->ctx, (ls_ref_kind)against, &found, err));
     v->options = s->c.reference;
     v->options.model = NULL;
@@ -265,8 +276,8 @@ static ls_status leave_traces(state *s, ls_error *err)
 {
     const ls_per_token_result *x = &s->result;
     cli_tracing                t = {.engine = &s->c.subject,
-                                    .model_path = s->o->c.model.path,
-                                    .gguf = s->c.gguf,
+                                    .model_path = s->o->c.in.model.path,
+                                    .gguf = s->c.in.gguf,
                                     .trace = {.prompt = x->ids_subject,
                                               .n_prompt = x->n_ids_subject,
                                               .decoded = x->decoded,
@@ -342,6 +353,22 @@ static void print_aside(const state *s)
                  s->o->output);
 }
 
+/* On a terminal, after DIVERGED: the same process goes on to find the operation. A failure of that
+ * changes neither verdict nor exit code. */
+static void offer_locate(state *s)
+{
+    ls_error  err = {0};
+    ls_status status;
+    if (s->result.verdict != LS_VERDICT_DIVERGED || !may_ask(s)) return;
+    if (!cli_ask("Locate the first divergent operation now?")) return;
+    status = locate(s, &err);
+    if (status == LS_OK && s->o->output)
+        status = print_report(s, &err);
+    else if (status == LS_OK)
+        cli_report_located(&s->located, stdout);
+    if (status != LS_OK) cli_print_error(s->ctx, &err);
+}
+
 /* `status` and `why` say how the work ended; the report says it to the user. */
 static ls_status finish(state *s, ls_status status, const ls_error *why, ls_error *err)
 {
@@ -350,7 +377,7 @@ static ls_status finish(state *s, ls_status status, const ls_error *why, ls_erro
     /* What was to be looked at after the comparison could have changed its verdict. */
     if (!verdict) s->result.verdict = LS_VERDICT_INCONCLUSIVE;
     dump_ids(s);
-    if (s->c.gguf && report) ls_gguf_sha256(s->report.sha256, s->c.gguf, NULL);
+    if (s->c.in.gguf && report) ls_gguf_sha256(s->report.sha256, s->c.in.gguf, NULL);
     s->report.exit_code =
         verdict ? ls_verdict_exit_code(s->result.verdict) : ls_exit_code(status, why);
     s->report.error = verdict ? NULL : why;
@@ -360,6 +387,7 @@ static ls_status finish(state *s, ls_status status, const ls_error *why, ls_erro
         return status;
     }
     print_aside(s);
+    offer_locate(s);
     s->ctx->exit_code = s->report.exit_code;
     return LS_OK;
 }
@@ -375,14 +403,15 @@ static ls_status run(cli_context *ctx, void *opts, ls_error *err)
     if (o->format == CLI_FORM_JSON) ctx->json_errors = 1;
     if (cli_report_forms[o->format].locates) o->locate = true;
     ls_per_token_fini(&s.result); /* an empty result: INCONCLUSIVE */
-    s.report = (cli_report){.model_path = o->c.model.path ? o->c.model.path : "",
+    s.report = (cli_report){.model_path = o->c.in.model.path ? o->c.in.model.path : "",
                             .backend = backend_names[o->backend],
-                            .template_name = o->c.chat.name,
+                            .template_name = o->c.in.chat.name,
                             .budget = o->c.budget,
                             .faults = &o->c.engine.faults,
                             .act_quant = o->c.engine.act_quant,
                             .verbose = o->verbose,
                             .result = &s.result};
+    if (!o->locate) s.report.locate_command = s.locate_command = cli_command_line(ctx, "--locate");
     cli_catch_interrupt();
     status = work(&s, &why);
     if (status != LS_OK && cli_check_interrupt(NULL) != LS_OK) { /* of which engines die, too */
@@ -391,6 +420,7 @@ static ls_status run(cli_context *ctx, void *opts, ls_error *err)
         status = cli_check_interrupt(&why);
     }
     status = finish(&s, status, &why, err);
+    free(s.locate_command);
     cli_dump_abort(&s.dump);
     ls_engine_close(s.subject);
     ls_engine_close(s.reference);
@@ -478,12 +508,7 @@ static const cli_group groups[] = {
 };
 
 static const per_token_opts defaults = {
-    .c = {CLI_COMPARISON_DEFAULTS, .budget =
-                                       {
-#define LS_TOLERANCE(field, value, what) .field = value,
-#include "lockstep/tolerances.def"
-#undef LS_TOLERANCE
-                                       }},
+    .c = {CLI_COMPARISON_DEFAULTS},
 };
 
 const cli_command cli_cmd_crossval_per_token = {
@@ -497,6 +522,9 @@ const cli_command cli_cmd_crossval_per_token = {
         "A position is inside its budget when the centred cosine, the centred NMSE and the KL "
         "divergence are, no logit is NaN or infinite, and both engines find the same token most "
         "likely or the reference itself can hardly tell the two apart (a near tie).\n\n"
+        "After DIVERGED, on a terminal, it asks whether to go on as --locate does; elsewhere the "
+        "report "
+        "has the command for that.\n\n"
         "--against given again adds engines that see the same tokens; one that stands alone among "
         "all of them is named.\n\n"
         "Verdicts: MATCH (exit 0), DIVERGED (1), TOKENS_DIFFER (2), INCONCLUSIVE (3: the "
@@ -510,6 +538,7 @@ const cli_command cli_cmd_crossval_per_token = {
     .groups = groups,
     .defaults = &defaults,
     .opts_bytes = sizeof(per_token_opts),
+    .init = cli_comparison_init,
     .reports = true,
     .run = run,
 };

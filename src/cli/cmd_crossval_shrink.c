@@ -47,7 +47,7 @@ static void plan_engines(cli_comparison *c)
 static ls_status prepare(state *s, ls_error *err)
 {
     const shrink_opts *o = s->o;
-    LS_TRY(cli_model_check(s->ctx, &o->c.model, err));
+    LS_TRY(cli_model_check(s->ctx, &o->c.in.model, err));
     if (!o->out || !o->out[0]) return cli_usage(s->ctx, err, "no folder given (-o DIR)");
     if (o->c.reference_model || o->c.reference_kv != CLI_SAME_KV)
         return cli_usage(s->ctx, err,
@@ -60,7 +60,7 @@ static ls_status prepare(state *s, ls_error *err)
     plan_engines(&s->c);
     LS_TRY(cli_comparison_find(&s->c, err));
     s->pair = cli_pair_of(&s->c);
-    s->x.gguf = s->c.gguf;
+    s->x.gguf = s->c.in.gguf;
     s->x.budget = o->c.budget;
     s->x.against = s->pair.exe ? ls_ref_name(s->c.found.kind) : "native";
     return cli_pair_open(&s->pair, err);
@@ -250,7 +250,7 @@ static ls_status run(cli_context *ctx, void *opts, ls_error *err)
     s.x = (cli_shrink){.ctx = ctx,
                        .engine = &o->c.engine,
                        .faults = &s.c.faults,
-                       .model_path = o->c.model.path,
+                       .model_path = o->c.in.model.path,
                        .pair = &s.pair,
                        .against = "",
                        .own_sums = o->c.sums == CLI_SUMS_OWN,
@@ -305,12 +305,7 @@ static const cli_group groups[] = {
 };
 
 static const shrink_opts defaults = {
-    .c = {CLI_COMPARISON_DEFAULTS, .budget =
-                                       {
-#define LS_TOLERANCE(field, value, what) .field = value,
-#include "lockstep/tolerances.def"
-#undef LS_TOLERANCE
-                                       }},
+    .c = {CLI_COMPARISON_DEFAULTS},
     .max_tests = 1000,
 };
 
@@ -331,6 +326,7 @@ const cli_command cli_cmd_crossval_shrink = {
     .groups = groups,
     .defaults = &defaults,
     .opts_bytes = sizeof(shrink_opts),
+    .init = cli_comparison_init,
     .reports = true,
     .run = run,
 };

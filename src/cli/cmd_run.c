@@ -7,35 +7,27 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/cli.h"
+#include "cli/input.h"
 #include "cli/stream.h"
 #include "cli/tracing.h"
 
 enum { ENGINE_AUTO = -2, ENGINE_NATIVE = -1 }; /* else an ls_ref_kind */
 
 typedef struct run_opts {
-    cli_model_opts    model;
-    cli_prompt_opts   prompt;
-    cli_template_opts chat;
-    cli_engine_opts   engine;
-    int               which;
-    int32_t           n;
-    double            temp;
-    uint64_t          seed;
-    bool              no_prompt;
+    cli_input_opts  in;
+    cli_engine_opts engine;
+    int             which;
+    int32_t         n;
+    double          temp;
+    uint64_t        seed;
+    bool            no_prompt;
 } run_opts;
 
 /* Everything that lives as long as the command. */
 typedef struct run_state {
     cli_context      *ctx;
     const run_opts   *o;
-    char             *text; /* of the prompt option */
-    size_t            len;
-    ls_gguf          *gguf;
-    ls_tokenizer     *tokenizer;
-    ls_prompt         prompt;
-    int32_t          *ids;
-    size_t            n_ids;
+    cli_input         in;
     int32_t           n_ctx;
     ls_faults         faults;
     ls_engine_options engine_options;
@@ -103,19 +95,14 @@ static const cli_option generation[] = {
 static ls_status open_text(run_state *r, ls_error *err)
 {
     const run_opts *o = r->o;
-    LS_TRY(cli_prompt_read(r->ctx, &o->prompt, &r->text, &r->len, err));
-    LS_TRY(ls_gguf_open(&r->gguf, o->model.path, err));
-    LS_TRY(ls_tokenizer_create(&r->tokenizer, r->gguf, err));
-    LS_TRY(cli_template_apply(r->ctx, &o->chat, r->text, r->len, r->tokenizer, r->gguf, &r->prompt,
-                              err));
-    if (o->chat.bos != LS_BOS_AUTO) r->prompt.encode.bos = (ls_bos_mode)o->chat.bos;
-    LS_TRY(ls_tokenizer_encode(r->tokenizer, r->prompt.text, r->prompt.len, &r->prompt.encode,
-                               &r->ids, &r->n_ids, err));
-    if (r->n_ids == 0)
+    LS_TRY(cli_input_check(r->ctx, &o->in, &r->in, err));
+    LS_TRY(cli_input_open(r->ctx, &o->in, &r->in, err));
+    LS_TRY(cli_input_encode(&o->in, &r->in, err));
+    if (r->in.n_ids == 0)
         return cli_usage(r->ctx, err, "the prompt has no tokens: there is nothing to continue");
     /* A stop text that is one control token never shows up as text: it stops by its id. */
-    for (size_t i = 0; i < LS_MAX_STOPS && r->prompt.stops[i]; i++) {
-        int32_t id = ls_tokenizer_find(r->tokenizer, r->prompt.stops[i]);
+    for (size_t i = 0; i < LS_MAX_STOPS && r->in.prompt.stops[i]; i++) {
+        int32_t id = ls_tokenizer_find(r->in.tokenizer, r->in.prompt.stops[i]);
         if (id >= 0) r->stop_ids[r->n_stop_ids++] = id;
     }
     return LS_OK;
@@ -126,10 +113,10 @@ static ls_status plan_context(run_state *r, ls_error *err)
 {
     ls_str  arch = {"", 0};
     char    key[128];
-    int64_t trained = INT32_MAX, want = (int64_t)r->n_ids + r->o->n;
-    ls_gguf_str(r->gguf, "general.architecture", &arch);
+    int64_t trained = INT32_MAX, want = (int64_t)r->in.n_ids + r->o->n;
+    ls_gguf_str(r->in.gguf, "general.architecture", &arch);
     snprintf(key, sizeof(key), "%.*s.context_length", LS_FMT(arch));
-    ls_gguf_int(r->gguf, key, &trained);
+    ls_gguf_int(r->in.gguf, key, &trained);
     if (r->o->engine.ctx > trained)
         return ls_fail(err, LS_ERR_LIMIT,
                        "--ctx %d exceeds the %lld positions that the model was "
@@ -140,8 +127,8 @@ static ls_status plan_context(run_state *r, ls_error *err)
     else if (want > trained)
         want = trained;
     if (want > INT32_MAX) want = INT32_MAX;
-    if ((int64_t)r->n_ids > want) {
-        ls_fail(err, LS_ERR_LIMIT, "the prompt has %zu tokens, the context %lld", r->n_ids,
+    if ((int64_t)r->in.n_ids > want) {
+        ls_fail(err, LS_ERR_LIMIT, "the prompt has %zu tokens, the context %lld", r->in.n_ids,
                 (long long)want);
         return ls_fail_hint(err, r->o->engine.ctx ? "raise --ctx or shorten the prompt"
                                                   : "shorten the prompt");
@@ -165,7 +152,7 @@ static ls_status open_reference(run_state *r, ls_ref_kind kind, ls_error *err)
 /* Native does not support the file: the reference that its path suggests, else the other. */
 static ls_status open_any_reference(run_state *r, const ls_error *native, ls_error *err)
 {
-    ls_ref_kind   first = ls_ref_for_model(r->o->model.path);
+    ls_ref_kind   first = ls_ref_for_model(r->o->in.model.path);
     ls_ref_status ref;
     for (int i = 0; i < LS_N_REFS; i++) {
         ls_ref_kind kind = (ls_ref_kind)(((int)first + i) % LS_N_REFS);
@@ -186,8 +173,8 @@ static ls_status open_engine(run_state *r, ls_error *err)
 {
     ls_error  native = {0};
     ls_status status;
-    r->engine_options.model_path = r->o->model.path;
-    r->engine_options.model = r->gguf;
+    r->engine_options.model_path = r->o->in.model.path;
+    r->engine_options.model = r->in.gguf;
     if (r->o->which >= 0) return open_reference(r, (ls_ref_kind)r->o->which, err);
     status = ls_engine_open_native(&r->engine, &r->engine_options, &native);
     if (status == LS_OK) return LS_OK;
@@ -212,10 +199,10 @@ static ls_status eval_prompt(run_state *r, ls_error *err)
     size_t   n_batch = (size_t)ls_engine_get_info(r->engine)->n_batch, n = 0;
     uint64_t begin = cli_now_ns();
     if (n_batch == 0) n_batch = 1;
-    for (size_t done = 0; done < r->n_ids; done += n) {
-        n = r->n_ids - done < n_batch ? r->n_ids - done : n_batch;
+    for (size_t done = 0; done < r->in.n_ids; done += n) {
+        n = r->in.n_ids - done < n_batch ? r->in.n_ids - done : n_batch;
         LS_TRY(cli_check_interrupt(err));
-        LS_TRY(ls_engine_eval(r->engine, r->ids + done, n, err));
+        LS_TRY(ls_engine_eval(r->engine, r->in.ids + done, n, err));
     }
     r->prompt_ns = cli_now_ns() - begin;
     return LS_OK;
@@ -225,7 +212,7 @@ static bool ends(const run_state *r, int32_t id)
 {
     for (size_t i = 0; i < r->n_stop_ids; i++)
         if (r->stop_ids[i] == id) return true;
-    return ls_tokenizer_is_end(r->tokenizer, id);
+    return ls_tokenizer_is_end(r->in.tokenizer, id);
 }
 
 /* The token after the last one evaluated, which was number `last` of its batch. */
@@ -239,18 +226,18 @@ static ls_status pick(run_state *r, size_t last, int32_t *id, ls_error *err)
     return ls_fail(err, LS_ERR_UNSUPPORTED,
                    "no token can be chosen at position %zu: every logit "
                    "is NaN or infinite",
-                   r->n_ids + r->n_generated);
+                   r->in.n_ids + r->n_generated);
 }
 
 static ls_status print_token(run_state *r, int32_t id, ls_error *err)
 {
     char      small[256], *buf = small;
-    size_t    len = ls_tokenizer_piece(r->tokenizer, id, false, small, sizeof(small));
+    size_t    len = ls_tokenizer_piece(r->in.tokenizer, id, false, small, sizeof(small));
     ls_status status;
     if (len > sizeof(small)) {
         buf = malloc(len);
         if (!buf) return ls_fail(err, LS_ERR_NOMEM, "not enough memory for a token's text");
-        ls_tokenizer_piece(r->tokenizer, id, false, buf, len);
+        ls_tokenizer_piece(r->in.tokenizer, id, false, buf, len);
     }
     status = cli_stream_add(&r->out, buf, len, err);
     if (buf != small) free(buf);
@@ -260,7 +247,7 @@ static ls_status print_token(run_state *r, int32_t id, ls_error *err)
 static ls_status generate(run_state *r, ls_error *err)
 {
     size_t   n_batch = (size_t)ls_engine_get_info(r->engine)->n_batch;
-    size_t   last = n_batch > 1 ? (r->n_ids - 1) % n_batch : 0;
+    size_t   last = n_batch > 1 ? (r->in.n_ids - 1) % n_batch : 0;
     uint64_t begin = cli_now_ns();
     int32_t  id;
     while (r->n_generated < (size_t)r->o->n) {
@@ -272,7 +259,7 @@ static ls_status generate(run_state *r, ls_error *err)
         LS_TRY(print_token(r, id, err));
         if (r->out.stopped || r->n_generated == (size_t)r->o->n) break;
         if (ferror(stdout)) break;
-        if (r->n_ids + r->n_generated > (size_t)r->n_ctx) {
+        if (r->in.n_ids + r->n_generated > (size_t)r->n_ctx) {
             cli_stream_end(&r->out);
             cli_note(r->ctx, "stopped: the context of %d positions is full", (int)r->n_ctx);
             break;
@@ -289,10 +276,10 @@ static ls_status leave_trace(run_state *r, ls_error *err)
 {
     cli_tracing t = {.engine = &r->engine_options,
                      .exe = r->ref.exe[0] ? r->ref.exe : NULL,
-                     .model_path = r->o->model.path,
-                     .gguf = r->gguf,
-                     .trace = {.prompt = r->ids,
-                               .n_prompt = r->n_ids,
+                     .model_path = r->o->in.model.path,
+                     .gguf = r->in.gguf,
+                     .trace = {.prompt = r->in.ids,
+                               .n_prompt = r->in.n_ids,
                                .decoded = r->fed,
                                .max_tokens = (int32_t)r->n_fed}};
     if (!r->ctx->env->trace_dir) return LS_OK;
@@ -308,9 +295,22 @@ static void say_speed(const run_state *r)
     cli_note(r->ctx,
              "prompt %zu token%s in %.3f s (%.1f tokens/s), answer %zu token%s in %.3f s "
              "(%.1f tokens/s)",
-             r->n_ids, r->n_ids == 1 ? "" : "s", (double)r->prompt_ns * 1e-9,
-             rate(r->n_ids, r->prompt_ns), r->n_generated, r->n_generated == 1 ? "" : "s",
+             r->in.n_ids, r->in.n_ids == 1 ? "" : "s", (double)r->prompt_ns * 1e-9,
+             rate(r->in.n_ids, r->prompt_ns), r->n_generated, r->n_generated == 1 ? "" : "s",
              (double)r->answer_ns * 1e-9, rate(r->n_generated, r->answer_ns));
+}
+
+/* The text as it was put to the engine; of ids, what they spell. */
+static ls_status print_prompt(run_state *r, ls_error *err)
+{
+    char     *text;
+    size_t    len;
+    ls_status status;
+    if (r->in.prompt.text) return cli_stream_add(&r->out, r->in.prompt.text, r->in.prompt.len, err);
+    LS_TRY(ls_tokenizer_decode(r->in.tokenizer, r->in.ids, r->in.n_ids, false, &text, &len, err));
+    status = cli_stream_add(&r->out, text, len, err);
+    free(text);
+    return status;
 }
 
 static ls_status run_with(run_state *r, ls_error *err)
@@ -318,7 +318,7 @@ static ls_status run_with(run_state *r, ls_error *err)
     const run_opts *o = r->o;
     ls_status       status;
     uint64_t        seed = o->seed;
-    LS_TRY(cli_model_check(r->ctx, &o->model, err));
+    LS_TRY(cli_model_check(r->ctx, &o->in.model, err));
     LS_TRY(cli_tracing_check(r->ctx, NULL, err));
     LS_TRY(cli_engine_resolve(r->ctx, &o->engine, &r->engine_options, &r->faults, err));
     if (!cli_given(r->ctx, "seed")) LS_TRY(cli_env_seed(r->ctx->env, &seed, err));
@@ -330,9 +330,9 @@ static ls_status run_with(run_state *r, ls_error *err)
     say_engine(r);
     ls_sampler_init(&r->sampler, (float)o->temp, seed);
     cli_catch_interrupt();
-    if (!o->no_prompt) LS_TRY(cli_stream_add(&r->out, r->prompt.text, r->prompt.len, err));
+    if (!o->no_prompt) LS_TRY(print_prompt(r, err));
     /* The stop texts of a template may well stand in its prompt: they count from here on. */
-    r->out.stops = r->prompt.stops;
+    r->out.stops = r->in.prompt.stops;
     r->out.n_stops = LS_MAX_STOPS;
     status = eval_prompt(r, err);
     if (status == LS_OK) status = generate(r, err);
@@ -349,25 +349,19 @@ static ls_status run(cli_context *ctx, void *opts, ls_error *err)
     status = run_with(&r, err);
     cli_stream_fini(&r.out);
     ls_engine_close(r.engine);
-    ls_prompt_fini(&r.prompt);
-    ls_tokenizer_destroy(r.tokenizer);
-    ls_gguf_close(r.gguf);
-    free(r.ids);
+    cli_input_fini(&r.in);
     free(r.fed);
-    free(r.text);
     return status;
 }
 
 static const cli_group groups[] = {
-    {"Model and prompt", cli_model_table, offsetof(run_opts, model)},
-    {"Model and prompt", cli_prompt_table, offsetof(run_opts, prompt)},
-    {"Model and prompt", cli_template_table, offsetof(run_opts, chat)},
+    CLI_INPUT_GROUPS(offsetof(run_opts, in)),
     {"Generation", generation, 0},
     {"Engine", cli_engine_table, offsetof(run_opts, engine)},
     {0},
 };
 
-static const run_opts defaults = {.chat = CLI_TEMPLATE_DEFAULTS,
+static const run_opts defaults = {.in = CLI_INPUT_DEFAULTS,
                                   .engine = CLI_ENGINE_DEFAULTS,
                                   .which = ENGINE_AUTO,
                                   .n = 128,

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/cli.h"
 #include "cli/cli_json.h"
+#include "cli/input.h"
 #include "cli/scratch.h"
 #include "cli/text.h"
 #include "cli/tracing.h"
@@ -17,27 +17,18 @@ enum { VALUES_SKETCH, VALUES_FULL };
 static const cli_choice values[] = {{"sketch", VALUES_SKETCH}, {"full", VALUES_FULL}, {NULL, 0}};
 
 typedef struct record_opts {
-    cli_model_opts    model;
-    cli_prompt_opts   prompt;
-    cli_ids_opts      given;
-    cli_template_opts chat;
-    cli_engine_opts   engine;
-    const char       *out, *taps;
-    int               which, values;
-    int32_t           max_tokens;
-    bool              per_file, force, no_check;
+    cli_input_opts  in;
+    cli_engine_opts engine;
+    const char     *out, *taps;
+    int             which, values;
+    int32_t         max_tokens;
+    bool            per_file, force, no_check;
 } record_opts;
 
 typedef struct state {
     cli_context       *ctx;
     const record_opts *o;
-    char              *text;
-    size_t             len;
-    ls_gguf           *gguf;
-    ls_tokenizer      *tokenizer;
-    ls_prompt          prompt;
-    int32_t           *ids;
-    size_t             n_ids;
+    cli_input          in;
     ls_trace_options   trace_options;
     ls_engine_options  engine_options;
     ls_faults          faults;
@@ -80,48 +71,33 @@ static ls_status check_folder(state *s, ls_error *err)
     return LS_OK;
 }
 
-static ls_status read_ids(state *s, ls_error *err)
-{
-    const record_opts *o = s->o;
-    if (o->given.text) {
-        return cli_ids_read(s->ctx, &o->given, ls_tokenizer_n_vocab(s->tokenizer), &s->ids,
-                            &s->n_ids, err);
-    }
-    LS_TRY(cli_template_apply(s->ctx, &o->chat, s->text, s->len, s->tokenizer, s->gguf, &s->prompt,
-                              err));
-    if (o->chat.bos != LS_BOS_AUTO) s->prompt.encode.bos = (ls_bos_mode)o->chat.bos;
-    LS_TRY(ls_tokenizer_encode(s->tokenizer, s->prompt.text, s->prompt.len, &s->prompt.encode,
-                               &s->ids, &s->n_ids, err));
-    return s->n_ids ? LS_OK : cli_usage(s->ctx, err, "the prompt has no tokens");
-}
-
 static ls_status prepare(state *s, ls_error *err)
 {
     const record_opts *o = s->o;
-    LS_TRY(cli_model_check(s->ctx, &o->model, err));
+    LS_TRY(cli_model_check(s->ctx, &o->in.model, err));
     LS_TRY(check_folder(s, err));
     LS_TRY(choose_taps(s, err));
-    if (!o->given.text) LS_TRY(cli_prompt_read(s->ctx, &o->prompt, &s->text, &s->len, err));
-    LS_TRY(ls_gguf_open(&s->gguf, o->model.path, err));
-    LS_TRY(ls_tokenizer_create(&s->tokenizer, s->gguf, err));
-    LS_TRY(read_ids(s, err));
+    LS_TRY(cli_input_check(s->ctx, &o->in, &s->in, err));
+    LS_TRY(cli_input_open(s->ctx, &o->in, &s->in, err));
+    LS_TRY(cli_input_encode(&o->in, &s->in, err));
+    if (s->in.n_ids == 0) return cli_usage(s->ctx, err, "the prompt has no tokens");
     LS_TRY(cli_engine_resolve(s->ctx, &o->engine, &s->engine_options, &s->faults, err));
-    s->engine_options.model_path = o->model.path;
-    s->engine_options.n_ctx = (int32_t)s->n_ids + o->max_tokens;
-    s->engine_options.n_batch = (int32_t)s->n_ids; /* one evaluation, one record of each tap */
+    s->engine_options.model_path = o->in.model.path;
+    s->engine_options.n_ctx = (int32_t)s->in.n_ids + o->max_tokens;
+    s->engine_options.n_batch = (int32_t)s->in.n_ids; /* one evaluation, one record of each tap */
     s->engine_options.cancelled = cli_catch_interrupt();
-    s->trace_options.prompt = s->ids;
-    s->trace_options.n_prompt = s->n_ids;
+    s->trace_options.prompt = s->in.ids;
+    s->trace_options.n_prompt = s->in.n_ids;
     s->trace_options.max_tokens = o->max_tokens;
     s->trace_options.cancelled = s->engine_options.cancelled;
     if (o->which == ENGINE_NATIVE) {
-        s->engine_options.model = s->gguf;
+        s->engine_options.model = s->in.gguf;
         return LS_OK;
     }
     LS_TRY(cli_reference_find(s->ctx, (ls_ref_kind)o->which, &s->ref, err));
-    if (ls_gguf_get_source(s->gguf) != LS_SOURCE_HF) return LS_OK;
+    if (ls_gguf_get_source(s->in.gguf) != LS_SOURCE_HF) return LS_OK;
     s->engine_options.model_path = s->scratch.file;
-    return cli_scratch_gguf(&s->scratch, s->ctx, s->gguf, err);
+    return cli_scratch_gguf(&s->scratch, s->ctx, s->in.gguf, err);
 }
 
 /* ---- recording ---- */
@@ -130,8 +106,8 @@ static ls_status record(state *s, ls_error *err)
 {
     cli_tracing t = {.engine = &s->engine_options,
                      .exe = s->o->which == ENGINE_NATIVE ? NULL : s->ref.exe,
-                     .model_path = s->o->model.path,
-                     .gguf = s->gguf,
+                     .model_path = s->o->in.model.path,
+                     .gguf = s->in.gguf,
                      .trace = s->trace_options,
                      .folder = s->o->out,
                      .values = s->o->values == VALUES_FULL,
@@ -180,11 +156,7 @@ static ls_status run_command(cli_context *ctx, void *opts, ls_error *err)
     if (status == LS_OK) status = report(&s, err);
     cli_scratch_remove(&s.scratch);
     ls_trace_fini(&s.trace);
-    free(s.ids);
-    ls_prompt_fini(&s.prompt);
-    ls_tokenizer_destroy(s.tokenizer);
-    ls_gguf_close(s.gguf);
-    free(s.text);
+    cli_input_fini(&s.in);
     return status;
 }
 
@@ -242,16 +214,13 @@ static const cli_option table[] = {
 };
 
 static const cli_group groups[] = {
-    {"Model", cli_model_table, offsetof(record_opts, model)},
-    {"Prompt", cli_prompt_table, offsetof(record_opts, prompt)},
-    {"Prompt", cli_ids_table, offsetof(record_opts, given)},
-    {"Template", cli_template_table, offsetof(record_opts, chat)},
+    CLI_INPUT_GROUPS(offsetof(record_opts, in)),
     {"Trace", table, 0},
     {"Engine", cli_engine_table, offsetof(record_opts, engine)},
     {0},
 };
 static const record_opts defaults = {
-    .chat = CLI_TEMPLATE_DEFAULTS, .engine = CLI_ENGINE_DEFAULTS, .which = ENGINE_NATIVE};
+    .in = CLI_INPUT_DEFAULTS, .engine = CLI_ENGINE_DEFAULTS, .which = ENGINE_NATIVE};
 
 const cli_command cli_cmd_trace_record = {
     .noun = "trace",

@@ -7,24 +7,30 @@
 
 /* ---- options and text ---- */
 
+void cli_comparison_init(void *opts)
+{
+    ((cli_comparison_opts *)opts)->budget = ls_budget_default();
+}
+
 ls_status cli_comparison_check(cli_comparison *c, ls_error *err)
 {
     cli_comparison_opts *o = c->o;
-    LS_TRY(cli_model_check(c->ctx, &o->model, err));
+    LS_TRY(cli_model_check(c->ctx, &o->in.model, err));
     if (o->against.n > 1 && !c->votes)
         return cli_usage(c->ctx, err, "option '--against' can be given once");
     c->against = o->against.n ? o->against.at[0] : CLI_AGAINST_AUTO;
     cli_budget_resolve(c->ctx, &o->budget);
     LS_TRY(cli_engine_resolve(c->ctx, &o->engine, &c->subject, &c->faults, err));
-    c->subject.model_path = o->model.path;
-    return o->ids.text ? LS_OK : cli_prompt_read(c->ctx, &o->prompt, &c->text, &c->len, err);
+    c->subject.model_path = o->in.model.path;
+    return cli_input_check(c->ctx, &o->in, &c->in, err);
 }
 
 static ls_status count_tokens(const cli_comparison *c, const ls_encode_options *enc, size_t *n,
                               ls_error *err)
 {
     int32_t *ids = NULL;
-    LS_TRY(ls_tokenizer_encode(c->tokenizer, c->prompt.text, c->prompt.len, enc, &ids, n, err));
+    LS_TRY(ls_tokenizer_encode(c->in.tokenizer, c->in.prompt.text, c->in.prompt.len, enc, &ids, n,
+                               err));
     free(ids);
     return LS_OK;
 }
@@ -32,12 +38,12 @@ static ls_status count_tokens(const cli_comparison *c, const ls_encode_options *
 /* Room for the prompt, as either side may see it, and the decoded tokens. */
 static ls_status plan_context(cli_comparison *c, ls_error *err)
 {
-    ls_encode_options enc = c->prompt.encode;
+    ls_encode_options enc = c->in.prompt.encode;
     size_t            own = 0;
-    c->n_prompt = c->n_ids;
-    if (!c->ids) {
+    c->n_prompt = c->in.n_ids;
+    if (!c->in.ids) {
         LS_TRY(count_tokens(c, &enc, &c->n_prompt, err));
-        if (c->o->chat.bos != LS_BOS_AUTO) enc.bos = (ls_bos_mode)c->o->chat.bos;
+        if (c->o->in.chat.bos != LS_BOS_AUTO) enc.bos = (ls_bos_mode)c->o->in.chat.bos;
         LS_TRY(count_tokens(c, &enc, &own, err));
     }
     if (own > c->n_prompt) c->n_prompt = own;
@@ -50,16 +56,8 @@ static ls_status plan_context(cli_comparison *c, ls_error *err)
 
 ls_status cli_comparison_open(cli_comparison *c, ls_error *err)
 {
-    const cli_comparison_opts *o = c->o;
-    LS_TRY(ls_gguf_open(&c->gguf, o->model.path, err));
-    c->subject.model = c->gguf;
-    LS_TRY(ls_tokenizer_create(&c->tokenizer, c->gguf, err));
-    if (o->ids.text)
-        LS_TRY(cli_ids_read(c->ctx, &o->ids, ls_tokenizer_n_vocab(c->tokenizer), &c->ids, &c->n_ids,
-                            err));
-    else
-        LS_TRY(cli_template_apply(c->ctx, &o->chat, c->text, c->len, c->tokenizer, c->gguf,
-                                  &c->prompt, err));
+    LS_TRY(cli_input_open(c->ctx, &c->o->in, &c->in, err));
+    c->subject.model = c->in.gguf;
     return plan_context(c, err);
 }
 
@@ -68,7 +66,7 @@ ls_status cli_comparison_open(cli_comparison *c, ls_error *err)
 static ls_status find(cli_comparison *c, ls_error *err)
 {
     bool        asked = c->against >= 0;
-    ls_ref_kind kind = asked ? (ls_ref_kind)c->against : ls_ref_for_model(c->o->model.path);
+    ls_ref_kind kind = asked ? (ls_ref_kind)c->against : ls_ref_for_model(c->o->in.model.path);
     ls_error    missing = {0};
     c->why = asked ? "as asked for" : "by the model's path";
     if (cli_reference_find(c->ctx, kind, &c->found, &missing) == LS_OK) return LS_OK;
@@ -112,8 +110,8 @@ ls_status cli_comparison_find(cli_comparison *c, ls_error *err)
     if (o->reference_kv != CLI_SAME_KV) c->reference.kv_type = o->reference_kv;
     if (o->reference_model) {
         c->reference.model_path = o->reference_model;
-    } else if (!native && ls_gguf_get_source(c->gguf) == LS_SOURCE_HF) {
-        LS_TRY(cli_scratch_gguf(&c->scratch, c->ctx, c->gguf, err));
+    } else if (!native && ls_gguf_get_source(c->in.gguf) == LS_SOURCE_HF) {
+        LS_TRY(cli_scratch_gguf(&c->scratch, c->ctx, c->in.gguf, err));
         c->reference.model_path = c->scratch.file;
     }
     return LS_OK;
@@ -134,12 +132,12 @@ void cli_comparison_follow(cli_comparison *c, const ls_engine_info *reference)
 ls_per_token_options cli_comparison_per_token(const cli_comparison *c)
 {
     return (ls_per_token_options){
-        .text = c->prompt.text,
-        .len = c->prompt.len,
-        .ids = c->ids,
-        .n_ids = c->n_ids,
-        .encode = c->prompt.encode,
-        .subject_bos = (ls_bos_mode)c->o->chat.bos,
+        .text = c->in.prompt.text,
+        .len = c->in.prompt.len,
+        .ids = c->in.ids,
+        .n_ids = c->in.n_ids,
+        .encode = c->in.prompt.encode,
+        .subject_bos = (ls_bos_mode)c->o->in.chat.bos,
         .max_tokens = c->o->max_tokens,
         .budget = c->o->budget,
         .cancelled = cli_catch_interrupt(),
@@ -149,11 +147,7 @@ ls_per_token_options cli_comparison_per_token(const cli_comparison *c)
 void cli_comparison_fini(cli_comparison *c)
 {
     cli_scratch_remove(&c->scratch);
-    ls_prompt_fini(&c->prompt);
-    ls_tokenizer_destroy(c->tokenizer);
-    ls_gguf_close(c->gguf);
-    free(c->text);
-    free(c->ids);
+    cli_input_fini(&c->in);
     *c = (cli_comparison){0};
 }
 

@@ -4,7 +4,7 @@
 #ifndef LS_CLI_COMPARISON_H
 #define LS_CLI_COMPARISON_H
 
-#include "cli/cli.h"
+#include "cli/input.h"
 #include "cli/scratch.h"
 
 enum { CLI_AGAINST_AUTO = -2, CLI_AGAINST_NATIVE = -1 }; /* else an ls_ref_kind */
@@ -12,16 +12,13 @@ enum { CLI_SUMS_REFERENCE, CLI_SUMS_OWN };
 enum { CLI_SAME_KV = -1 };
 
 typedef struct cli_comparison_opts {
-    cli_model_opts    model;
-    cli_prompt_opts   prompt;
-    cli_ids_opts      ids;
-    cli_template_opts chat;
-    cli_engine_opts   engine;
-    cli_enums         against; /* the first is the reference */
-    int               sums, reference_kv;
-    int32_t           max_tokens;
-    const char       *reference_model; /* NULL: the subject's */
-    ls_budget         budget;
+    cli_input_opts  in;
+    cli_engine_opts engine;
+    cli_enums       against; /* the first is the reference */
+    int             sums, reference_kv;
+    int32_t         max_tokens;
+    const char     *reference_model; /* NULL: the subject's */
+    ls_budget       budget;
 } cli_comparison_opts;
 
 /* --against --reference-model --reference-kv-type --sums --max-tokens. */
@@ -31,30 +28,23 @@ extern const cli_option cli_comparison_table[];
  * command's list. */
 #define CLI_COMPARISON_AT(type, at, field) (offsetof(type, at) + offsetof(cli_comparison_opts, field))
 #define CLI_COMPARISON_GROUPS(type, at)                                                            \
-    {"Model and prompt", cli_model_table, CLI_COMPARISON_AT(type, at, model)},                     \
-        {"Model and prompt", cli_prompt_table, CLI_COMPARISON_AT(type, at, prompt)},               \
-        {"Model and prompt", cli_ids_table, CLI_COMPARISON_AT(type, at, ids)},                     \
-        {"Model and prompt", cli_template_table, CLI_COMPARISON_AT(type, at, chat)},               \
+    CLI_INPUT_GROUPS(CLI_COMPARISON_AT(type, at, in)),                                             \
         {"Comparison", cli_comparison_table, offsetof(type, at)},                                  \
         {"Comparison", cli_budget_table, CLI_COMPARISON_AT(type, at, budget)}
 #define CLI_COMPARISON_ENGINE(type, at)                                                            \
     {"Engine", cli_engine_table, CLI_COMPARISON_AT(type, at, engine)}
-/* All defaults but budget, whose initializer is rows of lockstep/tolerances.def. */
+/* Defaults: this, and cli_comparison_init as the command's `init`, where its struct begins with a
+ * cli_comparison_opts. */
 #define CLI_COMPARISON_DEFAULTS                                                                    \
-    .chat = CLI_TEMPLATE_DEFAULTS, .engine = CLI_ENGINE_DEFAULTS, .reference_kv = CLI_SAME_KV,     \
+    .in = CLI_INPUT_DEFAULTS, .engine = CLI_ENGINE_DEFAULTS, .reference_kv = CLI_SAME_KV,     \
     .max_tokens = 4
+void cli_comparison_init(void *opts);
 
 typedef struct cli_comparison {
     cli_context         *ctx;
     cli_comparison_opts *o;
     bool                 votes; /* --against may be given several times */
-    char                *text; /* of the prompt option */
-    size_t               len;
-    int32_t             *ids;  /* given instead of it, else NULL */
-    size_t               n_ids;
-    ls_gguf             *gguf;
-    ls_tokenizer        *tokenizer;
-    ls_prompt            prompt;
+    cli_input            in;
     ls_faults            faults;
     size_t               n_prompt, n_positions; /* tokens, as either side may see them; with the decoded ones */
     int                  against;               /* the reference that is asked for        */
@@ -66,8 +56,8 @@ typedef struct cli_comparison {
 
 /* Options, cheapest first; reads the prompt. Errors: USAGE, IO, UNSUPPORTED (an instruction set). */
 ls_status cli_comparison_check(cli_comparison *c, ls_error *err);
-/* The model, its tokenizer, the prompt in its template, room for all positions. Errors: as ls_gguf_open,
- * ls_tokenizer_create and cli_template_apply; USAGE (--ids). */
+/* The model, its tokenizer, the prompt in its template, room for all positions. Errors: as
+ * cli_input_open. */
 ls_status cli_comparison_open(cli_comparison *c, ls_error *err);
 /* The reference: the one asked for, or the one that the model's path suggests, or another that is there; and
  * what it is opened with. A folder becomes a scratch file. Errors: REFERENCE (with the command that fixes

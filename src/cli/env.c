@@ -25,6 +25,7 @@ enum {
     ENV_RAYON_THREADS,
     ENV_SEED,
     ENV_TERM,
+    ENV_CI,
     ENV_TMPDIR,
     ENV_TRACE_DIR,
     ENV_BITNET_TRACE_DIR,
@@ -51,6 +52,7 @@ static const struct {
     [ENV_RAYON_THREADS] = {"RAYON_NUM_THREADS", "default of --threads, if neither is set"},
     [ENV_SEED] = {"BITNET_SEED", "default of --seed"},
     [ENV_TERM] = {"TERM", "'dumb': no progress bar"},
+    [ENV_CI] = {"CI", "set: no questions"},
     [ENV_TMPDIR] = {"TMPDIR", "folder of scratch files; /tmp, if unset"},
     [ENV_TRACE_DIR] = {"LOCKSTEP_TRACE_DIR",
                        "commands that evaluate leave a trace there, as 'trace record' does"},
@@ -116,6 +118,7 @@ void cli_env_load(cli_env *env)
         env->trace_name = variables[i].name;
         env->trace_per_file = i == ENV_BITNET_TRACE_DIR;
     }
+    env->ci = value_of(ENV_CI) != NULL;
     env->dumb_terminal = term && strcmp(term, "dumb") == 0;
 }
 

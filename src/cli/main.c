@@ -49,6 +49,9 @@ static int run_command(cli_context *ctx, int argc, char **argv)
         return cli_print_error(ctx, &err);
     }
     if (c->defaults) memcpy(opts, c->defaults, c->opts_bytes);
+    if (c->init) c->init(opts);
+    ctx->words = (const char *const *)argv;
+    ctx->n_words = argc > 0 ? (size_t)argc : 0;
     status = cli_parse(ctx, &common, opts, argc, argv, &err);
     if (common.help) {
         cli_help_command(stdout, c);

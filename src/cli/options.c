@@ -198,10 +198,10 @@ const cli_option cli_engine_table[] = {
      .kind = CLI_LIST,
      .off = offsetof(cli_engine_opts, faults),
      .metavar = "FAULT",
-     .help =
-         "Inject a fault into the native engine, to prove that the harness can fail: "
-         "LAYER.OP[@POSITION][#ELEMENT]=scale:X|add:X|nan, without 'LAYER.' for what belongs to no "
-         "layer. May be given several times."},
+     .help = "Inject a fault into the native engine, to prove that the harness can fail: "
+             "LAYER.OP[@POSITION][#ELEMENT[-LAST]]=scale:X|add:X|nan|ulp[:N], without 'LAYER.' for "
+             "what "
+             "belongs to no layer; '*' is every operation. May be given several times."},
     {0},
 };
 

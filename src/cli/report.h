@@ -28,6 +28,7 @@ typedef struct cli_report {
     const struct cli_vote     *vote;    /* NULL: two engines alone */
     const ls_error            *error; /* NULL, or what ended the run without a verdict */
     int                        exit_code;
+    const char                *locate_command; /* this comparison with --locate; NULL: it has that */
 } cli_report;
 
 /* Write to f (the caller opened it). A failed write stays in the FILE. Errors: NOMEM. */
@@ -56,6 +57,9 @@ extern const cli_choice      cli_report_names[]; /* of --format */
 
 /* Both sides' token ids, where they part, and what to do about it: for TOKENS_DIFFER. */
 void cli_report_mismatch(const cli_report *r, FILE *f);
+
+/* What --locate has found, as lines of the text report. */
+void cli_report_located(const ls_located *l, FILE *f);
 
 /* "native", "llama.cpp": how people call the engine. */
 const char *cli_engine_name(const ls_engine_info *e);

@@ -51,6 +51,8 @@
 
   /* ---- the map ---- */
 
+  const oracle = data.rho_tol !== undefined; // it was asked, too
+
   function bytes(text) {
     const raw = atob(text), out = new Uint8Array(raw.length);
     for (let i = 0; i < raw.length; i++) out[i] = raw.charCodeAt(i);
@@ -65,10 +67,18 @@
     return out;
   }
 
-  const fields = { isolated: "i", accumulated: "a" };
+  // Of both engines against the oracle: s and r; the mode "oracle" is rho, the quotient of their errors, each at
+  // least that of last bits.
+  const fields = { isolated: "i", accumulated: "a", subject: "s", reference: "r" };
   function errors(row, mode) {
     const kept = row.kept || (row.kept = {});
-    return kept[mode] || (kept[mode] = doubles(row[fields[mode]]));
+    return kept[mode] || (kept[mode] = mode === "oracle" ? rho(row) : doubles(row[fields[mode]]));
+  }
+
+  function rho(row) {
+    const s = errors(row, "subject"), r = errors(row, "reference"), least = data.rho_floor;
+    return s.map((x, i) => x === -1 || Number.isNaN(x) ? x : Number.isNaN(r[i]) ? 0
+      : Math.sqrt(Math.max(x, least) / Math.max(r[i], least)));
   }
 
   // The values kept of one cell: [index, subject, reference].
@@ -92,6 +102,9 @@
     });
   }
 
+  // Of a reference that is farther from the oracle as of a subject that is.
+  const rank = (x, mode) => mode === "oracle" && x >= 0 ? Math.max(x, 1 / x) : x;
+
   // NaN is worse than any number, -1 is none.
   const worse = (a, b) => a !== -1 && !Number.isNaN(b) && (b === -1 || Number.isNaN(a) || a > b);
 
@@ -100,15 +113,21 @@
     const error = new Float64Array(n).fill(-1), at = new Uint16Array(n);
     group.rows.forEach((row, k) => {
       const e = errors(row, mode);
-      for (let i = 0; i < n; i++) if (worse(e[i], error[i])) error[i] = e[i], at[i] = k;
+      for (let i = 0; i < n; i++) if (worse(rank(e[i], mode), rank(error[i], mode))) error[i] = e[i], at[i] = k;
     });
     return group.worst[mode] = { error, at };
   }
 
   /* ---- colours ---- */
 
+  // Decades of relative L2, or of rho; what is a step over its end is drawn as its end. `best`: of the equal.
   const budget = data.budget > 0 ? Math.log10(data.budget) / 2 : -3;
-  const low = Math.floor(budget - 5), high = Math.ceil(Math.max(budget + 3, 0));
+  const ramp = { low: Math.floor(budget - 5), budget, high: Math.ceil(Math.max(budget + 3, 0)), best: 0,
+    decade: nmse => Math.log10(nmse) / 2, column: "worst NMSE", equal: "equal to the last bit",
+    text: "log10 of the relative L2 error (half of log10 NMSE)" };
+  const ramps = { isolated: ramp, accumulated: ramp, oracle: { low: 0, budget: Math.log10(data.rho_tol), high: 4,
+    best: 1, decade: rho => Math.abs(Math.log10(rho)), column: "worst rho", equal: "equally far from the oracle",
+    text: "log10 of rho, the subject's distance from the float64 oracle over the reference's, or of 1/rho where that is larger" } };
   const names = ["page", "ink", "muted", "line", "low-0", "low-1", "high-0", "high-1", "equal", "nan",
     "none", "bar", "bad", "bar-bad", "warn", "accent"];
   let colours = {};
@@ -129,11 +148,12 @@
     return `rgb(${p.map((x, i) => Math.round(x + (q[i] - x) * u)).join(" ")})`;
   }
 
-  function colour(nmse) {
-    if (nmse === -1) return colours.none;
-    if (Number.isNaN(nmse)) return colours.nan;
-    if (nmse === 0) return colours.equal;
-    const x = Math.log10(nmse) / 2;
+  function colour(error, by) {
+    if (error === -1) return colours.none;
+    if (Number.isNaN(error)) return colours.nan;
+    const { low, budget, high, best, decade } = ramps[by];
+    if (error === best) return colours.equal;
+    const x = decade(error);
     return x <= budget ? between(colours["low-0"], colours["low-1"], (x - low) / (budget - low))
       : between(colours["high-0"], colours["high-1"], (x - budget) / (high - budget));
   }
@@ -223,7 +243,7 @@
     groups.forEach((group, k) => {
       const { error } = worst(group, mode), y = layout.heat + k * layout.row;
       for (let i = 0; i < n; i++) {
-        g.fillStyle = colour(error[i]);
+        g.fillStyle = colour(error[i], mode);
         g.fillRect(i * layout.width, y, layout.width - gap, layout.row - 1);
         if (error[i] === -1) strike(g, i * layout.width, y);
       }
@@ -303,18 +323,18 @@
     if (p.ok === false) parts.push("outside its budget");
     if (groups[k]) {
       const group = groups[k], { error, at: rows } = worst(group, mode), e = error[pos];
-      const relative = e > 0 ? ` (log10 relative L2 ${(Math.log10(e) / 2).toFixed(2)})` : "";
-      parts.push(group.name, e === -1 ? "not compared" : e === 0 ? "equal to the last bit"
-        : `${group.rows[rows[pos]].op} NMSE ${shown(e)}${relative}`);
+      const relative = mode === "oracle" ? "" : e > 0 ? ` (log10 relative L2 ${(Math.log10(e) / 2).toFixed(2)})` : "";
+      parts.push(group.name, e === -1 ? "not compared" : e === ramps[mode].best ? ramps[mode].equal
+        : `${group.rows[rows[pos]].op} ${mode === "oracle" ? "rho" : "NMSE"} ${shown(e)}${relative}`);
     }
     return parts.join(" · ");
   }
 
   /* ---- the steps: position, layer, operation, values ---- */
 
-  const key = nmse => {
-    const i = element("i", { class: nmse === -1 ? "key none" : "key", "aria-hidden": "true" });
-    if (nmse !== -1) i.style.background = colour(nmse);
+  const key = (error, by) => {
+    const i = element("i", { class: error === -1 ? "key none" : "key", "aria-hidden": "true" });
+    if (error !== -1) i.style.background = colour(error, by);
     return i;
   };
   const head = (...columns) => element("thead", {}, element("tr", {},
@@ -344,25 +364,24 @@
     $("step-position").replaceChildren(`Position ${p.pos} `, element("q", {}, piece(p.token)));
     $("facts").replaceChildren(...rows.flatMap(([name, value]) =>
       [element("dt", {}, name), element("dd", { "data-fact": name }, value)]));
-    $("layers").replaceChildren(head("layer", "worst NMSE", "operation"), element("tbody", {},
+    $("layers").replaceChildren(head("layer", ramps[mode].column, "operation"), element("tbody", {},
       ...groups.map((group, k) => {
         const { error, at: rows } = worst(group, mode), e = error[at.pos];
         return element("tr", {}, choice(k, group.name, () => selectLayer(k)),
-          element("td", {}, key(e), number(e)),
-          element("td", { class: "text" }, e > 0 || Number.isNaN(e) ? group.rows[rows[at.pos]].op : ""));
+          element("td", {}, key(e, mode), number(e)),
+          element("td", { class: "text" }, e !== -1 && e !== ramps[mode].best ? group.rows[rows[at.pos]].op : ""));
       })));
   }
 
   function showLayer() {
     const group = groups[at.group];
     $("step-layer").textContent = group.name;
-    $("ops").replaceChildren(head("operation", "isolated", "accumulated"), element("tbody", {},
-      ...group.rows.map((row, k) => {
-        const i = errors(row, "isolated")[at.pos], a = errors(row, "accumulated")[at.pos];
-        return element("tr", {}, choice(k, row.op, () => selectOp(k)),
-          element("td", { "data-error": "isolated" }, key(i), number(i)),
-          element("td", { "data-error": "accumulated" }, key(a), number(a)));
-      })));
+    const columns = ["isolated", "accumulated", ...oracle ? ["oracle"] : []];
+    $("ops").replaceChildren(head("operation", ...columns.map(c => c === "oracle" ? "rho" : c)), element("tbody", {},
+      ...group.rows.map((row, k) => element("tr", {}, choice(k, row.op, () => selectOp(k)), ...columns.map(c => {
+        const e = errors(row, c)[at.pos];
+        return element("td", { "data-error": c }, key(e, c), number(e));
+      })))));
     mark($("layers"), at.group);
     const list = $("layers").parentNode, on = $("layers").querySelector(".on");
     list.scrollTop = Math.max(0, on.offsetTop - list.clientHeight / 2);
@@ -383,6 +402,9 @@
       element("tbody", {}, ...list.map(([index, a, b]) => element("tr", {},
         element("th", { scope: "row", "data-index": index }, coordinate(row, index)),
         element("td", {}, single(a)), element("td", {}, single(b)), element("td", {}, number(a - b)))))] : []);
+    if (oracle) $("op-note").append(" NMSE to the oracle, on the reference's own input: ",
+      element("span", { "data-oracle": "subject" }, number(errors(row, "subject")[at.pos])), " of the subject, ",
+      element("span", { "data-oracle": "reference" }, number(errors(row, "reference")[at.pos])), " of the reference.");
     mark($("ops"), at.row);
   }
 
@@ -470,6 +492,7 @@
     for (const radio of document.getElementsByName("mode"))
       radio.addEventListener("change", () => {
         mode = document.querySelector("[name=mode]:checked").value;
+        legend();
         draw();
         select(at.pos, at.group);
       });
@@ -519,7 +542,7 @@
     const tap = data.map[Number(row.dataset.row)];
     const group = groups.findIndex(g => g.rows.includes(tap)), e = errors(tap, mode);
     let pos = 0;
-    for (let i = 1; i < n; i++) if (worse(e[i], e[pos])) pos = i;
+    for (let i = 1; i < n; i++) if (worse(rank(e[i], mode), rank(e[pos], mode))) pos = i;
     select(pos, group);
     selectOp(groups[group].rows.indexOf(tap));
   }
@@ -557,15 +580,23 @@
     }
   }
 
+  function legend() {
+    const { low, budget, high, text, equal } = ramps[mode];
+    $("ramp-low").textContent = "≤ " + low;
+    $("ramp-budget").textContent = "budget " + budget.toFixed(1).replace(/\.0$/, "");
+    $("ramp-high").textContent = "≥ " + high;
+    $("scale").textContent = text;
+    $("equal").textContent = equal;
+  }
+
   theme();
   for (const table of document.querySelectorAll("table.sortable")) sortable(table);
   if (!n) return;
   $("plots").hidden = false;
   $("modes").hidden = !groups.length;
   for (const e of document.querySelectorAll("#legend .layers")) e.hidden = !groups.length;
-  $("ramp-low").textContent = "≤ " + low;
-  $("ramp-budget").textContent = "budget " + budget.toFixed(1).replace(/\.0$/, "");
-  $("ramp-high").textContent = "≥ " + high;
+  $("by-oracle").hidden = !oracle;
+  legend();
   for (const id of ["step-layer", "step-op"]) $(id).closest("section").hidden = !groups.length;
   $("layers").hidden = !groups.length;
   draw();

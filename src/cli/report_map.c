@@ -3,6 +3,7 @@
  *
  * A map of 512 positions x 32 layers x 18 operations has 300,000 cells. In decimal they would make
  * 60 MB; as bytes, with as many values per cell as fit, 16. */
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -91,23 +92,38 @@ static void put_f64(cli_base64 *b, double x)
     put_u32(b, (uint32_t)(bits >> 32));
 }
 
-static double nmse(const ls_map_cell *c, bool isolated)
+/* Its name in the page and which number of a cell it is. */
+typedef struct error_kind {
+    const char *name;
+    size_t      off;
+    bool        of_oracle;
+} error_kind;
+static const error_kind error_kinds[] = {
+    {"i", offsetof(ls_map_cell, isolated), false},
+    {"a", offsetof(ls_map_cell, accumulated), false},
+    {"s", offsetof(ls_map_cell, subject), true},
+    {"r", offsetof(ls_map_cell, reference), true},
+};
+enum { N_ERROR_KINDS = sizeof(error_kinds) / sizeof(error_kinds[0]) };
+
+static double nmse(const ls_map_cell *c, const error_kind *k)
 {
-    return isolated ? c->isolated : c->accumulated;
+    return *(const double *)(const void *)((const char *)c + k->off);
 }
 
-static void errors(FILE *f, const ls_map_row *row, size_t n, bool isolated)
+static void errors(FILE *f, const ls_map_row *row, size_t n, const error_kind *k)
 {
     cli_base64 b = {.f = f};
-    double     first = n ? nmse(&row->cells[0], isolated) : -1;
+    double     first = n ? nmse(&row->cells[0], k) : -1;
     size_t     same = 0;
-    while (same < n && nmse(&row->cells[same], isolated) == first) same++;
+    fprintf(f, ",\"%s\":", k->name);
+    while (same < n && nmse(&row->cells[same], k) == first) same++;
     if (same == n && (first == 0 || first == -1)) {
         fprintf(f, "%d", (int)first);
         return;
     }
     fputc('"', f);
-    for (size_t i = 0; i < n; i++) put_f64(&b, nmse(&row->cells[i], isolated));
+    for (size_t i = 0; i < n; i++) put_f64(&b, nmse(&row->cells[i], k));
     cli_base64_end(&b);
     fputc('"', f);
 }
@@ -152,17 +168,17 @@ static uint32_t most_values(const ls_tap_map *m)
     return 0;
 }
 
-static void map(const ls_tap_map *m, FILE *f)
+static void map(const ls_tap_map *m, bool oracle, FILE *f)
 {
     uint32_t most = most_values(m);
     fprintf(f, ",\"values\":%u,\"map\":[", (unsigned)most);
     for (size_t i = 0; i < m->n_rows; i++) {
         const ls_map_row *row = &m->rows[i];
-        fprintf(f, "%s{\"op\":\"%s\",\"layer\":%d,\"heads\":%zu,\"n\":%zu,\"i\":", i ? ",\n" : "\n",
+        fprintf(f, "%s{\"op\":\"%s\",\"layer\":%d,\"heads\":%zu,\"n\":%zu", i ? ",\n" : "\n",
                 ls_op_name(row->op), (int)row->layer, row->heads, row->n);
-        errors(f, row, m->n_positions, true);
-        fputs(",\"a\":", f);
-        errors(f, row, m->n_positions, false);
+        for (size_t k = 0; k < N_ERROR_KINDS; k++)
+            if (oracle || !error_kinds[k].of_oracle)
+                errors(f, row, m->n_positions, &error_kinds[k]);
         values(f, row, m->n_positions, most);
         fputc('}', f);
     }
@@ -172,12 +188,16 @@ static void map(const ls_tap_map *m, FILE *f)
 ls_status cli_report_data(const cli_report *r, FILE *f, ls_error *err)
 {
     static const ls_tap_map none = {0};
+    bool                    oracle = r->located && r->located->by_oracle;
     fputs("{\"report\":", f);
     LS_TRY(report(r, f, err));
     fputs(",\n\"texts\":", f);
     LS_TRY(texts(r, f, err));
     if (r->located) fprintf(f, ",\n\"budget\":%.17g", r->located->budget);
-    map(r->located ? &r->located->map : &none, f);
+    if (oracle)
+        fprintf(f, ",\n\"rho_tol\":%.17g,\"rho_floor\":%.17g", r->budget.rho_tol,
+                r->budget.rho_floor);
+    map(r->located ? &r->located->map : &none, oracle, f);
     fputs("}", f);
     return LS_OK;
 }

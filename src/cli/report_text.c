@@ -287,9 +287,10 @@ static void next_steps(const cli_report *r, FILE *f)
 {
     const ls_per_token_result *x = r->result;
     if (x->verdict != LS_VERDICT_DIVERGED) return;
+    if (r->locate_command && !r->located)
+        fprintf(f, "\nWhich operation does it come from?\n  %s\n", r->locate_command);
     fputs("\nNext steps, added to the same command:\n"
           "  --verbose              every position\n"
-          "  --locate               which operation it comes from\n"
           "  --dump-logits PREFIX   the logits of both engines, for other tools\n",
           f);
     if (strcmp(x->subject_info.kv_type, "f32") != 0)
@@ -346,7 +347,7 @@ static void born_lines(const ls_located *l, FILE *f)
                  l->not_stepped, f);
 }
 
-static void located_lines(const ls_located *l, FILE *f)
+void cli_report_located(const ls_located *l, FILE *f)
 {
     char place[96];
     fprintf(f, "\ntaps: %zu of %zu compared, %zu equal to the last bit\n", l->taps_compared,
@@ -404,7 +405,7 @@ static void verdict_lines(const cli_report *r, FILE *f)
     };
     const ls_per_token_result *x = r->result;
     const ls_coverage         *c = &x->coverage;
-    if (r->located) located_lines(r->located, f);
+    if (r->located) cli_report_located(r->located, f);
     if (r->vote) vote_lines(r->vote, f);
     fprintf(f, "\ncompared %zu/%zu positions x %zu/%zu logits, %zu/%zu taps\n",
             c->positions_compared, c->positions_planned, c->logits_compared, c->vocab,

@@ -198,13 +198,14 @@ static ls_status choose_layer(cli_shrink *s, ls_error *err)
 }
 
 /* Faults of the layer under its new number; of those that belong to no layer the one that was
- * found. */
+ * found, and those that act everywhere. */
 static void move_faults(folder *f)
 {
     const cli_shrink *s = f->s;
     for (size_t i = 0; i < s->faults->n; i++) {
         ls_fault x = s->faults->at[i];
-        if (x.layer < 0 ? x.op != s->located.op : x.layer != s->block_layer) continue;
+        if (x.op != LS_N_OPS && (x.layer < 0 ? x.op != s->located.op : x.layer != s->block_layer))
+            continue;
         if (x.layer >= 0) x.layer = s->block.layer;
         f->faults.at[f->faults.n++] = x;
     }
@@ -296,19 +297,6 @@ static ls_status replay(folder *f, ls_error *err)
 
 /* ---- the script and the words ---- */
 
-static const char *fault_text(const ls_fault *x, char *buf, size_t cap)
-{
-    char layer[16] = "", pos[16] = "";
-    if (x->layer >= 0) snprintf(layer, sizeof(layer), "%d.", (int)x->layer);
-    if (x->pos >= 0) snprintf(pos, sizeof(pos), "@%d", (int)x->pos);
-    if (x->kind == LS_FAULT_NAN)
-        snprintf(buf, cap, "%s%s%s=nan", layer, ls_op_name(x->op), pos);
-    else
-        snprintf(buf, cap, "%s%s%s=%s:%.9g", layer, ls_op_name(x->op), pos,
-                 x->kind == LS_FAULT_ADD ? "add" : "scale", (double)x->x);
-    return buf;
-}
-
 /* A word for the shell. */
 static void print_word(FILE *out, const char *word)
 {
@@ -342,7 +330,7 @@ static void print_options(const folder *f, FILE *out)
     if (s->budget.kl_tol != normal.kl_tol) fprintf(out, " --kl-tol %.17g", s->budget.kl_tol);
     if (s->budget.strict) fputs(" --strict", out);
     for (size_t i = 0; i < faults->n; i++)
-        fprintf(out, " --fault %s", fault_text(&faults->at[i], text, sizeof(text)));
+        fprintf(out, " --fault %s", ls_fault_text(&faults->at[i], text, sizeof(text)));
 }
 
 static void print_script(const folder *f, FILE *out)

@@ -100,9 +100,10 @@ static ls_status check_faults(const native *n, ls_error *err)
             return ls_fail(err, LS_ERR_USAGE, "fault in layer %d: the model has layers 0 to %d",
                            f->layer, c->n_layers - 1);
         }
-        if (f->element >= width_of(c, f->op)) {
+        if (f->op == LS_N_OPS) continue;
+        if (f->last >= width_of(c, f->op)) {
             return ls_fail(err, LS_ERR_USAGE, "fault at element %d: %s has elements 0 to %d",
-                           f->element, ls_op_name(f->op), width_of(c, f->op) - 1);
+                           f->last, ls_op_name(f->op), width_of(c, f->op) - 1);
         }
         if (!ls_model_has_op(n->model, f->op)) {
             return ls_fail(err, LS_ERR_USAGE,

@@ -89,6 +89,13 @@ typedef enum ls_mini_need {
     LS_MINI_BARE       = 1 << 4, /* nothing that is optional               */
 } ls_mini_need;
 
+/* A tap that a model shows only if a layer of it has this vector (an offset in ls_layer). */
+typedef struct ls_optional_op {
+    ls_op  op;
+    size_t member;
+} ls_optional_op;
+#define LS_OPTIONAL_OP(op, member) {LS_OP_##op, offsetof(ls_layer, member)}
+
 typedef struct ls_session ls_session;
 
 typedef struct ls_arch {
@@ -101,6 +108,7 @@ typedef struct ls_arch {
     double           swa_base;   /* RoPE's base in layers with a window; 0: the same */
     const ls_weight *globals, *weights; /* end with a row without a name */
     uint64_t         ops;        /* the taps it shows: LS_OPS_* */
+    const ls_optional_op *optional; /* those of them that a file may lack; NULL: none, ends with LS_N_OPS */
     /* What follows from the other hyper-parameters, once they are read; NULL: nothing. */
     void (*derive)(ls_model_config *c);
     unsigned mini;        /* ls_mini_need: how a made-up model must be */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* model.c - opening and closing a model: file, hyper-parameters, weights. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "model/arch.h"
@@ -45,10 +46,24 @@ void ls_model_close(ls_model *m)
     free(m);
 }
 
+/* A layer without its norm, say, has no such operation. */
+static bool is_there(const ls_model *m, size_t member)
+{
+    for (int32_t i = 0; i < m->config.n_layers; i++) {
+        const float *vector;
+        memcpy(&vector, (const char *)&m->layers[i] + member, sizeof(vector));
+        if (vector) return true;
+    }
+    return false;
+}
+
 bool ls_model_has_op(const ls_model *m, ls_op op)
 {
     uint64_t moe = m->config.n_expert ? 0 : LS_OPS_MOE;
-    return (unsigned)op < LS_N_OPS && (m->arch->ops & ~moe) >> op & 1;
+    if ((unsigned)op >= LS_N_OPS || !((m->arch->ops & ~moe) >> op & 1)) return false;
+    for (const ls_optional_op *o = m->arch->optional; o && o->op != LS_N_OPS; o++)
+        if (o->op == op) return is_there(m, o->member);
+    return true;
 }
 
 const ls_gguf         *ls_model_gguf(const ls_model *m) { return m->gguf; }

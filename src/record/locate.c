@@ -103,14 +103,15 @@ static ls_status walk_layers(work *w, const ls_trace *t, int32_t first, int32_t 
                              after_fn *after, ls_error *err)
 {
     int32_t n = (int32_t)w->walk.n_layers;
+    size_t  each = w->walk.oracle && !w->walk.judging ? 3 : 1; /* a double beside each float */
     bool    done = false;
     LS_TRY(open_engines(w, err));
     while (true) {
         /* Besides the layers: what belongs to none, and the output of the layer before. */
-        size_t bytes = 2 * layer_bytes(t, -1) + layer_bytes(t, first);
+        size_t bytes = each * (2 * layer_bytes(t, -1) + layer_bytes(t, first));
         w->walk.first = w->walk.last = first;
         while (w->walk.last + 1 < n && w->walk.last + 1 - first < most &&
-               (bytes += layer_bytes(t, w->walk.last + 1)) <= w->walk.max_bytes)
+               (bytes += each * layer_bytes(t, w->walk.last + 1)) <= w->walk.max_bytes)
             w->walk.last++;
         LS_TRY(walk_tokens(w, after, &done, err));
         first = w->walk.last + 1;
@@ -271,7 +272,12 @@ static ls_status after_map(work *w, size_t n, int32_t pos, bool *done, ls_error 
     (void)done;
     ls_tap_map_take(&w->out->map, &w->walk);
     for (size_t i = 0; at_end(w) && i < n; i++) {
-        const float *a, *b;
+        const float   *a, *b;
+        ls_walk_errors e;
+        if (w->oracle) {
+            LS_TRY(ls_outlier_logits(w->subject, w->reference, w->oracle, i, &e, err));
+            ls_tap_map_take_logits_oracle(&w->out->map, (size_t)pos + i, e);
+        }
         LS_TRY(ls_engine_logits(w->reference, i, &b, err));
         LS_TRY(ls_engine_logits(w->subject, i, &a, err));
         ls_tap_map_take_logits(&w->out->map, (size_t)pos + i, false, a, b, V);
@@ -286,8 +292,10 @@ static ls_status make_map(work *w, const ls_trace_diff *d, const ls_trace *t, ls
     ls_status status;
     LS_TRY(ls_tap_map_create(&w->out->map, d, w->opt->n_prompt + w->opt->n_decoded, err));
     w->walk.free_run = true;
+    w->walk.oracle = w->opt->by_oracle;
     status = walk_layers(w, t, 0, INT32_MAX, after_map, err);
     close_engines(w);
+    w->walk.oracle = false;
     return status;
 }
 

@@ -28,7 +28,8 @@ static ls_status add_row(ls_tap_map *m, ls_op op, int32_t layer, size_t heads, s
     *row = (ls_map_row){.op = op, .layer = layer, .heads = heads, .n = n};
     LS_TRY(ls_alloc(&row->cells, m->n_positions, sizeof(*row->cells), "a map of taps", err));
     for (size_t i = 0; i < m->n_positions; i++)
-        row->cells[i].isolated = row->cells[i].accumulated = -1;
+        row->cells[i] =
+            (ls_map_cell){.isolated = -1, .accumulated = -1, .subject = -1, .reference = -1};
     m->n_rows++;
     return LS_OK;
 }
@@ -55,6 +56,12 @@ static ls_map_row *find(ls_tap_map *m, ls_op op, int32_t layer)
     return NULL;
 }
 
+static void take_oracle(ls_map_cell *c, ls_walk_errors e)
+{
+    c->subject = e.subject;
+    c->reference = e.reference;
+}
+
 void ls_tap_map_take(ls_tap_map *m, const ls_walk *w)
 {
     for (size_t i = 0; i < w->n; i++) {
@@ -65,6 +72,9 @@ void ls_tap_map_take(ls_tap_map *m, const ls_walk *w)
             ls_map_cell *c = &row->cells[(size_t)t->pos + r];
             *c = t->free_run[r];
             c->isolated = ls_walk_isolated(t, r);
+            take_oracle(c, t->exact && c->isolated != -1
+                               ? ls_walk_oracle_errors(t, r)
+                               : (ls_walk_errors){.subject = -1, .reference = -1});
         }
     }
 }
@@ -80,4 +90,9 @@ void ls_tap_map_take_logits(ls_tap_map *m, size_t position, bool free_run, const
     }
     c->accumulated = nmse;
     for (size_t i = 0; i < n; i++) ls_walk_keep_worst(c, i, subject[i], reference[i]);
+}
+
+void ls_tap_map_take_logits_oracle(ls_tap_map *m, size_t position, ls_walk_errors e)
+{
+    take_oracle(&m->rows[m->n_rows - 1].cells[position], e);
 }

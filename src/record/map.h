@@ -12,5 +12,7 @@ void ls_tap_map_take(ls_tap_map *m, const ls_walk *w);
 /* A row of n logits of the subject, which ran free or else in the reference's steps. */
 void ls_tap_map_take_logits(ls_tap_map *m, size_t position, bool free_run, const float *subject,
                             const float *reference, size_t n);
+/* How far both are from the oracle, in the reference's steps. */
+void ls_tap_map_take_logits_oracle(ls_tap_map *m, size_t position, ls_walk_errors e);
 
 #endif

@@ -59,6 +59,7 @@ static const char *take_place(const json_t *j, ls_trace_record *r)
             return "'stage' is empty or too long";
         snprintf(text, sizeof(text), "%s", json_string_value(stage));
     }
+    if (!text[0]) return "neither 'stage' nor 'name' says which tap it is";
     if (ls_op_parse(text, strlen(text), &r->op) && (r->layer >= 0) == ls_op_per_layer(r->op))
         return NULL;
     r->op = LS_N_OPS;

@@ -158,7 +158,33 @@ function use(wanted, outcome) {
       equal("value of the trace", read("reference", row.cells[2]), Math.fround(values[row.cells[0].dataset.index]));
   }
 
-  // The switch between the two errors, and both tables, which lead back into the map.
+  // The third state of the switch: how far both engines are from the oracle, on the reference's own input.
+  function oracle() {
+    equal("the oracle's state of the switch", !$("by-oracle").hidden, wanted.oracle);
+    if (!wanted.oracle) return;
+    const l = wanted.report.located || { position: 2, layer: 1, op: "attn_proj" };
+    goTo(l.position, l.layer, l.op);
+    const distance = of => read(`to the oracle: ${of}`, document.querySelector(`#op-note [data-oracle="${of}"]`));
+    const s = distance("subject"), r = distance("reference"), least = 1e-12;
+    if (wanted.report.located) {
+      equal("subject to the oracle", s, real(l.subject_error));
+      equal("reference to the oracle", r, real(l.reference_error));
+    } else equal("equal engines are equally far", s, r);
+    const row = button("ops", l.op).closest("tr");
+    const rho = read("rho", row.querySelector('[data-error="oracle"]'));
+    equal("rho", rho, Math.sqrt(Math.max(s, least) / Math.max(r, least)));
+    equal("rho of a fault", rho > 3, !!wanted.report.located);
+    const before = $("layers").textContent;
+    document.querySelector("[name=mode][value=oracle]").click();
+    equal("the column", $("layers").tHead.textContent.includes("worst rho"), true);
+    const worst = read("worst rho", $("layers").querySelector("tr.on"));
+    equal("worst rho of the layer", wanted.report.located ? worst === rho : worst < 3, true);
+    equal("in words", $("at").textContent.includes(wanted.report.located ? ` ${l.op} rho ` : "position"), true);
+    document.getElementsByName("mode")[0].click();
+    equal("and back from the oracle", $("layers").textContent, before);
+  }
+
+  // The switch between the errors, and both tables, which lead back into the map.
   function switches() {
     const radios = document.getElementsByName("mode"), first = () => $("layers").tBodies[0].textContent;
     const l = wanted.report.located;
@@ -201,6 +227,7 @@ function use(wanted, outcome) {
     if (wanted.map) {
       layers();
       switches();
+      oracle();
     }
     themes();
     equal("nothing is loaded", performance.getEntriesByType("resource").length, 0);

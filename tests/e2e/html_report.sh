@@ -20,8 +20,8 @@ dom() {
 wanted() {
     printf '{"report": '
     sed 's/</\\u003c/g' "$1"
-    printf ', "taps": %s, "wrong": %s, "spoil": "%s", "row": %s, "map": %s}' "${2:-[]}" "${3:-false}" "${4:-}" "${5:-null}" \
-        "${map:-true}"
+    printf ', "taps": %s, "wrong": %s, "spoil": "%s", "row": %s, "map": %s, "oracle": %s}' "${2:-[]}" "${3:-false}" "${4:-}" "${5:-null}" \
+        "${map:-true}" "${oracle:-false}"
 }
 # use NAME PAGE WANTED...: a copy of the page with the test's script at its end, in the browser. The first
 # must be found, each of the others is wrong somewhere.
@@ -120,6 +120,14 @@ if ("$LS" engine path llama >"$T/o" 2>"$T/e") && (model stories260K.gguf >"$T/e"
     real 1 --fault 3.ffn_act@4=scale:1.5
     row=null
     real 1 --fault 1.attn_proj@2=nan
+    oracle=true real 0 --oracle
+    oracle=true real 1 --oracle --fault 3.ffn_act@4=scale:1.5
+    cp "$T/real.json" "$T/oracle.json"
+    cp "$T/real.html" "$T/oracle.html"
+    # What the browser is told of the oracle, and is not so.
+    sed 's/"subject_error": [^,]*/"subject_error": 0.125/' "$T/oracle.json" >"$T/wrong.json"
+    use oracle "$T/oracle.html" "$(oracle=true wanted "$T/oracle.json")" "$(oracle=true wanted "$T/wrong.json" "[]" true)" \
+        "$(wanted "$T/oracle.json" "[]" true)"
 else
     echo "no real comparison: $(head -n 1 "$T/e")"
 fi
@@ -128,4 +136,5 @@ seen made 4
 seen few 1
 seen large 1
 for ((k = 1; k <= n_real; k++)); do seen real$k 2; done
+((n_real == 0)) || seen oracle 3
 finish

@@ -31,6 +31,22 @@ need_reference() {
     LIB=$("$LS" engine path llama 2>"$T/e") || skip "llama.cpp is not installed: $(head -n 1 "$T/e")"
     ENGINE=$(dirname "$LIB")
 }
+# After need_reference: the installation again, in $T/engine, with the adapter of tests/ref/spoiled_llama.c in the
+# place of the sound one. What this version of llama.cpp has is known; spelled as src/engine/ref_layout.c passes it.
+spoiled_engine() {
+    local adapters=$SOURCE/adapters has="-DLS_HAS_VOCAB=1 -DLS_HAS_LOAD=1 -DLS_HAS_INIT=1 -DLS_HAS_MEMORY=1
+        -DLS_HAS_FLASH_TYPE=1 -DLS_HAS_VERSION=1 -DLS_HAS_BACKEND_DIR=1"
+    mkdir "$T/engine"
+    cp "$ENGINE/engine.manifest" "$T/engine"
+    ln -s "$ENGINE/lib" "$ENGINE/headers" "$T/engine"
+    # shellcheck disable=SC2086
+    cc -std=gnu11 -O1 -w $has -Dref_row=true_row -Dref_open=true_open -Dref_eval=true_eval \
+        -Dref_reset=true_reset -Dref_tap=spoiled_tap -I"$ENGINE/headers/include" \
+        -I"$ENGINE/headers/ggml/include" -I"$adapters" -c "$adapters/ref_llama.c" -o "$T/llama.o" &&
+        cc -std=gnu11 -O1 -w -I"$adapters" -o "$T/engine/lockstep-ref-llama" "$adapters/ref_main.c" \
+            "$SOURCE/tests/ref/spoiled_llama.c" "$T/llama.o" -ldl -lm || { fail "no adapter"; finish; }
+    export BITNET_CROSSVAL_LIBDIR=$T/engine
+}
 # llama.cpp's library for AVX2, whose order of sums is followed for every type of weights; those for
 # AVX-512 repack some types in orders that are not. Every processor with AVX-512 runs it, too.
 need_order_of_sums() {

@@ -3,7 +3,7 @@
  * and adapters/ref_llama.c (whose functions are renamed with -Dref_row=true_row and the like), so
  * that everything but the one value is what a sound reference sends. LS_SPOIL=POSITION:KIND in the
  * environment; KIND: flip (the best and the second best token change places), nan, inf, bit (one
- * bit of one logit). */
+ * bit of one logit). Or LS_SPOIL=hide:NODE[:LAYER]: a node of the graph is not shown. */
 #include <math.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -43,6 +43,22 @@ uint32_t ref_reset(uint32_t n_keep)
 {
     n_done = n_last = 0;
     return true_reset(n_keep);
+}
+
+/* ref_main.c's, which ref_llama.c would call. */
+int ref_tap(const ls_ref_tap *tap, const float *data);
+int spoiled_tap(const ls_ref_tap *tap, const float *data);
+int spoiled_tap(const ls_ref_tap *tap, const float *data)
+{
+    const char *spoil = getenv("LS_SPOIL"), *name, *layer;
+    if (!spoil || strncmp(spoil, "hide:", 5) != 0) return ref_tap(tap, data);
+    name = spoil + 5;
+    layer = strchr(name, ':');
+    if (strlen(tap->name) != (layer ? (size_t)(layer - name) : strlen(name)) ||
+        strncmp(tap->name, name, strlen(tap->name)) != 0 ||
+        (layer && atoi(layer + 1) != tap->layer))
+        return ref_tap(tap, data);
+    return 1;
 }
 
 static int32_t best_but(int32_t other)

@@ -57,7 +57,19 @@ static ls_status open_engine(void *ctx, bool subject, ls_watch watch, ls_tap_fn 
     return ls_engine_open_native(out, &opt, err);
 }
 
-static ls_located locate(const char *fault, size_t max_bytes)
+static ls_status open_oracle(void *ctx, ls_tap64_fn *tap, ls_given_fn *given, void *tap_ctx,
+                             ls_engine **out, ls_error *err)
+{
+    ls_oracle_options opt = {
+        .base = {.model_path = model_path, .n_ctx = 32, .n_batch = 32, .n_threads = 2},
+        .tap = tap,
+        .given = given,
+        .ctx = tap_ctx};
+    (void)ctx;
+    return ls_engine_open_oracle(out, &opt, err);
+}
+
+static ls_located locate_by(bool oracle, const char *fault, size_t max_bytes)
 {
     static const int32_t prompt[N_PROMPT] = {1, 5, 9, 200, 7}, decoded[N_DECODED] = {3, 4};
     ls_faults            faults = {0};
@@ -71,12 +83,19 @@ static ls_located locate(const char *fault, size_t max_bytes)
                                 .max_bytes = max_bytes,
                                 .map = true,
                                 .open = open_engine,
+                                .open_oracle = oracle ? open_oracle : NULL,
+                                .by_oracle = oracle,
                                 .ctx = &faults};
     if (fault) assert_int_equal(ls_faults_add(&faults, fault, NULL), LS_OK);
     if (ls_locate(&out, &opt, &err) != LS_OK) fail_msg("%s", err.what);
     assert_int_equal(out.map.n_positions, N_POSITIONS);
     assert_true(out.map.n_rows == N_LAYERS * 17 + 3);
     return out;
+}
+
+static ls_located locate(const char *fault, size_t max_bytes)
+{
+    return locate_by(false, fault, max_bytes);
 }
 
 static void a_run_beside_itself_has_no_error_anywhere(void **state)
@@ -166,6 +185,30 @@ static void memory_changes_nothing(void **state)
     ls_located_fini(&b);
 }
 
+/* Both are equally far from the oracle where they agree; the fault is farther by what it did. */
+static void the_map_says_how_far_both_are_from_the_oracle(void **state)
+{
+    ls_located l = locate_by(true, "1.ffn_act@4#3=add:2", 0), plain = locate(NULL, 0);
+    (void)state;
+    assert_true(l.found && l.born && l.judged && l.op == LS_OP_FFN_ACT && l.position == 4);
+    for (size_t i = 0; i < l.map.n_rows; i++) {
+        const ls_map_row *row = &l.map.rows[i];
+        for (int p = 0; p < N_POSITIONS; p++) {
+            const ls_map_cell *c = &row->cells[p];
+            bool               here = row->op == LS_OP_FFN_ACT && row->layer == 1 && p == 4;
+            assert_true(c->reference >= 0 && c->reference < 1e-4);
+            assert_true(plain.map.rows[i].cells[p].subject == -1);
+            assert_true(plain.map.rows[i].cells[p].reference == -1);
+            if (!here) assert_true(c->subject == c->reference);
+            if (!here) continue;
+            assert_true(c->subject == l.subject_error && c->reference == l.reference_error);
+            assert_true(fabs(c->subject / c->isolated - 1) < 1e-3);
+        }
+    }
+    ls_located_fini(&l);
+    ls_located_fini(&plain);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -173,6 +216,7 @@ int main(void)
         cmocka_unit_test(an_error_is_made_once_and_carried_from_there),
         cmocka_unit_test(nan_is_the_worst_value_and_no_number),
         cmocka_unit_test(memory_changes_nothing),
+        cmocka_unit_test(the_map_says_how_far_both_are_from_the_oracle),
     };
     return cmocka_run_group_tests(tests, make_model, remove_model);
 }

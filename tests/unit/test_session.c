@@ -11,7 +11,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "lockstep/mini.h"
 #include "lockstep/model.h"
 
 #define MODEL_DIR LS_SOURCE_DIR "/models/"
@@ -252,6 +254,45 @@ static void shows_every_tap_once_and_is_not_changed_by_being_watched(void **stat
     ls_model_close(m);
 }
 
+/* A tap that a model says it has is shown, and no other: a fault at it can act. */
+static void check_taps_of(const char *arch, bool optional)
+{
+    ls_mini_options    opt = {.arch = arch, .dtype = LS_DTYPE_F32, .seed = 7, .optional = optional};
+    census             seen = {0};
+    ls_session_options watched = {.n_ctx = 2, .n_batch = 2, .n_threads = 1};
+    const int32_t      ids[] = {3, 5};
+    const float       *row;
+    ls_session        *s = NULL;
+    char               path[] = "/tmp/lockstep-test-XXXXXX";
+    int                fd = mkstemp(path);
+    ls_model          *m = NULL;
+    assert_true(fd >= 0);
+    close(fd);
+    assert_int_equal(ls_mini_write(path, &opt, NULL), LS_OK);
+    assert_int_equal(ls_model_open(&m, path, NULL), LS_OK);
+    watched.taps[0].fn = count_tap;
+    watched.taps[0].ctx = &seen;
+    assert_int_equal(ls_session_create(&s, m, &watched, NULL), LS_OK);
+    assert_int_equal(ls_session_eval(s, ids, 2, NULL), LS_OK);
+    assert_int_equal(ls_session_logits(s, 0, &row, NULL), LS_OK);
+    ls_session_destroy(s);
+    for (int op = 0; op < LS_N_OPS; op++)
+        if (ls_model_has_op(m, (ls_op)op) != (seen.seen[op] > 0))
+            fail_msg("%s%s: %s is %s", arch, optional ? " with options" : "", ls_op_name((ls_op)op),
+                     seen.seen[op] ? "shown, but not announced" : "announced, but not shown");
+    ls_model_close(m);
+    unlink(path);
+}
+
+static void announces_of_every_architecture_the_taps_that_it_shows(void **state)
+{
+    (void)state;
+    for (size_t i = 0; ls_mini_arch(i); i++) {
+        check_taps_of(ls_mini_arch(i), false);
+        check_taps_of(ls_mini_arch(i), true);
+    }
+}
+
 /* A fault at one position must leave every earlier row alone and change that very row. */
 static void check_fault(const ls_model *m, const float *expected, const char *text, int pos)
 {
@@ -308,6 +349,7 @@ int main(void)
         cmocka_unit_test(gives_the_same_bits_after_a_rewind),
         cmocka_unit_test(refuses_what_does_not_fit),
         cmocka_unit_test(shows_every_tap_once_and_is_not_changed_by_being_watched),
+        cmocka_unit_test(announces_of_every_architecture_the_taps_that_it_shows),
         cmocka_unit_test(lets_a_fault_act_at_its_position_for_every_operation),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -98,6 +99,19 @@ static void refuses_what_is_not_a_fault(void **state)
                                       "1.attn_norm@1",
                                       "1.attn_norm#=nan",
                                       "1.attn_norm#2@1=nan",
+                                      "1.attn_norm#3-2=nan",
+                                      "1.attn_norm#3-=nan",
+                                      "1.attn_norm#-2=nan",
+                                      "*",
+                                      "**=nan",
+                                      "1.*=nan",
+                                      "*.attn_norm=nan",
+                                      "1.attn_norm=ulp:0",
+                                      "1.attn_norm=ulp:-1",
+                                      "1.attn_norm=ulp:1.5",
+                                      "1.attn_norm=ulp:8388609",
+                                      "1.attn_norm=ulp:",
+                                      "1.attn_norm=nan:1",
                                       "-1.attn_norm=nan",
                                       "99999999999.attn_norm=nan",
                                       "1.attn_norm@99999999999=nan",
@@ -160,6 +174,78 @@ static void acts_on_its_own_tap_and_position_only(void **state)
     assert_true(isnan(v[0]) && isnan(v[1]));
 }
 
+static void writes_what_it_reads(void **state)
+{
+    static const char *const faults[] = {"1.attn_norm=scale:2", "12.ffn_down@7#3=add:-0.5",
+                                         "final_norm=nan",      "logits#0-99=add:0.100000001",
+                                         "*@4=ulp:8388608",     "*=ulp:1"};
+    enum { N = sizeof(faults) / sizeof(faults[0]) };
+    ls_faults f = {0};
+    char      buf[96];
+    (void)state;
+    for (int i = 0; i < N; i++) {
+        assert_int_equal(ls_faults_add(&f, faults[i], NULL), LS_OK);
+        assert_string_equal(ls_fault_text(&f.at[i], buf, sizeof(buf)), faults[i]);
+    }
+    assert_int_equal(ls_faults_add(&f, "*=ulp", NULL), LS_OK);
+    assert_string_equal(ls_fault_text(&f.at[N], buf, sizeof(buf)), "*=ulp:1");
+}
+
+static void acts_on_a_range_of_elements_and_on_every_tap(void **state)
+{
+    ls_faults some = {0}, all = {0};
+    float     v[5] = {1, 1, 1, 1, 1};
+    ls_tap    tap = {LS_OP_LOGITS, -1, 0, -1, v, 5};
+    (void)state;
+    ls_faults_add(&some, "logits#1-2=add:1", NULL);
+    ls_faults_add(&some, "logits#4-9=add:2", NULL); /* past the end of this row */
+    ls_faults_tap(&some, &tap);
+    assert_true(v[0] == 1 && v[1] == 2 && v[2] == 2 && v[3] == 1 && v[4] == 3);
+    ls_faults_add(&all, "*=scale:2", NULL);
+    for (int op = 0; op < LS_N_OPS; op++) {
+        tap = (ls_tap){(ls_op)op, ls_op_per_layer((ls_op)op) ? 3 : -1, 7, -1, v, 1};
+        v[0] = 1;
+        ls_faults_tap(&all, &tap);
+        assert_true(v[0] == (op == LS_OP_FFN_MOE_TOPK ? 1 : 2)); /* numbers of experts are none */
+    }
+}
+
+/* Against the C library's nextafterf. */
+static void moves_values_to_their_neighbours(void **state)
+{
+    static const float values[] = {1,       -1,       0,       -0.0f,    0.1f,     -3e38f,
+                                   FLT_MAX, 1.5e-40f, FLT_MIN, -FLT_MIN, 16777216, -65504};
+    enum { N = sizeof(values) / sizeof(values[0]) };
+    ls_faults one = {0}, many = {0};
+    float     v[N], w[1000], inf = INFINITY, nan_value = NAN;
+    int       n_up = 0;
+    ls_tap    tap = {LS_OP_FFN_UP, 2, 5, -1, v, N}, row = {LS_OP_LOGITS, -1, 3, -1, w, 1000};
+    (void)state;
+    ls_faults_add(&one, "*=ulp", NULL);
+    ls_faults_add(&many, "*=ulp:3", NULL);
+    for (int i = 0; i < N; i++) v[i] = values[i];
+    ls_faults_tap(&one, &tap);
+    for (int i = 0; i < N; i++) {
+        float above = nextafterf(values[i], INFINITY), below = nextafterf(values[i], -INFINITY);
+        if (isinf(above)) above = values[i];
+        assert_true(v[i] == above || v[i] == below);
+    }
+    for (int i = 0; i < 1000; i++) w[i] = 1;
+    ls_faults_tap(&many, &row);
+    for (int i = 0; i < 1000; i++) {
+        float up = 1, down = 1;
+        for (int k = 0; k < 3; k++) up = nextafterf(up, 2), down = nextafterf(down, 0);
+        assert_true(w[i] == up || w[i] == down);
+        n_up += w[i] == up;
+    }
+    assert_true(n_up > 400 && n_up < 600); /* five standard deviations are 79 */
+    tap.data = &inf, tap.n = 1;
+    ls_faults_tap(&one, &tap);
+    tap.data = &nan_value;
+    ls_faults_tap(&one, &tap);
+    assert_true(isinf(inf) && isnan(nan_value));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -168,6 +254,9 @@ int main(void)
         cmocka_unit_test(refuses_what_is_not_a_fault),
         cmocka_unit_test(refuses_more_faults_than_it_can_hold),
         cmocka_unit_test(acts_on_its_own_tap_and_position_only),
+        cmocka_unit_test(writes_what_it_reads),
+        cmocka_unit_test(acts_on_a_range_of_elements_and_on_every_tap),
+        cmocka_unit_test(moves_values_to_their_neighbours),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
