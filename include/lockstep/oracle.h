@@ -179,5 +179,7 @@ typedef struct ls_oracle_part {
 /* False where the operation has no such part. */
 LS_API bool ls_oracle_weights(const ls_engine *e, ls_op op, int32_t layer, ls_sem_part part,
                               ls_oracle_part *out);
+/* One of these weights, decoded. NaN where memory runs out. */
+LS_API double ls_oracle_weight(const ls_oracle_part *part, size_t row, size_t col);
 
 #endif

@@ -3,11 +3,8 @@
 #include <math.h>
 #include <stddef.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "base/mem.h"
-#include "dtype/packed.h"
 #include "explain/patch_priv.h"
 
 /* ---- the number ---- */
@@ -49,22 +46,6 @@ static double shortest(refit *j, double x, double *value)
         return 0;
     }
     return x == 0 || !isfinite(x) ? x : ls_explain_nice(with, j, x, value);
-}
-
-/* ---- what is there now ---- */
-
-static double element(const patcher *p, const ls_sem_patch *s)
-{
-    size_t row = p->of.from + s->row, n = (size_t)p->of.t->ne[0],
-           col = p->of.cols == 1 ? row % n : s->col;
-    float *x = malloc(n * sizeof(*x));
-    double value = (double)NAN;
-    if (x) {
-        ls_tensor_decode(x, p->of.t, p->of.cols == 1 ? row / n : row, 1);
-        value = (double)x[col];
-    }
-    free(x);
-    return value;
 }
 
 /* ---- names ---- */
@@ -135,7 +116,8 @@ void ls_explain_name_patch(patcher *p, const patch_fit *best)
     double       x, y;
     ls_semantics s;
     name_patch(p, &best->patch, name, sizeof(name));
-    if (best->form == ADD && is_element(p, &best->patch)) j.from = element(p, &best->patch);
+    if (best->form == ADD && is_element(p, &best->patch))
+        j.from = ls_oracle_weight(&p->of, best->patch.row, best->patch.col);
     if (!isfinite(j.from)) return;
     x = shortest(&j, best->form == FACTOR ? best->patch.factor : j.from + best->patch.add, &y);
     s = patched(&j, x);

@@ -18,7 +18,7 @@ enum { TOKENS = LS_ORACLE_TOKENS, GRAIN = 16 }; /* GRAIN: rows handed out at a t
 static void tap_floats(const oracle *o, ls_tap64 *t)
 {
     float *f = o->shown;
-    ls_tap tap = {t->op, t->layer, t->pos, t->head, f, t->n};
+    ls_tap tap = {t->op, t->layer, t->pos, t->head, f, t->n, o->T == 1};
     if (!o->faults.n && !o->opt.base.tap) return;
     for (size_t i = 0; i < t->n; i++) f[i] = (float)t->data[i];
     if (o->faults.n) ls_faults_tap((void *)(uintptr_t)&o->faults, &tap);

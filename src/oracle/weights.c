@@ -3,6 +3,7 @@
  *
  * ls_model_open has checked every shape. Fused tensors are cut here, a second time and on purpose:
  * nothing of the engine's binding is used. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -221,4 +222,18 @@ bool ls_oracle_weights(const ls_engine *e, ls_op op, int32_t l, ls_sem_part part
     is = norm ? part_of_norm(o, l, norm, part, out) : part_of_product(o, op, l, part, out);
     if (is && out->t) snprintf(out->name, sizeof(out->name), "%.*s", LS_FMT(out->t->name));
     return is;
+}
+
+double ls_oracle_weight(const ls_oracle_part *part, size_t row, size_t col)
+{
+    size_t n = (size_t)part->t->ne[0], at = part->from + row;
+    bool   vector = part->cols == 1;
+    float *x = malloc(n * sizeof(*x));
+    double value = (double)NAN;
+    if (x) {
+        ls_tensor_decode(x, part->t, vector ? at / n : at, 1);
+        value = (double)x[vector ? at % n : col];
+    }
+    free(x);
+    return value;
 }

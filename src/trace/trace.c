@@ -90,7 +90,12 @@ ls_status ls_faults_add(ls_faults *list, const char *text, ls_error *err)
             err, text, f.layer >= 0 ? "names a layer for what belongs to none" : "names no layer");
     }
     p = end;
-    if (*p == '@' && !(p = parse_index(p + 1, &f.pos))) {
+    if (strncmp(p, "@alone", 6) == 0) {
+        f.alone = true;
+        p += 6;
+        if (f.op == LS_OP_LOGITS) return bad_fault(err, text, "cannot act on lone tokens alone");
+    }
+    if (*p == '@' && !f.alone && !(p = parse_index(p + 1, &f.pos))) {
         return bad_fault(err, text, "has a position that is no number");
     }
     if (*p == '#' && !(p = parse_index(p + 1, &f.element))) {
@@ -130,6 +135,7 @@ void ls_faults_tap(void *faults, const ls_tap *tap)
         size_t          end = f->element < 0 ? tap->n : first + 1;
         if (f->op != tap->op || f->layer != tap->layer) continue;
         if (f->pos >= 0 && f->pos != tap->pos) continue;
+        if (f->alone && !tap->alone) continue;
         for (size_t j = first; j < end && j < tap->n; j++) apply(f, &tap->data[j]);
     }
 }
