@@ -87,6 +87,7 @@ typedef struct ls_sem_patch {
     size_t        col, n_cols; /* of a matrix: these columns of each row */
     double        factor, add;
     const double *each; /* borrowed; NULL: nothing */
+    bool          only; /* of a matrix: nobody needs its other rows, whose products are NaN */
 } ls_sem_patch;
 enum { LS_SEM_PATCHES = 3 };
 

@@ -103,6 +103,7 @@ static bool reference_is_finite(const work *w)
 
 static ls_status search(work *w, ls_error *err)
 {
+    w->planned = 1 + ls_explain_plan(w);
     w->out->own = ls_explain_evaluate(w, &w->own);
     if (w->status == LS_OK && w->nobody)
         return ls_fail(err, LS_ERR_REFERENCE, "the oracle has no %s in layer %d",

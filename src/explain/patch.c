@@ -77,6 +77,7 @@ static bool contribution(patcher *p, ls_sem_patch patch, patch_form form, double
         patch.factor = 0;
     else
         patch.add = 1;
+    patch.only = p->of.cols > 1 && patch.n_rows < p->of.rows; /* what is read of it is_in */
     if (!evaluate(p, &patch, into)) return false;
     for (size_t i = 0; i < p->n; i++)
         into[i] = form == FACTOR ? p->own[i] - into[i] : into[i] - p->own[i];

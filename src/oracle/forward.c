@@ -123,12 +123,28 @@ typedef struct product {
     size_t        first; /* number of the matrix's first row in patches */
 } product;
 
+/* Row r of the result is not needed. */
+static bool is_idle(const product *p, size_t r)
+{
+    for (int k = 0; k < LS_SEM_PATCHES; k++) {
+        const ls_sem_patch *s = &p->o->s.patch[k];
+        if (s->only && s->n_rows && s->op == p->op && s->layer == p->layer &&
+            !is_patched(s, p->op, p->layer, LS_SEM_WEIGHTS, r))
+            return true;
+    }
+    return false;
+}
+
 static void multiply(void *ctx, size_t begin, size_t end, int thread)
 {
     const product *p = ctx;
     size_t         n = p->w.n;
     float         *row = p->o->row + (size_t)thread * p->o->widest;
     for (size_t r = begin; r < end; r++) {
+        if (is_idle(p, p->first + r)) {
+            for (size_t t = 0; t < p->T; t++) p->y[t * p->w.rows + r] = (double)NAN;
+            continue;
+        }
         ls_tensor_decode(row, p->w.t, p->w.from + r, 1);
         patch_row(p->o, p->op, p->layer, row, p->first + r, n);
         for (size_t t0 = 0; t0 < p->T; t0 += TOKENS) {
