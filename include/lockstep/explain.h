@@ -26,18 +26,26 @@ typedef struct ls_explain_options {
     ls_locate_close_fn  *close; /* of the reference; NULL: ls_engine_close */
     void                *ctx;
     const volatile int *cancelled;
+    void (*progress)(void *ctx, size_t done, size_t total); /* evaluations; NULL: none */
+    void *progress_ctx;
 } ls_explain_options;
+
+/* Changes that are made at once, where one alone does not explain it. */
+enum { LS_EXPLAIN_CHANGES = 3 };
 
 /* One candidate: a meaning in which the operation was evaluated. */
 typedef struct ls_explain_row {
-    char   what[40];      /* "activation"                                         */
-    char   value[160];    /* "SiLU", "10100"                                      */
-    char   own[160];      /* what the model's own meaning has there               */
-    char   sentence[400]; /* "the activation is SiLU, not squared ReLU"           */
+    char   what[128];      /* "activation"; of several changes "activation + epsilon" */
+    char   value[500];     /* "SiLU", "10100"; of several joined by " and "           */
+    char   own[500];       /* what the model's own meaning has there                  */
+    char   sentence[1600]; /* "the activation is SiLU, not squared ReLU"; of several joined by ", and " */
+    int    changes;        /* how many these are                                      */
     double nmse;          /* against the reference, over all positions; NaN: NaN or Inf */
     bool   agrees;        /* near enough to explain the difference, as others may be, too */
-    int    effort;        /* 0: a choice, 1: a number that was searched for, 2: a change of weights */
-    size_t order;         /* in which it was tried                                */
+    int    effort;        /* how easily it fits: 0 a choice, 1 a number that was searched for, 2 other
+                           * weights, 3 other weights everywhere; their sum, and 1 more for each further
+                           * change */
+    size_t order;         /* in which it was tried, from 1                            */
 } ls_explain_row;
 
 typedef struct ls_explained {
@@ -48,7 +56,7 @@ typedef struct ls_explained {
     double             own;       /* NMSE of the model's own meaning                */
     ls_explain_row    *rows;      /* owned; the nearest first                       */
     size_t             n_rows, cap;
-    char               sentence[640];
+    char               sentence[1700];
 } ls_explained;
 
 /* Errors: those of the engines; REFERENCE where the reference does not show this operation or what

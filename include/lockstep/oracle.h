@@ -71,14 +71,25 @@ typedef enum ls_sem_factors {
     LS_SEM_FACTORS_SHORT,
 } ls_sem_factors;
 
-/* Weights of one matrix multiplied by something: rows [row, row + n_rows), of each the columns
- * [col, col + n_cols). n_rows 0: no patch. */
+/* Weights that are others: w becomes factor * w + add, and each[r - row] more in row r. */
+typedef enum ls_sem_part {
+    LS_SEM_WEIGHTS, /* of a product, a norm, or the embeddings                                */
+    LS_SEM_BIAS,    /* what is added there; of the embeddings the rows of positions. Where the
+                     * model has none it is 0                                                 */
+} ls_sem_part;
+
 typedef struct ls_sem_patch {
-    ls_op   op;    /* the product: Q_PROJ, ..., LOGITS */
-    int32_t layer; /* -1: LOGITS */
-    size_t  row, n_rows, col, n_cols;
-    double  factor;
+    ls_op         op;    /* where they enter: EMBEDDINGS, Q_PROJ, ATTN_NORM, ..., LOGITS */
+    int32_t       layer; /* -1: of no layer */
+    ls_sem_part   part;
+    size_t        row, n_rows; /* of a matrix rows (experts: of all, one after the other), of a vector
+                                * elements. n_rows 0: no patch */
+    size_t        col, n_cols; /* of a matrix: these columns of each row */
+    double        factor, add;
+    const double *each; /* borrowed; NULL: nothing */
+    bool          only; /* of a matrix: nobody needs its other rows, whose products are NaN */
 } ls_sem_patch;
+enum { LS_SEM_PATCHES = 3 };
 
 /* What a model computes. [1] of a pair holds for layers with a sliding window. */
 typedef struct ls_semantics {
@@ -117,7 +128,7 @@ typedef struct ls_semantics {
     /* rounding of activations */
     ls_sem_round round, head_round; /* in layers; before the output matrix */
     bool         half_away;         /* halves away from zero, else to even */
-    ls_sem_patch patch;
+    ls_sem_patch patch[LS_SEM_PATCHES];
 } ls_semantics;
 
 /* The model's own. Its cache is F32. Errors: UNSUPPORTED (an architecture without a row). */
@@ -157,9 +168,19 @@ LS_API const ls_model     *ls_oracle_model(const ls_engine *e);
 /* As ls_engine_logits, in double. */
 LS_API ls_status ls_oracle_logits(ls_engine *e, size_t i, const double **row, ls_error *err);
 
-/* The matrix of a product: rows [*from, *from + *rows) of *t. False where the operation is none, or
- * there is no such matrix. *t is borrowed from the model. */
-LS_API bool ls_oracle_matrix(const ls_engine *e, ls_op op, int32_t layer, const ls_tensor **t,
-                             size_t *from, size_t *rows);
+/* The weights that enter an operation: rows [from, from + rows) of t, cols wide; of a vector the
+ * elements, cols 1. t is borrowed from the model; NULL: a bias that the operation could have. */
+typedef struct ls_oracle_part {
+    const ls_tensor *t;
+    size_t           from, rows, cols;
+    size_t           expert; /* rows of one expert; 0: they are of no expert */
+    char             name[96]; /* of the tensor; "" where there is none */
+} ls_oracle_part;
+
+/* False where the operation has no such part. */
+LS_API bool ls_oracle_weights(const ls_engine *e, ls_op op, int32_t layer, ls_sem_part part,
+                              ls_oracle_part *out);
+/* One of these weights, decoded. NaN where memory runs out. */
+LS_API double ls_oracle_weight(const ls_oracle_part *part, size_t row, size_t col);
 
 #endif

@@ -28,6 +28,7 @@ typedef struct ls_tap {
     int32_t head;  /* the head; which of the chosen experts, 0 the best; else -1 */
     float  *data;  /* [n], may be changed: later operations see the change */
     size_t  n;
+    bool    alone; /* its token is the only one of the evaluation, as in decoding */
 } ls_tap;
 
 /* Called for every row of every tap, from any worker thread, in no promised order. */
@@ -63,6 +64,7 @@ typedef struct ls_fault {
     ls_op         op;    /* LS_N_OPS: every one, of every layer */
     int32_t       layer; /* -1: no layer     */
     int32_t       pos;   /* -1: all positions */
+    bool          alone; /* only where a token is evaluated alone */
     int32_t       element, last; /* of the row, the first and the last; -1: all of them */
     ls_fault_kind kind;
     float         x;     /* of ulp: N, whole */

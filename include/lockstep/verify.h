@@ -91,6 +91,7 @@ typedef struct ls_per_token_options {
     ls_encode_options encode;             /* what the template says: for the reference */
     ls_bos_mode       subject_bos;        /* LS_BOS_AUTO: as encode.bos; else acts on the subject only */
     int32_t           max_tokens; /* decoded positions         */
+    size_t            batch;      /* of the prompt, at most; 0: as the engines have it */
     ls_budget         budget;
     ls_verify_progress_fn *progress; void *progress_ctx;
     ls_rows_fn            *rows;     void *rows_ctx;

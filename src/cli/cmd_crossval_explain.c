@@ -40,10 +40,27 @@ typedef struct state {
 
 /* ---- before the comparison ---- */
 
+/* A template that puts BOS first would hide that one of two files says so and the other not: then
+ * each engine does as its file says. */
+static void follow_files(state *s)
+{
+    ls_gguf      *g = NULL;
+    ls_tokenizer *t = NULL;
+    const char   *path = s->o->c.reference_model;
+    if (!path || s->c.ids || cli_given(s->ctx, "bos") || s->c.prompt.encode.bos != LS_BOS_YES)
+        return;
+    if (ls_gguf_open(&g, path, NULL) == LS_OK && ls_tokenizer_create(&t, g, NULL) == LS_OK &&
+        ls_tokenizer_adds_bos(t) != ls_tokenizer_adds_bos(s->c.tokenizer))
+        s->c.prompt.encode.bos = LS_BOS_AUTO;
+    ls_tokenizer_destroy(t);
+    ls_gguf_close(g);
+}
+
 static ls_status prepare(state *s, ls_error *err)
 {
     LS_TRY(cli_comparison_check(&s->c, err));
     LS_TRY(cli_comparison_open(&s->c, err));
+    follow_files(s);
     /* Taps are of one batch; a prompt that is longer than the default one makes it larger. */
     if (!cli_given(s->ctx, "batch") && s->c.subject.n_batch < (int32_t)s->c.n_positions)
         s->c.subject.n_batch = (int32_t)s->c.n_positions;
@@ -126,6 +143,7 @@ static ls_status find_cause(state *s, ls_error *err)
 {
     ls_error           why = {0};
     ls_status          status;
+    cli_progress       progress;
     ls_explain_options opt = {.prompt = s->result.ids_subject,
                               .n_prompt = s->result.n_ids_subject,
                               .decoded = s->result.decoded,
@@ -138,9 +156,13 @@ static ls_status find_cause(state *s, ls_error *err)
                               .close = cli_pair_leave,
                               .open_oracle = open_oracle,
                               .ctx = &s->pair,
-                              .cancelled = cli_catch_interrupt()};
+                              .cancelled = cli_catch_interrupt(),
+                              .progress = cli_progress_update,
+                              .progress_ctx = &progress};
     if (!s->located.found || !s->located.born) return LS_OK;
+    cli_progress_begin(&progress, s->ctx, "explaining");
     status = ls_explain(&s->explained, &opt, &why);
+    cli_progress_end(&progress);
     if (status == LS_ERR_REFERENCE || status == LS_ERR_UNSUPPORTED) {
         ls_explained_fini(&s->explained);
         snprintf(s->explained.sentence, sizeof(s->explained.sentence), "it cannot be explained: %s",
@@ -216,10 +238,10 @@ static json_t *rows(const ls_explained *e)
     json_t *a = json_array();
     for (size_t i = 0; i < e->n_rows; i++) {
         const ls_explain_row *r = &e->rows[i];
-        json_array_append_new(a,
-                              json_pack("{s:s, s:s, s:s, s:s, s:o, s:b}", "what", r->what, "value",
-                                        r->value, "own", r->own, "sentence", r->sentence, "nmse",
-                                        cli_json_real(r->nmse), "agrees", (int)r->agrees));
+        json_array_append_new(a, json_pack("{s:s, s:s, s:s, s:s, s:i, s:o, s:b}", "what", r->what,
+                                           "value", r->value, "own", r->own, "sentence",
+                                           r->sentence, "changes", r->changes, "nmse",
+                                           cli_json_real(r->nmse), "agrees", (int)r->agrees));
     }
     return a;
 }
@@ -346,11 +368,14 @@ const cli_command cli_cmd_crossval_explain = {
         "Compares as `crossval per-token --locate` does. The first operation that differs is then "
         "evaluated in double precision, on the reference's own input, with one thing changed at a "
         "time: another activation, another order, base or scaling of RoPE, another epsilon, scale, "
-        "cap or window, other roundings, another type of the KV cache, one tensor, row or block of "
-        "weights multiplied by something. The report names the change under which the reference "
-        "agrees, and shows how near the others come. That nothing explains it is an answer, "
-        "too.\n\n"
-        "Where the token ids differ, it says whether a BOS or EOS makes the difference.\n\n"
+        "cap or window, other roundings, another type of the KV cache, other weights: a tensor, "
+        "row, block or element. Where no change alone is enough, up to three at once are tried. "
+        "The "
+        "report names what makes the reference agree, and shows how near the others come. That "
+        "nothing explains it is an answer, too.\n\n"
+        "Where the token ids differ, it says whether a BOS or EOS makes the difference. Of two "
+        "files of which only one asks for a BOS each is tokenized as it asks, unless --bos "
+        "decides.\n\n"
         "Exit codes are those of the verdict: MATCH (0), DIVERGED (1, explained or not), "
         "TOKENS_DIFFER (2), INCONCLUSIVE (3).\n",
     .examples = "$ lockstep crossval explain -m model.gguf -p \"Once upon a time\"\n"

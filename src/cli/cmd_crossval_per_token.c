@@ -213,6 +213,7 @@ static ls_status locate(state *s, ls_error *err)
                     .by_oracle = s->o->oracle,
                     .map = cli_report_forms[s->o->format].map,
                     .n_batch = cli_given(s->ctx, "batch") ? 0 : (int32_t)s->result.n_ids_subject,
+                    .alone = s->c.subject.n_batch == 1,
                     .cancelled = cli_catch_interrupt()};
     if (s->result.verdict != LS_VERDICT_MATCH && s->result.verdict != LS_VERDICT_DIVERGED)
         return LS_OK;

@@ -107,11 +107,14 @@ static ls_status compare(state *s, ls_error *err)
 
 static ls_status test_logits(state *s, const int32_t *ids, size_t n, bool *still, ls_error *err)
 {
-    ls_per_token_options opt = {
-        .ids = ids, .n_ids = n, .budget = s->o->c.budget, .cancelled = cli_catch_interrupt()};
-    ls_per_token_result r;
-    ls_engine          *a, *b;
-    ls_status           status;
+    ls_per_token_options opt = {.ids = ids,
+                                .n_ids = n,
+                                .batch = s->x.alone ? 1 : 0,
+                                .budget = s->o->c.budget,
+                                .cancelled = cli_catch_interrupt()};
+    ls_per_token_result  r;
+    ls_engine           *a, *b;
+    ls_status            status;
     LS_TRY(cli_pair_take(&s->pair, true, (ls_watch){0}, NULL, NULL, &a, err));
     LS_TRY(cli_pair_take(&s->pair, false, (ls_watch){0}, NULL, NULL, &b, err));
     status = ls_verify_per_token(&r, a, b, &opt, err);
@@ -124,6 +127,13 @@ static ls_status test_logits(state *s, const int32_t *ids, size_t n, bool *still
     return status;
 }
 
+/* As a prompt, or one after the other. */
+static ls_status locate_ids(state *s, const int32_t *ids, size_t n, ls_located *out, ls_error *err)
+{
+    size_t prompt = s->x.alone ? 1 : n;
+    return locate(s, ids, prompt, ids + prompt, n - prompt, out, err);
+}
+
 /* An ls_shrink_test_fn: the same operation of the same layer, or logits outside their budget. */
 static ls_status test(void *ctx, const int32_t *ids, size_t n, bool *still, ls_error *err)
 {
@@ -132,13 +142,14 @@ static ls_status test(void *ctx, const int32_t *ids, size_t n, bool *still, ls_e
     ls_located        l = {0};
     LS_TRY(cli_check_interrupt(err));
     if (!s->x.by_op) return test_logits(s, ids, n, still, err);
-    LS_TRY(locate(s, ids, n, NULL, 0, &l, err));
+    LS_TRY(locate_ids(s, ids, n, &l, err));
     *still = l.found && l.born && l.op == wanted->op && l.layer == wanted->layer;
     ls_located_fini(&l);
     return LS_OK;
 }
 
-/* Where to start from: the prompt, else with what was decoded as part of it. */
+/* Where to start from: the prompt, else with what was decoded as part of it, else all of it one
+ * token at a time, as decoding does. */
 static ls_status find_start(state *s, bool *still, ls_error *err)
 {
     const ls_per_token_result *r = &s->result;
@@ -151,6 +162,9 @@ static ls_status find_start(state *s, bool *still, ls_error *err)
     LS_TRY(test(s, s->ids, s->n_ids, still, err));
     if (*still || r->n_decoded == 0) return LS_OK;
     s->n_ids += r->n_decoded;
+    LS_TRY(test(s, s->ids, s->n_ids, still, err));
+    if (*still) return LS_OK;
+    s->x.alone = true;
     return test(s, s->ids, s->n_ids, still, err);
 }
 
@@ -167,7 +181,7 @@ static ls_status search(state *s, ls_error *err)
     LS_TRY(ls_shrink(s->ids, s->n_ids, &opt, &s->x.shrunk, err));
     s->n_ids = s->x.shrunk.n;
     s->x.ids = s->ids;
-    LS_TRY(locate(s, s->ids, s->n_ids, NULL, 0, &last, err));
+    LS_TRY(locate_ids(s, s->ids, s->n_ids, &last, err));
     ls_located_fini(&s->x.located);
     s->x.located = last;
     return LS_OK;
@@ -198,8 +212,8 @@ static void print_found(const cli_shrink *x)
     } else {
         printf("DIVERGED: the logits; no single operation is over %g\n", x->budget.tap_tol);
     }
-    printf("prompt: %zu of %zu tokens in %zu tests%s\n  --ids ", x->shrunk.n, x->n_original,
-           x->shrunk.n_tests,
+    printf("prompt: %zu of %zu tokens%s in %zu tests%s\n  --ids ", x->shrunk.n, x->n_original,
+           x->alone ? ", one at a time (--batch 1)," : "", x->shrunk.n_tests,
            x->shrunk.minimal ? "; none of them can be left out" : "; --max-tests ended the search");
     for (size_t i = 0; i < x->shrunk.n; i++) printf("%s%d", i ? "," : "", (int)x->ids[i]);
     printf("\n");
@@ -220,8 +234,9 @@ static ls_status report(state *s, ls_error *err)
     if (x->shrunk.n > 0)
         print_found(x);
     else if (s->differs)
-        printf("DIVERGED: only while it decodes token by token, which no prompt shows: nothing is "
-               "written\n");
+        printf(
+            "DIVERGED: only while it decodes behind this prompt, and not when the same tokens are "
+            "evaluated together or one at a time: nothing is written\n");
     else
         printf("%s%s%s: there is nothing to shrink\n", ls_verdict_name(x->verdict),
                x->reason[0] ? ": " : "", x->reason);

@@ -3,6 +3,7 @@
 #include "cli/locate.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 static ls_status open_engine(void *ctx, bool subject, ls_watch watch, ls_tap_fn *tap, void *tap_ctx,
@@ -60,6 +61,21 @@ void cli_locate_judge(const ls_located *l, ls_per_token_result *x)
     snprintf(x->reason_code, sizeof(x->reason_code), "%s", isnan(l->isolated) ? "nan" : "tap");
 }
 
+/* The prompt's tokens but the first become decoded ones. */
+static ls_status take_alone(ls_locate_options *opt, int32_t **ids, ls_error *err)
+{
+    size_t n = opt->n_prompt, decoded = opt->n_decoded;
+    *ids = malloc((n + decoded) * sizeof(**ids));
+    if (!*ids) return ls_fail(err, LS_ERR_NOMEM, "not enough memory for the prompt");
+    memcpy(*ids, opt->prompt, n * sizeof(**ids));
+    if (decoded) memcpy(*ids + n, opt->decoded, decoded * sizeof(**ids));
+    opt->prompt = *ids;
+    opt->n_prompt = 1;
+    opt->decoded = *ids + 1;
+    opt->n_decoded = n + decoded - 1;
+    return LS_OK;
+}
+
 ls_status cli_locate_run(const cli_locate *l, ls_per_token_result *result, ls_located *out,
                          ls_error *err)
 {
@@ -77,7 +93,11 @@ ls_status cli_locate_run(const cli_locate *l, ls_per_token_result *result, ls_lo
                              .open_oracle = open_oracle,
                              .ctx = (void *)(uintptr_t)l,
                              .cancelled = l->cancelled};
-    LS_TRY(ls_locate(out, &opt, err));
+    int32_t          *ids = NULL;
+    ls_status         status = l->alone ? take_alone(&opt, &ids, err) : LS_OK;
+    if (status == LS_OK) status = ls_locate(out, &opt, err);
+    free(ids);
+    LS_TRY(status);
     result->coverage.taps_planned = out->taps_planned;
     result->coverage.taps_compared = out->taps_compared;
     cli_locate_judge(out, result);

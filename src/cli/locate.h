@@ -12,6 +12,7 @@ typedef struct cli_locate {
     const ls_budget         *budget;
     bool                     by_oracle; /* see ls_locate_options */
     bool                     map;       /* every tap at every position */
+    bool                     alone;     /* tokens one at a time, as in decoding */
     int32_t                  n_batch;   /* at least, for taps take the prompt in one; 0: as it is */
     const volatile int      *cancelled;
 } cli_locate;

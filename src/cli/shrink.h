@@ -15,6 +15,7 @@ typedef struct cli_shrink {
     const ls_gguf         *gguf;
     cli_pair              *pair;    /* both engines, of the whole model */
     ls_budget              budget;
+    bool                   alone; /* tokens are evaluated one at a time, as in decoding */
     bool                   own_sums, by_op; /* by_op: an operation is looked for, else the logits */
     /* what was found */
     ls_verdict             verdict;

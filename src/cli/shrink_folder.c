@@ -133,11 +133,12 @@ static void watch(void *ctx, const ls_tap_values *v)
 {
     folder *f = ctx;
     size_t  n = f->s->shrunk.n;
-    if (v->op != f->op || v->layer != f->layer || v->rows != n || f->status != LS_OK) return;
+    if (v->op != f->op || v->layer != f->layer || f->status != LS_OK) return;
+    if ((size_t)v->pos + v->rows > n || (f->input && v->n != f->width)) return;
     f->width = v->n;
-    if (!f->input) f->input = malloc(n * v->n * sizeof(float));
+    if (!f->input) f->input = calloc(n, v->n * sizeof(float));
     if (f->input)
-        memcpy(f->input, v->data, n * v->n * sizeof(float));
+        memcpy(f->input + (size_t)v->pos * v->n, v->data, v->rows * v->n * sizeof(float));
     else
         f->status = ls_fail(&f->error, LS_ERR_NOMEM, "not enough memory for the block's input");
 }
@@ -152,7 +153,9 @@ static ls_status take_input(folder *f, ls_error *err)
     f->op = f->layer < 0 ? LS_OP_EMBEDDINGS : LS_OP_LAYER_OUT;
     if (s->located.op == LS_OP_EMBEDDINGS) return LS_OK;
     LS_TRY(cli_pair_take(s->pair, false, (ls_watch){watch, f}, NULL, NULL, &e, err));
-    status = ls_engine_eval(e, s->ids, s->shrunk.n, err);
+    status = ls_engine_eval(e, s->ids, s->alone ? 1 : s->shrunk.n, err);
+    for (size_t i = 1; s->alone && status == LS_OK && i < s->shrunk.n; i++)
+        status = ls_engine_eval(e, s->ids + i, 1, err);
     cli_pair_leave(s->pair, e);
     LS_TRY(status);
     if (f->status != LS_OK) return *err = f->error, f->status;
@@ -229,8 +232,11 @@ static ls_status write_block(folder *f, ls_error *err)
 
 static ls_status record_side(folder *f, const int32_t *ids, bool subject, ls_error *err)
 {
+    size_t           n = f->s->shrunk.n, prompt = f->s->alone ? 1 : n;
     ls_trace_options opt = {.prompt = ids,
-                            .n_prompt = f->s->shrunk.n,
+                            .n_prompt = prompt,
+                            .decoded = ids + prompt,
+                            .max_tokens = (int32_t)(n - prompt),
                             .values_path = f->file[subject ? SUBJECT : REFERENCE]};
     ls_recorder     *r;
     ls_engine       *e = NULL;
@@ -250,15 +256,21 @@ static ls_status compare_sides(folder *f, const int32_t *ids, ls_error *err)
 {
     cli_shrink          *s = f->s;
     ls_per_token_result  r;
-    ls_per_token_options verify = {
-        .ids = ids, .n_ids = s->shrunk.n, .budget = s->budget, .cancelled = cli_catch_interrupt()};
-    ls_locate_options locate = {.prompt = ids,
-                                .n_prompt = s->shrunk.n,
-                                .tap_tol = s->budget.tap_tol,
-                                .open = cli_pair_take,
-                                .close = cli_pair_leave,
-                                .ctx = &f->pair,
-                                .cancelled = cli_catch_interrupt()};
+    size_t               n = s->shrunk.n, prompt = s->alone ? 1 : n;
+    ls_per_token_options verify = {.ids = ids,
+                                   .n_ids = n,
+                                   .batch = s->alone ? 1 : 0,
+                                   .budget = s->budget,
+                                   .cancelled = cli_catch_interrupt()};
+    ls_locate_options    locate = {.prompt = ids,
+                                   .n_prompt = prompt,
+                                   .decoded = ids + prompt,
+                                   .n_decoded = n - prompt,
+                                   .tap_tol = s->budget.tap_tol,
+                                   .open = cli_pair_take,
+                                   .close = cli_pair_leave,
+                                   .ctx = &f->pair,
+                                   .cancelled = cli_catch_interrupt()};
     LS_TRY(ls_verify_per_token(&r, f->pair.sides[1].engine, f->pair.sides[0].engine, &verify, err));
     s->replay_verdict = r.verdict;
     ls_per_token_fini(&r);
@@ -319,7 +331,10 @@ static void print_options(const folder *f, FILE *out)
     char                   text[96];
     fprintf(out, " --locate --tap-tol %g --against %s --kv-type %s", s->budget.tap_tol, s->against,
             ls_dtype_name(e->kv_type));
-    if (s->shrunk.n > 512) fprintf(out, " --batch %zu", s->shrunk.n);
+    if (s->alone)
+        fputs(" --batch 1", out);
+    else if (s->shrunk.n > 512)
+        fprintf(out, " --batch %zu", s->shrunk.n);
     if (e->isa != LS_TIER_AUTO) fprintf(out, " --isa %s", ls_tier_name((ls_tier)e->isa));
     if (e->lanes) fprintf(out, " --lanes %d", e->lanes);
     if (e->act_quant == LS_ROUND_I8) fputs(" --act-quant i8", out);
@@ -365,11 +380,12 @@ static void print_readme(const folder *f, FILE *out)
     fprintf(out,
             "# Two engines differ: %s\n\n"
             "`sh replay.sh` shows it again (`lockstep` has to be in the path, or its place in "
-            "`LOCKSTEP`).%s\n\n"
+            "`LOCKSTEP`).%s%s\n\n"
             "| file | |\n|---|---|\n"
             "| `block.gguf` | layer %d of the model as layer %d of its own; token i is what that "
             "layer reads at position i |\n",
             cli_located_place(&s->located, place, sizeof(place)),
+            s->alone ? " Tokens are evaluated one at a time: it shows in decoding alone." : "",
             s->replayed ? "" : " **The layer alone does not show it.**", (int)s->block_layer,
             (int)s->block.layer);
     if (f->input)
@@ -427,14 +443,15 @@ json_t *cli_shrink_json(const cli_shrink *s)
         replayed = json_pack("{s:s, s:b, s:o}", "verdict", ls_verdict_name(s->replay_verdict),
                              "same_operation", s->replayed, "located", place_of(&s->replay));
     }
-    return json_pack(
-        "{s:s, s:s, s:i, s:o, s:o, s:s, s:o, s:o, s:I, s:I, s:b, s:o, s:o, s:o}", "schema",
-        "lockstep.shrink/1", "verdict", ls_verdict_name(s->verdict), "exit_code",
-        ls_verdict_exit_code(s->verdict), "reason", cli_json_text(s->reason, strlen(s->reason)),
-        "model", model_of(s), "against", s->against, "folder",
-        done ? cli_json_text(s->folder, strlen(s->folder)) : json_null(), "ids", ids, "n_before",
-        (json_int_t)s->n_original, "n_tests", (json_int_t)s->shrunk.n_tests, "minimal",
-        s->shrunk.minimal, "located", place_of(&s->located), "block", block, "replay", replayed);
+    return json_pack("{s:s, s:s, s:i, s:o, s:o, s:s, s:o, s:o, s:b, s:I, s:I, s:b, s:o, s:o, s:o}",
+                     "schema", "lockstep.shrink/1", "verdict", ls_verdict_name(s->verdict),
+                     "exit_code", ls_verdict_exit_code(s->verdict), "reason",
+                     cli_json_text(s->reason, strlen(s->reason)), "model", model_of(s), "against",
+                     s->against, "folder",
+                     done ? cli_json_text(s->folder, strlen(s->folder)) : json_null(), "ids", ids,
+                     "one_at_a_time", (int)s->alone, "n_before", (json_int_t)s->n_original,
+                     "n_tests", (json_int_t)s->shrunk.n_tests, "minimal", s->shrunk.minimal,
+                     "located", place_of(&s->located), "block", block, "replay", replayed);
 }
 
 /* ---- all of it ---- */

@@ -46,8 +46,9 @@ static double mean_of(const float *x, size_t n)
     return mean;
 }
 
-static void compare(work *w, const ls_tap64 *tap, const float *ref)
+static void compare(work *w, const held *h, const ls_tap64 *tap, const float *ref)
 {
+    size_t head = tap->head < 0 ? 0 : (size_t)tap->head;
     bool   logits = tap->op == LS_OP_LOGITS;
     double shift = logits ? mean_of_difference(tap, ref) : 0;
     double mean = logits ? mean_of(ref, tap->n) : 0;
@@ -59,7 +60,8 @@ static void compare(work *w, const ls_tap64 *tap, const float *ref)
         w->r2 += (r - mean) * (r - mean);
     }
     if (w->capture)
-        memcpy(w->capture + (size_t)tap->pos * tap->n, tap->data, tap->n * sizeof(double));
+        memcpy(w->capture + ((size_t)tap->pos * h->heads + head) * tap->n, tap->data,
+               tap->n * sizeof(double));
 }
 
 static void replace(const ls_tap64 *tap, const float *ref)
@@ -80,8 +82,20 @@ void ls_explain_tap(void *ctx, const ls_tap64 *tap)
     if (tap->op != LS_OP_ATTN_SCORES && tap->op != LS_OP_ATTN_SCORES_SOFTMAX && tap->n != h->n)
         return;
     ref = h->rows[tap->pos] + head * tap->n;
-    if (is_target(w, tap->op, tap->layer)) compare(w, tap, ref);
+    if (is_target(w, tap->op, tap->layer)) compare(w, h, tap, ref);
     replace(tap, ref);
+}
+
+int32_t ls_explain_id(const work *w, size_t position)
+{
+    const ls_explain_options *o = w->opt;
+    return position < o->n_prompt ? o->prompt[position] : o->decoded[position - o->n_prompt];
+}
+
+static void tell(work *w)
+{
+    if (++w->done > w->planned) w->planned = w->done;
+    if (w->opt->progress) w->opt->progress(w->opt->progress_ctx, w->done, w->planned);
 }
 
 static ls_status run(work *w, ls_error *err)
@@ -109,6 +123,7 @@ double ls_explain_evaluate(work *w, const ls_semantics *s)
     w->d2 = w->r2 = 0;
     w->nobody = true;
     w->status = run(w, &w->error);
+    tell(w);
     if (w->status != LS_OK || w->nobody || !isfinite(w->d2) || !isfinite(w->r2)) return (double)NAN;
     return w->d2 == 0 ? 0 : w->r2 > 0 ? w->d2 / w->r2 : (double)INFINITY;
 }

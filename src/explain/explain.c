@@ -11,11 +11,6 @@
 #include "base/mem.h"
 #include "explain/explain_priv.h"
 
-/* A candidate explains when it is this much nearer than the model's own meaning, and near at all:
- * what floats leave of a correct operation is 1e-12 at most, with roundings to F16 1e-8. */
-#define NEARER 50.0
-#define NEAR   1e-8
-
 enum { POSITIONS = 64, LOGIT_POSITIONS = 2 }; /* evaluated where there are more */
 
 const char *ls_explain_outcome_name(ls_explain_outcome o)
@@ -24,51 +19,18 @@ const char *ls_explain_outcome_name(ls_explain_outcome o)
     return (unsigned)o < sizeof(names) / sizeof(names[0]) ? names[o] : "?";
 }
 
-void ls_explain_add(work *w, const char *what, const char *noun, const char *value, const char *own,
-                    double nmse, int effort)
-{
-    ls_explained   *out = w->out;
-    ls_explain_row *r;
-    if (w->status != LS_OK || nmse == out->own) return; /* the same: it does not act here */
-    w->status = ls_grow(&out->rows, &out->cap, out->n_rows + 1, sizeof(*r), "a table", &w->error);
-    if (w->status != LS_OK) return;
-    r = &out->rows[out->n_rows++];
-    *r = (ls_explain_row){.nmse = nmse, .effort = effort, .order = out->n_rows};
-    snprintf(r->what, sizeof(r->what), "%s", what);
-    snprintf(r->value, sizeof(r->value), "%s", value);
-    snprintf(r->own, sizeof(r->own), "%s", own);
-    snprintf(r->sentence, sizeof(r->sentence), "%s %s, not %s", noun, value, own);
-}
-
-/* A number that was searched for fits better than a choice by its nature, a change of weights more
- * so: each has to be ten times as near. */
-static double rank(const ls_explain_row *r)
-{
-    double x = isnan(r->nmse) ? (double)INFINITY : fmax(r->nmse, 1e-13);
-    return x * pow(10, r->effort);
-}
-
-static int nearest_first(const void *a, const void *b)
-{
-    const ls_explain_row *p = a, *q = b;
-    double                x = rank(p), y = rank(q);
-    if (x == y) return p->order < q->order ? -1 : p->order > q->order;
-    return x < y ? -1 : 1;
-}
-
-static bool explains(double nmse, double own) { return nmse <= NEAR && nmse * NEARER <= own; }
-
 static void conclude(const work *w)
 {
     ls_explained         *out = w->out;
     const ls_explain_row *best = out->n_rows ? out->rows : NULL;
     double                subject = w->opt->isolated;
     for (size_t i = 0; i < out->n_rows; i++)
-        out->rows[i].agrees = explains(out->rows[i].nmse, out->own);
+        out->rows[i].agrees = ls_explain_agrees(w, &out->rows[i]);
     if (best && best->agrees) {
         out->outcome = LS_EXPLAIN_CANDIDATE;
         snprintf(out->sentence, sizeof(out->sentence), "in the reference %s", best->sentence);
-    } else if (explains(out->own, subject) || (isnan(subject) && out->own <= NEAR)) {
+    } else if (ls_explain_explains(out->own, subject) ||
+               (isnan(subject) && ls_explain_explains(out->own, 1))) {
         out->outcome = LS_EXPLAIN_SUBJECT;
         snprintf(out->sentence, sizeof(out->sentence),
                  "the reference computes what the model says; it is the subject that does not");
@@ -141,6 +103,7 @@ static bool reference_is_finite(const work *w)
 
 static ls_status search(work *w, ls_error *err)
 {
+    w->planned = 1 + ls_explain_plan(w);
     w->out->own = ls_explain_evaluate(w, &w->own);
     if (w->status == LS_OK && w->nobody)
         return ls_fail(err, LS_ERR_REFERENCE, "the oracle has no %s in layer %d",
@@ -148,15 +111,14 @@ static ls_status search(work *w, ls_error *err)
     if (w->status == LS_OK && isnan(w->out->own) && reference_is_finite(w))
         return ls_fail(err, LS_ERR_REFERENCE, "the reference does not show what goes into %s",
                        ls_op_name(w->opt->op));
-    if (w->status == LS_OK && isfinite(w->out->own) && !explains(w->out->own, w->opt->isolated)) {
-        ls_explain_table(w);
-        ls_explain_patch(w);
-    }
+    if (w->status == LS_OK && isfinite(w->out->own) &&
+        !ls_explain_explains(w->out->own, w->opt->isolated))
+        ls_explain_all(w);
     if (w->status != LS_OK) {
         if (err) *err = w->error;
         return w->status;
     }
-    if (w->out->n_rows) qsort(w->out->rows, w->out->n_rows, sizeof(*w->out->rows), nearest_first);
+    ls_explain_sort(w);
     conclude(w);
     return LS_OK;
 }

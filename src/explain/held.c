@@ -71,4 +71,7 @@ void ls_explain_drop(work *w)
 {
     for (int op = 0; op < LS_N_OPS; op++) drop(w, &w->held[op]);
     drop(w, &w->before);
+    for (size_t i = 0; i < w->n_vectors; i++) free(w->vectors[i]);
+    free(w->vectors);
+    free(w->trials);
 }

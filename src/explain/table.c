@@ -131,7 +131,7 @@ static void try_choice(work *w, const choice *c)
         if (v == own || !*c->values[v]) continue;
         set(&s, c, v);
         ls_explain_add(w, c->what, c->noun, c->values[v], c->values[own],
-                       ls_explain_evaluate(w, &s), 0);
+                       ls_explain_evaluate(w, &s), 0, &s);
     }
 }
 
@@ -155,7 +155,7 @@ static void try_roundings(work *w)
             s.half_away = away;
             snprintf(value, sizeof(value), "%s%s", forms[form], away ? ", halves away from 0" : "");
             ls_explain_add(w, "activation-rounding", "the rounding of activations is", value, mine,
-                           ls_explain_evaluate(w, &s), 0);
+                           ls_explain_evaluate(w, &s), 0, &s);
         }
     }
 }
@@ -173,7 +173,7 @@ static void try_rope_dims(work *w)
         s.rope_dims = n;
         snprintf(value, sizeof(value), "%d", (int)n);
         ls_explain_add(w, "rope-dims", "the elements of a head that RoPE turns are", value, mine,
-                       ls_explain_evaluate(w, &s), 0);
+                       ls_explain_evaluate(w, &s), 0, &s);
     }
 }
 
@@ -198,34 +198,71 @@ static void try_window(work *w)
     if (s.window == (w->window ? w->own.window : 0)) return;
     if (s.window) snprintf(value, sizeof(value), "of %d positions", (int)s.window);
     if (w->window) snprintf(mine, sizeof(mine), "of %d positions", (int)w->own.window);
-    ls_explain_add(w, "window", "the sliding window is", value, mine, ls_explain_evaluate(w, &s),
-                   0);
+    ls_explain_add(w, "window", "the sliding window is", value, mine, ls_explain_evaluate(w, &s), 0,
+                   &s);
 }
 
-/* YaRN and its factor change together. */
+/* YaRN, its factor and the context of pre-training change together. */
+typedef struct yarn {
+    work   *w;
+    int32_t ctx;
+} yarn;
+
+static ls_semantics yarned(const yarn *j, double factor)
+{
+    ls_semantics s = j->w->own;
+    s.rope_yarn[j->w->window] = true;
+    s.rope_scale[0] = s.rope_scale[1] = 1 / factor;
+    s.rope_ctx_orig = j->ctx;
+    return s;
+}
+
 static double with_yarn(void *ctx, double factor)
 {
-    work        *w = ctx;
-    ls_semantics s = w->own;
-    s.rope_yarn[w->window] = true;
-    s.rope_scale[0] = s.rope_scale[1] = 1 / factor;
-    return ls_explain_evaluate(w, &s);
+    ls_semantics s = yarned(ctx, factor);
+    return ls_explain_evaluate(((yarn *)ctx)->w, &s);
+}
+
+/* The model's own context, else the power of two that comes nearest; a first guess of the factor.
+ */
+static double guess_yarn(yarn *j)
+{
+    int32_t own = j->w->own.rope_ctx_orig, best_ctx = own;
+    double  best = (double)INFINITY, factor = 4;
+    for (int32_t k = 5; k <= 18; k++) {
+        j->ctx = k == 5 ? own : (int32_t)1 << k;
+        for (double f = 2; f <= 64; f *= 2) {
+            double y = with_yarn(j, f);
+            if (!(y < best)) continue;
+            best = y;
+            best_ctx = j->ctx;
+            factor = f;
+        }
+    }
+    j->ctx = best_ctx;
+    return factor;
 }
 
 static void try_yarn(work *w)
 {
+    yarn         j = {w, w->own.rope_ctx_orig};
     ls_semantics s = w->own;
-    char         value[40], mine[40] = "absent";
+    char         value[80], mine[40] = "absent";
     double       factor, y;
     if (s.rope_yarn[w->window]) {
         snprintf(mine, sizeof(mine), "applied");
         s.rope_yarn[w->window] = false;
-        ls_explain_add(w, "rope-yarn", "YaRN is", "absent", mine, ls_explain_evaluate(w, &s), 0);
+        ls_explain_add(w, "rope-yarn", "YaRN is", "absent", mine, ls_explain_evaluate(w, &s), 0,
+                       &s);
     }
-    factor = ls_explain_search(with_yarn, w, 4, &y);
-    if (isfinite(factor) && isfinite(y)) factor = ls_explain_nice(with_yarn, w, factor, &y);
+    factor = ls_explain_search(with_yarn, &j, guess_yarn(&j), &y);
+    if (isfinite(factor) && isfinite(y)) factor = ls_explain_nice(with_yarn, &j, factor, &y);
     snprintf(value, sizeof(value), "applied with factor %.7g", factor);
-    if (y < w->out->own) ls_explain_add(w, "rope-yarn", "YaRN is", value, mine, y, 1);
+    if (j.ctx != w->own.rope_ctx_orig)
+        snprintf(value, sizeof(value), "applied with factor %.7g over a context of %d", factor,
+                 (int)j.ctx);
+    s = yarned(&j, factor);
+    if (y < w->base.nmse) ls_explain_add(w, "rope-yarn", "YaRN is", value, mine, y, 1, &s);
 }
 
 /* ---- numbers ---- */
@@ -264,11 +301,17 @@ static double *field(const work *w, const number *n, ls_semantics *s)
     return (double *)(void *)((char *)s + n->at) + (n->pair && w->window ? 1 : 0);
 }
 
+static ls_semantics numbered(const search *j, double x)
+{
+    ls_semantics s = j->w->own;
+    *field(j->w, j->n, &s) = x;
+    return s;
+}
+
 static double with_number(void *ctx, double x)
 {
     const search *j = ctx;
-    ls_semantics  s = j->w->own;
-    *field(j->w, j->n, &s) = x;
+    ls_semantics  s = numbered(j, x);
     return ls_explain_evaluate(j->w, &s);
 }
 
@@ -280,19 +323,31 @@ static void name_number(char *buf, size_t cap, const number *n, double x)
         snprintf(buf, cap, "%.7g", x);
 }
 
+static void add_number(work *w, const number *n, const char *value, const char *own, double y,
+                       const ls_semantics *s)
+{
+    change c = {.at = n->at + (n->pair && w->window ? sizeof(double) : 0)};
+    snprintf(c.what, sizeof(c.what), "%s", n->what);
+    snprintf(c.noun, sizeof(c.noun), "%s", n->noun);
+    snprintf(c.value, sizeof(c.value), "%s", value);
+    snprintf(c.own, sizeof(c.own), "%s", own);
+    ls_explain_add_change(w, &c, y, 1, s);
+}
+
 static void try_number(work *w, const number *n)
 {
-    search j = {w, n};
-    double own = *field(w, n, &w->own), y, x;
-    char   value[40], mine[40];
+    search       j = {w, n};
+    double       own = *field(w, n, &w->own), y, x;
+    char         value[40], mine[40];
+    ls_semantics s = numbered(&j, 0);
     name_number(mine, sizeof(mine), n, own);
     if (own > 0 && n->guess > 0)
-        ls_explain_add(w, n->what, n->noun, "absent", mine, with_number(&j, 0), 0);
+        ls_explain_add(w, n->what, n->noun, "absent", mine, with_number(&j, 0), 0, &s);
     x = ls_explain_search(with_number, &j, own > 0 ? own : n->guess, &y);
     if (isfinite(x) && isfinite(y)) x = ls_explain_nice(with_number, &j, x, &y);
     name_number(value, sizeof(value), n, x);
-    if (strcmp(value, mine) != 0 && y < w->out->own)
-        ls_explain_add(w, n->what, n->noun, value, mine, y, 1);
+    s = numbered(&j, x);
+    if (strcmp(value, mine) != 0 && y < w->base.nmse) add_number(w, n, value, mine, y, &s);
 }
 
 /* ---- all of them ---- */
@@ -304,6 +359,26 @@ static bool agreed(const work *w)
         if (w->out->rows[i].nmse <= 1e-12 && w->out->rows[i].nmse < 1e-3 * w->out->own) return true;
     }
     return false;
+}
+
+enum { OF_NUMBER = 170 }; /* evaluations of a search */
+
+size_t ls_explain_plan(const work *w)
+{
+    uint64_t       op = (uint64_t)1 << w->opt->op;
+    size_t         n = 20; /* weights */
+    ls_oracle_part of;
+    for (size_t i = 0; i < sizeof(choices) / sizeof(choices[0]); i++) {
+        for (int v = 1; choices[i].ops & op && v < MAX_VALUES && choices[i].values[v]; v++) n++;
+    }
+    if ((PRODUCTS | BIT(LOGITS)) & op) n += 10;
+    if (ROPE & op)
+        n += OF_NUMBER + (size_t)ls_model_get_config(ls_oracle_model(w->oracle))->head_dim / 2;
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
+        if (numbers[i].ops & op) n += OF_NUMBER;
+    if (ls_oracle_weights(w->oracle, w->opt->op, w->opt->layer, LS_SEM_WEIGHTS, &of))
+        n += of.cols / 32;
+    return n;
 }
 
 void ls_explain_table(work *w)

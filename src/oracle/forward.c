@@ -18,7 +18,7 @@ enum { TOKENS = LS_ORACLE_TOKENS, GRAIN = 16 }; /* GRAIN: rows handed out at a t
 static void tap_floats(const oracle *o, ls_tap64 *t)
 {
     float *f = o->shown;
-    ls_tap tap = {t->op, t->layer, t->pos, t->head, f, t->n};
+    ls_tap tap = {t->op, t->layer, t->pos, t->head, f, t->n, o->T == 1};
     if (!o->faults.n && !o->opt.base.tap) return;
     for (size_t i = 0; i < t->n; i++) f[i] = (float)t->data[i];
     if (o->faults.n) ls_faults_tap((void *)(uintptr_t)&o->faults, &tap);
@@ -69,6 +69,47 @@ static bool given(const oracle *o, ls_op op, int32_t l, double *x, size_t n)
     return true;
 }
 
+/* ---- weights that are others (ls_sem_patch) ---- */
+
+static bool is_patched(const ls_sem_patch *s, ls_op op, int32_t l, ls_sem_part part, size_t r)
+{
+    return s->n_rows && s->op == op && s->layer == l && s->part == part && r >= s->row &&
+           r - s->row < s->n_rows;
+}
+
+/* Row r of a matrix, n wide. */
+static void patch_row(const oracle *o, ls_op op, int32_t l, float *row, size_t r, size_t n)
+{
+    for (int k = 0; k < LS_SEM_PATCHES; k++) {
+        const ls_sem_patch *s = &o->s.patch[k];
+        if (!is_patched(s, op, l, LS_SEM_WEIGHTS, r)) continue;
+        for (size_t i = s->col; i < n && i - s->col < s->n_cols; i++)
+            row[i] = (float)((double)row[i] * s->factor + s->add);
+    }
+}
+
+/* Elements [first, first + n) of a vector. */
+static void patch_vector(const oracle *o, ls_op op, int32_t l, ls_sem_part part, size_t first,
+                         double *v, size_t n)
+{
+    for (int k = 0; k < LS_SEM_PATCHES; k++) {
+        const ls_sem_patch *s = &o->s.patch[k];
+        for (size_t i = 0; i < n; i++) {
+            if (!is_patched(s, op, l, part, first + i)) continue;
+            v[i] = v[i] * s->factor + s->add + (s->each ? s->each[first + i - s->row] : 0);
+        }
+    }
+}
+
+static bool has_bias_patch(const oracle *o, ls_op op, int32_t l)
+{
+    for (int k = 0; k < LS_SEM_PATCHES; k++) {
+        const ls_sem_patch *s = &o->s.patch[k];
+        if (is_patched(s, op, l, LS_SEM_BIAS, s->row)) return true;
+    }
+    return false;
+}
+
 /* ---- products ---- */
 
 typedef struct product {
@@ -79,15 +120,19 @@ typedef struct product {
     size_t        T;
     ls_op         op;
     int32_t       layer;
+    size_t        first; /* number of the matrix's first row in patches */
 } product;
 
-static void patch(const product *p, float *row, size_t r)
+/* Row r of the result is not needed. */
+static bool is_idle(const product *p, size_t r)
 {
-    const ls_sem_patch *s = &p->o->s.patch;
-    if (!s->n_rows || s->op != p->op || s->layer != p->layer) return;
-    if (r < s->row || r - s->row >= s->n_rows) return;
-    for (size_t i = s->col; i < s->col + s->n_cols && i < p->w.n; i++)
-        row[i] = (float)((double)row[i] * s->factor);
+    for (int k = 0; k < LS_SEM_PATCHES; k++) {
+        const ls_sem_patch *s = &p->o->s.patch[k];
+        if (s->only && s->n_rows && s->op == p->op && s->layer == p->layer &&
+            !is_patched(s, p->op, p->layer, LS_SEM_WEIGHTS, r))
+            return true;
+    }
+    return false;
 }
 
 static void multiply(void *ctx, size_t begin, size_t end, int thread)
@@ -96,8 +141,12 @@ static void multiply(void *ctx, size_t begin, size_t end, int thread)
     size_t         n = p->w.n;
     float         *row = p->o->row + (size_t)thread * p->o->widest;
     for (size_t r = begin; r < end; r++) {
+        if (is_idle(p, p->first + r)) {
+            for (size_t t = 0; t < p->T; t++) p->y[t * p->w.rows + r] = (double)NAN;
+            continue;
+        }
         ls_tensor_decode(row, p->w.t, p->w.from + r, 1);
-        patch(p, row, r);
+        patch_row(p->o, p->op, p->layer, row, p->first + r, n);
         for (size_t t0 = 0; t0 < p->T; t0 += TOKENS) {
             size_t        m = p->T - t0 < TOKENS ? p->T - t0 : TOKENS;
             const double *x = p->x + t0 * n;
@@ -110,18 +159,27 @@ static void multiply(void *ctx, size_t begin, size_t end, int thread)
     }
 }
 
-static void add_bias(const oracle *o, int32_t l, const char *name, size_t from, double *y, size_t n,
-                     size_t T)
+/* Elements [from, from + n) of the vector of that name; in patches the first of them is `first`.
+ * Where the file has none, a patch may have one. */
+static void add_bias(const oracle *o, ls_op op, int32_t l, const char *name, size_t from,
+                     size_t first, double *y, size_t n, size_t T)
 {
-    if (!ls_oracle_vector(o, l, name, o->wide)) return;
-    for (size_t i = 0; i < n * T; i++) y[i] += o->wide[from + i % n];
+    double *bias = o->wide;
+    if (ls_oracle_vector(o, l, name, o->wide))
+        bias += from;
+    else if (has_bias_patch(o, op, l))
+        memset(bias, 0, n * sizeof(*bias));
+    else
+        return;
+    patch_vector(o, op, l, LS_SEM_BIAS, first, bias, n);
+    for (size_t i = 0; i < n * T; i++) y[i] += bias[i % n];
 }
 
 /* y[T][rows] = W round(x)[T][n] */
 static void linear(const oracle *o, ls_op op, int32_t l, matrix w, double *y, const double *x,
-                   size_t T)
+                   size_t T, size_t first)
 {
-    product      p = {o, w, y, o->rounded, T, op, l};
+    product      p = {o, w, y, o->rounded, T, op, l, first};
     ls_sem_round form = l < 0 ? o->s.head_round : o->s.round;
     for (size_t t = 0; t < (T + TOKENS - 1) / TOKENS * TOKENS; t++) {
         double *to = o->rounded + t / TOKENS * TOKENS * w.n + t % TOKENS;
@@ -142,7 +200,13 @@ static bool norm(const oracle *o, ls_op op, int32_t l, const char *name, double 
     snprintf(weight, sizeof(weight), "%s.weight", name);
     snprintf(bias, sizeof(bias), "%s.bias", name);
     if (!ls_oracle_vector(o, l, weight, o->wide)) return false;
+    patch_vector(o, op, l, LS_SEM_WEIGHTS, 0, o->wide, D);
     has_bias = ls_oracle_vector(o, l, bias, o->wide + D);
+    if (!has_bias && has_bias_patch(o, op, l)) {
+        memset(o->wide + D, 0, D * sizeof(*o->wide));
+        has_bias = true;
+    }
+    patch_vector(o, op, l, LS_SEM_BIAS, 0, o->wide + D, has_bias ? D : 0);
     skip = given(o, op, l, y, D);
     for (size_t t = 0; t < o->T && !skip; t++) {
         if (o->s.norm == LS_SEM_LAYER_NORM)
@@ -159,6 +223,7 @@ static bool norm(const oracle *o, ls_op op, int32_t l, const char *name, double 
 static void sub_norm(const oracle *o, ls_op op, int32_t l, const char *name, double *x, size_t n)
 {
     if (!o->s.sub_norms || !ls_oracle_vector(o, l, name, o->wide)) return;
+    patch_vector(o, op, l, LS_SEM_WEIGHTS, 0, o->wide, n);
     if (!given(o, op, l, x, n)) {
         for (size_t t = 0; t < o->T; t++)
             ls_oracle_rms_norm(x + t * n, x + t * n, o->wide, n, o->s.norm_eps);
@@ -175,6 +240,7 @@ static void qk_norm(const oracle *o, ls_op op, int32_t l, const char *name, doub
         show(o, op, l, x, n);
         return;
     }
+    patch_vector(o, op, l, LS_SEM_WEIGHTS, 0, w, o->s.qk_norm == LS_SEM_QK_SHARED ? K : n);
     for (size_t t = 0; t < o->T; t++) {
         double *row = x + t * n;
         if (o->s.qk_norm == LS_SEM_QK_ALL) ls_oracle_rms_norm(row, row, w, n, eps);
@@ -207,6 +273,7 @@ static void reorder(const oracle *o, double *x, size_t heads)
 static void project(const oracle *o, int32_t l, const double *x)
 {
     const layer *w = &o->layers[l];
+    bool         fused = ls_oracle_has(o, l, "attn_qkv.bias");
     const struct {
         ls_op       op;
         matrix      w;
@@ -219,9 +286,9 @@ static void project(const oracle *o, int32_t l, const double *x)
              {LS_OP_V_PROJ, w->v, o->v, "attn_v.bias", w->q.rows + w->k.rows, false}};
     for (size_t i = 0; i < 3; i++) {
         if (given(o, p[i].op, l, p[i].y, p[i].w.rows)) continue;
-        linear(o, p[i].op, l, p[i].w, p[i].y, x, o->T);
-        add_bias(o, l, p[i].bias, 0, p[i].y, p[i].w.rows, o->T);
-        add_bias(o, l, "attn_qkv.bias", p[i].fused, p[i].y, p[i].w.rows, o->T);
+        linear(o, p[i].op, l, p[i].w, p[i].y, x, o->T, 0);
+        add_bias(o, p[i].op, l, fused ? "attn_qkv.bias" : p[i].bias, fused ? p[i].fused : 0, 0,
+                 p[i].y, p[i].w.rows, o->T);
         if (p[i].turned) reorder(o, p[i].y, p[i].w.rows / (size_t)o->c->head_dim);
     }
     for (size_t i = 0; i < 3; i++) show(o, p[i].op, l, p[i].y, p[i].w.rows);
@@ -377,8 +444,8 @@ static void attention(const oracle *o, int32_t l, const double *x)
     attend(o, l);
     sub_norm(o, LS_OP_ATTN_SUB_NORM, l, "attn_sub_norm.weight", o->att, (size_t)o->c->n_heads * K);
     if (!given(o, LS_OP_ATTN_PROJ, l, o->proj, D)) {
-        linear(o, LS_OP_ATTN_PROJ, l, o->layers[l].o, o->proj, o->att, o->T);
-        add_bias(o, l, "attn_output.bias", 0, o->proj, D, o->T);
+        linear(o, LS_OP_ATTN_PROJ, l, o->layers[l].o, o->proj, o->att, o->T, 0);
+        add_bias(o, LS_OP_ATTN_PROJ, l, "attn_output.bias", 0, 0, o->proj, D, o->T);
     }
     show(o, LS_OP_ATTN_PROJ, l, o->proj, D);
 }
@@ -392,12 +459,12 @@ static void dense(const oracle *o, int32_t l, const double *x)
     size_t       F = w->up.rows, D = (size_t)o->c->n_embd;
     bool         gated = o->s.gated && w->gate.t, skip;
     if (gated && !given(o, LS_OP_FFN_GATE, l, o->gate, F)) {
-        linear(o, LS_OP_FFN_GATE, l, w->gate, o->gate, x, o->T);
-        add_bias(o, l, "ffn_gate.bias", 0, o->gate, F, o->T);
+        linear(o, LS_OP_FFN_GATE, l, w->gate, o->gate, x, o->T, 0);
+        add_bias(o, LS_OP_FFN_GATE, l, "ffn_gate.bias", 0, 0, o->gate, F, o->T);
     }
     if (!given(o, LS_OP_FFN_UP, l, o->up, F)) {
-        linear(o, LS_OP_FFN_UP, l, w->up, o->up, x, o->T);
-        add_bias(o, l, "ffn_up.bias", 0, o->up, F, o->T);
+        linear(o, LS_OP_FFN_UP, l, w->up, o->up, x, o->T, 0);
+        add_bias(o, LS_OP_FFN_UP, l, "ffn_up.bias", 0, 0, o->up, F, o->T);
     }
     if (gated) show(o, LS_OP_FFN_GATE, l, o->gate, F);
     show(o, LS_OP_FFN_UP, l, o->up, F);
@@ -408,8 +475,8 @@ static void dense(const oracle *o, int32_t l, const double *x)
     show(o, LS_OP_FFN_ACT, l, o->gate, F);
     sub_norm(o, LS_OP_FFN_SUB_NORM, l, "ffn_sub_norm.weight", o->gate, F);
     if (!given(o, LS_OP_FFN_DOWN, l, o->ffn, D)) {
-        linear(o, LS_OP_FFN_DOWN, l, w->down, o->ffn, o->gate, o->T);
-        add_bias(o, l, "ffn_down.bias", 0, o->ffn, D, o->T);
+        linear(o, LS_OP_FFN_DOWN, l, w->down, o->ffn, o->gate, o->T, 0);
+        add_bias(o, LS_OP_FFN_DOWN, l, "ffn_down.bias", 0, 0, o->ffn, D, o->T);
     }
     show(o, LS_OP_FFN_DOWN, l, o->ffn, D);
 }
@@ -446,8 +513,8 @@ static void route(const oracle *o, int32_t l, const double *x)
 {
     size_t E = (size_t)o->c->n_expert, used = (size_t)o->c->n_expert_used;
     if (!given(o, LS_OP_FFN_ROUTER, l, o->router, E)) {
-        linear(o, LS_OP_FFN_ROUTER, l, o->layers[l].router, o->router, x, o->T);
-        add_bias(o, l, "ffn_gate_inp.bias", 0, o->router, E, o->T);
+        linear(o, LS_OP_FFN_ROUTER, l, o->layers[l].router, o->router, x, o->T, 0);
+        add_bias(o, LS_OP_FFN_ROUTER, l, "ffn_gate_inp.bias", 0, 0, o->router, E, o->T);
     }
     show(o, LS_OP_FFN_ROUTER, l, o->router, E);
     for (size_t t = 0; t < o->T; t++)
@@ -470,8 +537,8 @@ static void of_experts(const oracle *o, ls_op op, int32_t l, matrix all, const c
         size_t  e = number >= 0 && number < (double)E ? (size_t)number : 0;
         matrix  one = {all.t, all.from + e * rows, rows, all.n};
         double *to = y + i * rows;
-        linear(o, LS_N_OPS, l, one, to, x + (own ? i : t) * all.n, 1);
-        add_bias(o, l, bias, e * rows, to, rows, 1);
+        linear(o, op, l, one, to, x + (own ? i : t) * all.n, 1, e * rows);
+        add_bias(o, op, l, bias, e * rows, e * rows, to, rows, 1);
     }
 }
 
@@ -482,11 +549,11 @@ static void shared_expert(const oracle *o, int32_t l, const double *x, double *y
     size_t       D = (size_t)o->c->n_embd, F = w->up_shared.rows;
     double      *one = o->norm2;
     double       g;
-    linear(o, LS_N_OPS, l, w->router_shared, &g, x, 1);
-    linear(o, LS_N_OPS, l, w->gate_shared, o->gate, x, 1);
-    linear(o, LS_N_OPS, l, w->up_shared, o->up, x, 1);
+    linear(o, LS_N_OPS, l, w->router_shared, &g, x, 1, 0);
+    linear(o, LS_N_OPS, l, w->gate_shared, o->gate, x, 1, 0);
+    linear(o, LS_N_OPS, l, w->up_shared, o->up, x, 1, 0);
     for (size_t i = 0; i < F; i++) o->gate[i] = ls_oracle_act(o->s.act, o->gate[i], o->up[i]);
-    linear(o, LS_N_OPS, l, w->down_shared, one, o->gate, 1);
+    linear(o, LS_N_OPS, l, w->down_shared, one, o->gate, 1, 0);
     for (size_t i = 0; i < D; i++) y[i] += one[i] / (1 + exp(-g));
 }
 
@@ -584,6 +651,7 @@ static void embed(const oracle *o, const int32_t *tokens)
     bool   skip = given(o, LS_OP_EMBEDDINGS, -1, o->x, D);
     for (size_t t = 0; t < o->T && !skip; t++) {
         ls_tensor_decode(o->row, o->embedding.t, (size_t)tokens[t], 1);
+        patch_row(o, LS_OP_EMBEDDINGS, -1, o->row, (size_t)tokens[t], D);
         for (size_t i = 0; i < D; i++) o->x[t * D + i] = (double)o->row[i] * o->s.embedding_scale;
         if (!o->positions.t) continue;
         ls_tensor_decode(o->row, o->positions.t, (size_t)o->at + t, 1);
@@ -604,8 +672,8 @@ void ls_oracle_head(oracle *o, size_t first, size_t n)
     size_t  V = (size_t)o->c->n_vocab, D = (size_t)o->c->n_embd;
     double *y = o->logits;
     matrix  w = o->output.t && !o->s.tied_output ? o->output : o->embedding;
-    linear(o, LS_OP_LOGITS, -1, w, y, o->hidden + first * D, n);
-    add_bias(o, -1, "output.bias", 0, y, V, n);
+    linear(o, LS_OP_LOGITS, -1, w, y, o->hidden + first * D, n, 0);
+    add_bias(o, LS_OP_LOGITS, -1, "output.bias", 0, 0, y, V, n);
     for (size_t i = 0; i < n * V; i++) {
         y[i] *= o->s.logit_scale;
         if (o->s.final_softcap > 0) y[i] = tanh(y[i] / o->s.final_softcap) * o->s.final_softcap;

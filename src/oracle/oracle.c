@@ -265,7 +265,8 @@ static ls_status allocate(oracle *o, ls_error *err)
     size_t L = (size_t)o->c->n_layers, threads = (size_t)o->base.info.n_threads;
     size_t n = 2 * (size_t)o->c->n_embd;
     o->widest = widest(o->c);
-    n = longest_vector(ls_model_gguf(o->model), larger(n, o->widest));
+    n = larger(longest_vector(ls_model_gguf(o->model), larger(n, o->widest)),
+               (size_t)o->c->n_vocab);
     LS_TRY(ls_alloc(&o->keys, L, sizeof(*o->keys), "the KV cache", err));
     LS_TRY(ls_alloc(&o->values, L, sizeof(*o->values), "the KV cache", err));
     LS_TRY(ls_alloc(&o->row, threads * o->widest, sizeof(float), "rows of weights", err));

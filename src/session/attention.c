@@ -53,7 +53,7 @@ static void show_scores(const job *j, float *shown, size_t t, size_t head, const
 static void tap_scores(const job *j, ls_op op, size_t t, size_t head, float *scores, size_t n)
 {
     ls_session *s = j->s;
-    ls_tap      tap = {op, j->layer, s->base + (int32_t)t, (int32_t)head, scores, n};
+    ls_tap      tap = {op, j->layer, s->base + (int32_t)t, (int32_t)head, scores, n, j->T == 1};
     for (size_t i = 0; s->has_taps && i < LS_MAX_TAPS; i++) {
         if (s->opt.taps[i].fn) s->opt.taps[i].fn(s->opt.taps[i].ctx, &tap);
     }

@@ -7,7 +7,7 @@ void ls_tap_rows(ls_session *s, ls_op op, int32_t layer, float *data, size_t ld,
 {
     ls_tap_values v = {op, layer, s->base, 1, T, n, data};
     for (size_t t = 0; s->has_taps && t < T; t++) {
-        ls_tap tap = {op, layer, s->base + (int32_t)t, -1, data + t * ld, n};
+        ls_tap tap = {op, layer, s->base + (int32_t)t, -1, data + t * ld, n, T == 1};
         for (size_t i = 0; i < LS_MAX_TAPS; i++) {
             if (s->opt.taps[i].fn) s->opt.taps[i].fn(s->opt.taps[i].ctx, &tap);
         }

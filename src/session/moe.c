@@ -38,7 +38,7 @@ static const ls_op inside[] = {LS_OP_FFN_GATE, LS_OP_FFN_UP, LS_OP_FFN_ACT, LS_O
 /* One row of inside[k]. Who watches sees the rows of all tokens and experts when all are there. */
 static void tap(ls_session *s, int k, const place *at, float *row, size_t n)
 {
-    ls_tap shown = {inside[k], at->i, s->base + (int32_t)at->t, (int32_t)at->u, row, n};
+    ls_tap shown = {inside[k], at->i, s->base + (int32_t)at->t, (int32_t)at->u, row, n, at->T == 1};
     for (size_t j = 0; s->has_taps && j < LS_MAX_TAPS; j++) {
         if (s->opt.taps[j].fn) s->opt.taps[j].fn(s->opt.taps[j].ctx, &shown);
     }

@@ -120,7 +120,13 @@ ls_status ls_faults_add(ls_faults *list, const char *text, ls_error *err)
     ls_fault    f = {.layer = -1, .pos = -1, .element = -1, .last = -1};
     const char *why, *p = parse_tap(text, &f, &why);
     if (!p) return bad_fault(err, text, why);
-    if (*p == '@' && !(p = parse_index(p + 1, &f.pos)))
+    if (strncmp(p, "@alone", 6) == 0) {
+        f.alone = true;
+        p += 6;
+        if (f.op == LS_OP_LOGITS || f.op == LS_N_OPS)
+            return bad_fault(err, text, "cannot act on lone tokens alone");
+    }
+    if (*p == '@' && !f.alone && !(p = parse_index(p + 1, &f.pos)))
         return bad_fault(err, text, "has a position that is no number");
     if (*p == '#' && !(p = parse_elements(p + 1, &f)))
         return bad_fault(err, text, "has an element that is no number");
@@ -137,6 +143,7 @@ const char *ls_fault_text(const ls_fault *f, char *buf, size_t cap)
     char layer[16] = "", pos[16] = "", elements[32] = "", x[32] = "";
     if (f->layer >= 0) snprintf(layer, sizeof(layer), "%d.", (int)f->layer);
     if (f->pos >= 0) snprintf(pos, sizeof(pos), "@%d", (int)f->pos);
+    if (f->alone) snprintf(pos, sizeof(pos), "@alone");
     if (f->element >= 0 && f->last > f->element)
         snprintf(elements, sizeof(elements), "#%d-%d", (int)f->element, (int)f->last);
     else if (f->element >= 0)
@@ -198,6 +205,7 @@ static void apply(const ls_fault *f, const ls_tap *tap, size_t i)
 static bool acts_on(const ls_fault *f, const ls_tap *tap)
 {
     if (f->pos >= 0 && f->pos != tap->pos) return false;
+    if (f->alone && !tap->alone) return false;
     if (f->op == LS_N_OPS) return tap->op != LS_OP_FFN_MOE_TOPK; /* numbers, not values */
     return f->op == tap->op && f->layer == tap->layer;
 }

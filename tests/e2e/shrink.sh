@@ -55,6 +55,25 @@ stories260K)
     expect 3 "no reference" env LOCKSTEP_CACHE_DIR="$T/none" "$LS" crossval shrink -m "$MODEL" -p "Once" --against llama -o "$T/out" --json
     expect 1 "only the decoded tokens" shrink --fault 1.ffn_up@12=nan -n 4
     equal "they became a part of the prompt" "$(report 'ids.#' n_before)" "13 15 "
+    # what shows only where a token is evaluated alone: the folder does so, too
+    exact=true
+    alone() {
+        local fault=$1 length=$2
+        shift 2
+        rm -rf "$T/out"
+        expect 1 "$fault" shrink --fault "$fault" -n 4 "$@"
+        equal "$fault: one at a time" "$(report one_at_a_time 'ids.#' n_before minimal)" "true $length 15 true "
+        expect 1 "$fault: replay.sh" sh "$T/out/replay.sh" --threads 1 --json -q
+        sed -i 's/ --batch 1//' "$T/out/replay.sh"
+        ((length == 1)) || expect 0 "$fault: all at once" sh "$T/out/replay.sh" --threads 1 --json -q
+    }
+    alone 1.ffn_up@alone=scale:1.5 1
+    equal "as a block" "$(report replay.same_operation block.as_layer)" "true 0 "
+    alone "3.attn_scores@alone#2=add:3" 3
+    equal "as a block" "$(report replay.same_operation replay.located.op replay.located.position)" "true attn_scores 2 "
+    alone "3.attn_scores@alone#2=add:3" 3 --tap-tol 1e9
+    rm -rf "$T/out"
+    expect 1 "only the decoded tokens" shrink --fault 1.ffn_up@12=nan -n 4
     cp -r "$T/out" "$T/before"
     expect 64 "a folder that is there" shrink --fault 1.ffn_up@1=nan
     expect 0 "it was left alone" diff -r "$T/out" "$T/before"

@@ -199,8 +199,49 @@ static void to_eps(ls_semantics *s) { s->norm_eps = 1e-3; }
 static void to_sum(ls_semantics *s) { s->experts_normalise = true; }
 static void to_patch(ls_semantics *s)
 {
-    s->patch = (ls_sem_patch){LS_OP_FFN_DOWN, 1, 3, 1, 0, 1u << 20, 3};
+    s->patch[0] = (ls_sem_patch){
+        .op = LS_OP_FFN_DOWN, .layer = 1, .row = 3, .n_rows = 1, .n_cols = 1u << 20, .factor = 3};
 }
+
+static void to_expert(ls_semantics *s)
+{
+    s->patch[0] = (ls_sem_patch){
+        .op = LS_OP_FFN_UP, .layer = 1, .row = 1024, .n_rows = 512, .n_cols = 256, .factor = 0.5};
+}
+static void to_row(ls_semantics *s)
+{
+    s->patch[0] = (ls_sem_patch){
+        .op = LS_OP_EMBEDDINGS, .layer = -1, .row = 99, .n_rows = 1, .n_cols = 256, .factor = -1};
+}
+static void to_shifted(ls_semantics *s) /* as if 1 had been added by a converter, and again */
+{
+    s->patch[0] = (ls_sem_patch){
+        .op = LS_OP_FFN_NORM, .layer = 1, .n_rows = 256, .n_cols = 1, .factor = 1, .add = 1};
+}
+static void to_two(ls_semantics *s) { s->act = LS_SEM_GELU_TANH, s->gated = false; }
+static void to_capped(ls_semantics *s)
+{
+    s->attn_scale = 0.25;
+    s->attn_softcap = 3;
+}
+static void to_three(ls_semantics *s)
+{
+    s->rope_order = LS_ROPE_NEOX;
+    s->rope_base[0] = 26000;
+    s->rope_scale[0] = 0.3;
+}
+static void to_erf(ls_semantics *s) { s->act = LS_SEM_GELU_ERF; }
+static void to_tanh(ls_semantics *s) { s->act = LS_SEM_GELU_TANH; }
+static void to_relu2(ls_semantics *s) { s->act = LS_SEM_RELU2; }
+static void to_no_norms(ls_semantics *s) { s->sub_norms = false; }
+static void to_no_cap(ls_semantics *s) { s->attn_softcap = 0; }
+static void to_dims(ls_semantics *s) { s->rope_dims = 16; }
+static void to_neox(ls_semantics *s) { s->rope_order = LS_ROPE_NEOX; }
+static void to_exact_products(ls_semantics *s) { s->round = LS_SEM_EXACT; }
+static void to_bf16(ls_semantics *s) { s->round = LS_SEM_BF16; }
+static void to_tied(ls_semantics *s) { s->tied_output = true; }
+static void to_layer_norm(ls_semantics *s) { s->norm = LS_SEM_LAYER_NORM; }
+static void to_no_sinks(ls_semantics *s) { s->sinks = false; }
 
 static const struct known {
     const char *arch;
@@ -232,6 +273,32 @@ static const struct known {
      "the experts' weights are divided by their sum, not as they come"},
     {"olmoe", to_gelu, LS_OP_FFN_ACT, 0, "the activation is GELU (quick), not SiLU"},
     {"olmoe", to_q8_k, LS_OP_FFN_DOWN, 0, "the rounding of activations is Q8_K"},
+    {"llama", to_erf, LS_OP_FFN_ACT, 1, "the activation is GELU (exact), not SiLU"},
+    {"llama", to_tanh, LS_OP_FFN_ACT, 1, "the activation is GELU (tanh form), not SiLU"},
+    {"llama", to_relu2, LS_OP_FFN_ACT, 1, "the activation is squared ReLU, not SiLU"},
+    {"bitnet", to_no_norms, LS_OP_ATTN_PROJ, 0, "the norms inside the blocks are absent"},
+    {"bitnet", to_no_norms, LS_OP_FFN_DOWN, 1, "the norms inside the blocks are absent"},
+    {"gemma2", to_no_cap, LS_OP_ATTN_SCORES, 1, "attention's soft cap is absent, not"},
+    {"gemma2", to_scale, LS_OP_ATTN_SCORES, 1, "attention's scale is 0.25, not"},
+    {"llama", to_dims, LS_OP_Q_ROPE, 1, "the elements of a head that RoPE turns are 16, not 32"},
+    {"llama", to_neox, LS_OP_K_ROPE, 0, "RoPE turns halves (NeoX order), not neighbours"},
+    {"tq2_0", to_exact_products, LS_OP_Q_PROJ, 0, "the rounding of activations is none, not as"},
+    {"tq2_0", to_bf16, LS_OP_FFN_DOWN, 0, "the rounding of activations is BF16, not as"},
+    {"llama", to_tied, LS_OP_LOGITS, -1,
+     "the output matrix is token_embd.weight (tied), not output.weight"},
+    {"llama", to_layer_norm, LS_OP_FFN_NORM, 1, "the norm is LayerNorm, not RMSNorm"},
+    {"gpt-oss", to_no_sinks, LS_OP_ATTN_SCORES_SOFTMAX, 1, "attention's sinks are absent"},
+    {"olmoe", to_expert, LS_OP_FFN_UP, 1,
+     "expert 2 of blk.1.ffn_up_exps.weight is multiplied by 0.5, not 1"},
+    {"llama", to_row, LS_OP_EMBEDDINGS, -1,
+     "row 99 of token_embd.weight is multiplied by -1, not 1"},
+    {"llama", to_shifted, LS_OP_FFN_NORM, 1,
+     "what is added to every element of blk.1.ffn_norm.weight is 1, not 0"},
+    {"llama", to_two, LS_OP_FFN_ACT, 0,
+     "the gate is absent, not applied, and the activation is GELU (tanh form), not SiLU"},
+    {"llama", to_capped, LS_OP_ATTN_SCORES, 0,
+     "attention's soft cap is 3, not absent, and attention's scale is 0.25, not 0.1767767"},
+    {"llama", to_three, LS_OP_K_ROPE, 0, "RoPE turns halves (NeoX order), not neighbours"},
     {"phi3", to_base, LS_OP_Q_ROPE, 1, "RoPE's base is 500000, not 10000"},
 };
 
@@ -239,7 +306,10 @@ static void every_known_change_is_named(void **state)
 {
     (void)state;
     for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
-        world w = {.path = model_of(known[i].arch, LS_DTYPE_F32), .change = known[i].change};
+        bool               ternary = strcmp(known[i].arch, "tq2_0") == 0;
+        world              w = {.path = ternary ? model_of("bitnet", LS_DTYPE_TQ2_0)
+                                                : model_of(known[i].arch, LS_DTYPE_F32),
+                                .change = known[i].change};
         ls_explain_options opt = at(&w, known[i].op, known[i].layer);
         ls_explained       e;
         ls_error           err = {0};
@@ -256,6 +326,55 @@ static void every_known_change_is_named(void **state)
         ls_explained_fini(&e);
         unlink(w.path);
     }
+}
+
+/* Of 127 as the largest a block's scale is 1: halves stay halves. */
+static void make_halves(void *ctx, const ls_tap64 *tap)
+{
+    (void)ctx;
+    if (tap->op != LS_OP_FFN_NORM || tap->layer != 0) return;
+    for (size_t i = 0; i < tap->n; i++)
+        tap->data[i] = i % 32 == 0 ? 127 : (double)((i * 7 + (size_t)tap->pos) % 40) / 2 - 10;
+}
+
+static void to_half_away(ls_semantics *s) { s->half_away = true; }
+
+static void how_halves_are_rounded_is_named(void **state)
+{
+    static const char *const said[] = {"as the weight's type asks, halves away from 0, not",
+                                       "Q8_0, halves away from 0, not"};
+    world                    w = {
+                           .path = model_of("llama", LS_DTYPE_Q8_0), .change = to_half_away, .spoil = make_halves};
+    ls_explain_options opt = at(&w, LS_OP_FFN_UP, 0);
+    ls_explained       e;
+    (void)state;
+    assert_int_equal(ls_explain(&e, &opt, NULL), LS_OK);
+    assert_int_equal(e.outcome, LS_EXPLAIN_CANDIDATE);
+    if (!strstr(e.sentence, said[0]) && !strstr(e.sentence, said[1])) fail_msg("'%s'", e.sentence);
+    ls_explained_fini(&e);
+    unlink(w.path);
+}
+
+static void count_steps(void *ctx, size_t done, size_t total)
+{
+    size_t *last = ctx;
+    assert_true(done == *last + 1 && done <= total);
+    *last = done;
+}
+
+static void it_tells_how_far_it_is(void **state)
+{
+    world              w = {.path = model_of("llama", LS_DTYPE_F32), .change = to_base};
+    ls_explain_options opt = at(&w, LS_OP_Q_ROPE, 0);
+    ls_explained       e;
+    size_t             steps = 0;
+    (void)state;
+    opt.progress = count_steps;
+    opt.progress_ctx = &steps;
+    assert_int_equal(ls_explain(&e, &opt, NULL), LS_OK);
+    assert_true(steps > 100);
+    ls_explained_fini(&e);
+    unlink(w.path);
 }
 
 static void negate_one(void *ctx, const ls_tap64 *tap)
@@ -347,6 +466,8 @@ int main(void)
         cmocka_unit_test(the_shortest_decimal_that_is_as_good_is_taken),
         cmocka_unit_test(ids_that_differ_by_one_have_a_name),
         cmocka_unit_test(every_known_change_is_named),
+        cmocka_unit_test(how_halves_are_rounded_is_named),
+        cmocka_unit_test(it_tells_how_far_it_is),
         cmocka_unit_test(what_no_candidate_is_has_no_explanation),
         cmocka_unit_test(a_reference_that_does_what_the_model_says_is_not_blamed),
         cmocka_unit_test(what_the_reference_does_not_show_is_said),

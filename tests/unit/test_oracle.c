@@ -274,7 +274,13 @@ static void wrong_head(ls_semantics *s) { s->tied_output = true; }
 static void wrong_kv(ls_semantics *s) { s->kv = LS_SEM_KV_F16; }
 static void wrong_weight(ls_semantics *s)
 {
-    s->patch = (ls_sem_patch){LS_OP_FFN_UP, 1, 9, 1, 32, 32, 1.5};
+    s->patch[0] = (ls_sem_patch){.op = LS_OP_FFN_UP,
+                                 .layer = 1,
+                                 .row = 9,
+                                 .n_rows = 1,
+                                 .col = 32,
+                                 .n_cols = 32,
+                                 .factor = 1.5};
 }
 
 #define BIT(op) (1u << LS_OP_##op)

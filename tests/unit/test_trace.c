@@ -116,6 +116,8 @@ static void refuses_what_is_not_a_fault(void **state)
                                       "99999999999.attn_norm=nan",
                                       "1.attn_norm@99999999999=nan",
                                       "1.=nan",
+                                      "logits@alone=nan",
+                                      "1.attn_norm@alone@2=nan",
                                       "1attn_norm=nan",
                                       "1.attn_normx=nan",
                                       "1.attn_nor=nan"};
@@ -145,7 +147,7 @@ static void acts_on_its_own_tap_and_position_only(void **state)
 {
     ls_faults f = {0};
     float     v[2] = {1, 3};
-    ls_tap    tap = {LS_OP_FFN_UP, 2, 5, -1, v, 2};
+    ls_tap    tap = {LS_OP_FFN_UP, 2, 5, -1, v, 2, false};
     (void)state;
     ls_faults_add(&f, "2.ffn_up@5=scale:2", NULL);
     ls_faults_add(&f, "2.ffn_up@5=add:1", NULL);
@@ -246,6 +248,20 @@ static void moves_values_to_their_neighbours(void **state)
     assert_true(isinf(inf) && isnan(nan_value));
 }
 
+static void acts_on_lone_tokens_only(void **state)
+{
+    ls_faults f = {0};
+    float     v[1] = {3};
+    ls_tap    tap = {LS_OP_FFN_UP, 2, 5, -1, v, 1, false};
+    (void)state;
+    assert_int_equal(ls_faults_add(&f, "2.ffn_up@alone#0=scale:2", NULL), LS_OK);
+    ls_faults_tap(&f, &tap);
+    assert_true(v[0] == 3);
+    tap.alone = true;
+    ls_faults_tap(&f, &tap);
+    assert_true(v[0] == 6);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -253,6 +269,7 @@ int main(void)
         cmocka_unit_test(reads_every_form_of_a_fault),
         cmocka_unit_test(refuses_what_is_not_a_fault),
         cmocka_unit_test(refuses_more_faults_than_it_can_hold),
+        cmocka_unit_test(acts_on_lone_tokens_only),
         cmocka_unit_test(acts_on_its_own_tap_and_position_only),
         cmocka_unit_test(writes_what_it_reads),
         cmocka_unit_test(acts_on_a_range_of_elements_and_on_every_tap),
