@@ -71,13 +71,20 @@ double ls_walk_centred_nmse(const float *a, const float *b, size_t n)
 
 /* ---- the reference ---- */
 
+size_t ls_walk_tap_bytes(const ls_walk *w, size_t heads, size_t rows, size_t n, bool exact)
+{
+    size_t value = sizeof(float) + (exact ? sizeof(double) : 0);
+    size_t row = (exact ? 5 : 2) * sizeof(double); /* d2, r2; s2, f2, e2 */
+    return heads * rows * (n * value + row) + (w->free_run ? rows * sizeof(ls_map_cell) : 0);
+}
+
 static ls_status hold(ls_walk *w, const ls_tap_values *v, ls_error *err)
 {
     size_t       n_rows = v->heads * v->rows, n = n_rows * v->n;
     bool         judged = v->op == w->judged_op && v->layer == w->judged_layer;
     bool         exact = w->oracle && (!w->judging || judged);
     ls_walk_tap *t;
-    w->bytes += n * (sizeof(float) + (exact ? sizeof(double) : 0));
+    w->bytes += ls_walk_tap_bytes(w, v->heads, v->rows, v->n, exact);
     if (w->bytes > w->max_bytes)
         return ls_fail(err, LS_ERR_LIMIT, "the taps of layers %d to %d take more than %zu MiB",
                        w->first, w->last, w->max_bytes >> 20);

@@ -155,7 +155,7 @@ static ls_status prepare(run *v, ls_error *err)
     ls_per_token_result *r = v->r;
     LS_TRY(check_room(v, v->subject, err));
     LS_TRY(check_room(v, v->reference, err));
-    v->n_batch = batch_of(v->reference, batch_of(v->subject, DEFAULT_BATCH));
+    v->n_batch = r->n_batch = batch_of(v->reference, batch_of(v->subject, DEFAULT_BATCH));
     LS_TRY(ls_alloc(&r->positions, r->coverage.positions_planned, sizeof(*r->positions),
                     "the positions", err));
     return ls_alloc(&r->decoded, (size_t)v->opt->max_tokens, sizeof(*r->decoded),
