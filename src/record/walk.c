@@ -148,6 +148,14 @@ void ls_walk_keep_worst(ls_map_cell *c, size_t index, float subject, float refer
     if (c->n_worst < LS_MAP_VALUES) c->n_worst++;
 }
 
+/* The difference that one has to exceed to be kept. */
+static double least_kept(const ls_map_cell *c)
+{
+    const ls_map_value *v = &c->worst[LS_MAP_VALUES - 1];
+    float               d = c->n_worst < LS_MAP_VALUES ? 0 : fabsf(v->subject - v->reference);
+    return (double)d;
+}
+
 void ls_walk_free(void *ctx, const ls_tap_values *v)
 {
     const ls_walk *w = ctx;
@@ -156,7 +164,7 @@ void ls_walk_free(void *ctx, const ls_tap_values *v)
         return;
     for (size_t r = 0; r < t->rows; r++) {
         ls_map_cell *c = &t->free_run[r];
-        double       d2 = 0, r2 = 0;
+        double       d2 = 0, r2 = 0, least = 0;
         for (size_t h = 0; h < t->heads; h++) {
             const float *a = v->data + (h * t->rows + r) * t->n;
             const float *b = t->data + (h * t->rows + r) * t->n;
@@ -164,7 +172,11 @@ void ls_walk_free(void *ctx, const ls_tap_values *v)
                 double d = (double)a[i] - (double)b[i];
                 d2 += d * d;
                 r2 += (double)b[i] * (double)b[i];
-                ls_walk_keep_worst(c, h * t->n + i, a[i], b[i]);
+                /* Most are no larger than what is kept already; NaN is. */
+                if (d != 0 && !(fabs(d) <= least)) {
+                    ls_walk_keep_worst(c, h * t->n + i, a[i], b[i]);
+                    least = least_kept(c);
+                }
             }
         }
         c->accumulated = ls_walk_nmse(d2, r2);
