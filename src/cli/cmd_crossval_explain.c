@@ -93,17 +93,23 @@ static ls_status open_oracle(void *ctx, ls_tap64_fn *tap, ls_given_fn *given, vo
 
 static ls_status locate(state *s, double tap_tol, ls_located *out, ls_error *err)
 {
-    ls_locate_options opt = {.prompt = s->result.ids_subject,
-                             .n_prompt = s->result.n_ids_subject,
-                             .decoded = s->result.decoded,
-                             .n_decoded = s->result.n_decoded,
-                             .tap_tol = tap_tol,
-                             .open = cli_pair_take,
-                             .close = cli_pair_leave,
-                             .open_oracle = open_oracle,
-                             .ctx = &s->pair,
-                             .cancelled = cli_catch_interrupt()};
-    return ls_locate(out, &opt, err);
+    cli_locate_progress progress = {.ctx = s->ctx};
+    ls_status           status;
+    ls_locate_options   opt = {.prompt = s->result.ids_subject,
+                               .n_prompt = s->result.n_ids_subject,
+                               .decoded = s->result.decoded,
+                               .n_decoded = s->result.n_decoded,
+                               .tap_tol = tap_tol,
+                               .open = cli_pair_take,
+                               .close = cli_pair_leave,
+                               .open_oracle = open_oracle,
+                               .ctx = &s->pair,
+                               .cancelled = cli_catch_interrupt(),
+                               .progress = cli_locate_tell,
+                               .progress_ctx = &progress};
+    status = ls_locate(out, &opt, err);
+    cli_progress_end(&progress.bar);
+    return status;
 }
 
 /* What is inside the budget changes no verdict. */

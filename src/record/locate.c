@@ -125,8 +125,8 @@ static ls_status walk_layers(work *w, const char *what, const ls_trace *t, int32
         while (w->walk.last + 1 < n && w->walk.last + 1 - first < most &&
                (bytes += layer_bytes(w, t, w->walk.last + 1)) <= w->window)
             w->walk.last++;
-        snprintf(w->pass, sizeof(w->pass), "%s, layers %d to %d of %d", what, (int)first,
-                 (int)w->walk.last, (int)n);
+        snprintf(w->pass, sizeof(w->pass), "%s, layers %d-%d of 0-%d", what, (int)first,
+                 (int)w->walk.last, (int)n - 1);
         LS_TRY(walk_tokens(w, after, &done, err));
         first = w->walk.last + 1;
         if (done || first >= n) return LS_OK;
