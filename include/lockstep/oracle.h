@@ -144,7 +144,8 @@ typedef struct ls_tap64 {
 /* Called for every row of every tap, in the order of evaluation, by the thread that evaluates. */
 typedef void ls_tap64_fn(void *ctx, const ls_tap64 *tap);
 
-/* Whether the taps replace every value of this operation, so that it need not be computed. */
+/* Whether the taps replace every value of this operation, so that it need not be computed. The answer
+ * stays the same from one reset to the next. */
 typedef bool ls_given_fn(void *ctx, ls_op op, int32_t layer);
 
 typedef struct ls_oracle_options {

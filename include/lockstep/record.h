@@ -34,7 +34,7 @@ LS_API void ls_sketcher_finish(ls_sketcher *k, ls_sketch *out);
 LS_API void ls_sketcher_destroy(ls_sketcher *k); /* NULL is allowed */
 
 typedef struct ls_trace_record {
-    int32_t   seq;   /* evaluation: 0 the prompt, 1 and up decoded tokens */
+    int32_t   seq;   /* evaluation: 0 the prompt (or each of its pieces one), then decoded tokens */
     int32_t   layer; /* -1: none */
     ls_op     op;
     int32_t   pos;   /* of the first row */
@@ -70,9 +70,20 @@ typedef struct ls_trace {
 
 LS_API void ls_trace_fini(ls_trace *t); /* NULL and zeroed structs are allowed */
 
+/* How a prompt is cut into evaluations: into batches, and these into pieces (0: not). A rest shorter than
+ * 8 joins the piece before it. */
+typedef struct ls_cut {
+    size_t batch, piece;
+} ls_cut;
+
+/* Tokens of the evaluation after `done` of n; those of the longest. */
+LS_API size_t ls_cut_next(ls_cut cut, size_t n, size_t done);
+LS_API size_t ls_cut_longest(ls_cut cut, size_t n);
+
 typedef struct ls_trace_options {
     const int32_t *prompt;
     size_t         n_prompt;
+    ls_cut         cut;          /* of the prompt; zeros: one evaluation */
     int32_t        max_tokens;   /* decoded after the prompt           */
     const int32_t *decoded;      /* [max_tokens] their ids; NULL: greedily */
     bool           ops[LS_N_OPS]; /* which taps to record                */
@@ -87,8 +98,8 @@ typedef struct ls_recorder ls_recorder;
 LS_API ls_status ls_recorder_create(ls_recorder **out, const ls_trace_options *opt, ls_error *err);
 LS_API ls_watch  ls_recorder_watch(ls_recorder *r);
 /* Run the engine and give out the records; engine, tokens and logits' hash are filled, model and
- * perturbed are the caller's. Errors: those of the engine; IO, NOMEM, CANCELLED, LIMIT (the prompt is
- * longer than the engine's batch). */
+ * perturbed are the caller's. Errors: those of the engine; IO, NOMEM, CANCELLED, LIMIT (the prompt, or
+ * a piece of it, is longer than the engine's batch). */
 LS_API ls_status ls_recorder_run(ls_recorder *r, ls_engine *e, ls_trace *out, ls_error *err);
 LS_API void      ls_recorder_destroy(ls_recorder *r); /* NULL is allowed */
 
@@ -151,12 +162,14 @@ typedef void ls_locate_close_fn(void *ctx, ls_engine *e);
 typedef struct ls_locate_options {
     const int32_t *prompt, *decoded;
     size_t         n_prompt, n_decoded;
+    ls_cut         cut;       /* of the prompt, see ls_locate_cut; zeros: one evaluation */
     double         tap_tol;   /* NMSE of a tap at one position, in isolation and accumulated */
     double         rho_tol, rho_floor; /* see tolerances.def; rho_tol 0: the defaults of both */
     bool           by_oracle; /* budgets from the oracle: an operation is over when one engine is rho_tol
                                * times as far from it as the other, whatever tap_tol says. Searches
                                * all layers */
-    size_t         max_bytes; /* of the reference's values held at once; 0: 256 MiB          */
+    size_t         max_bytes; /* of the reference's values held at once, unless one layer has more (at
+                               * most LS_LOCATE_MOST); 0: that */
     bool           map;       /* every tap of every layer, not just around the break         */
     bool           reverse;   /* what was born is also looked at the other way round         */
     ls_locate_open_fn  *open;
@@ -164,7 +177,21 @@ typedef struct ls_locate_options {
     ls_locate_close_fn *close; /* NULL: ls_engine_close */
     void               *ctx;
     const volatile int *cancelled;
+    /* Positions that a pass over all of them has done; pass: what it does, in a few words. NULL: silent */
+    void (*progress)(void *ctx, const char *pass, size_t done, size_t total);
+    void               *progress_ctx;
 } ls_locate_options;
+
+/* What the taps of an evaluation, and engines for each of its tokens, may take with the cut below;
+ * besides them there are KV caches, rows of logits and vocabularies, as in any run. */
+#define LS_LOCATE_BYTES (64 << 20)
+#define LS_LOCATE_MOST  (256 << 20) /* where the shortest pieces take more than that */
+
+/* The cut of a prompt that keeps to that, with evaluations as long as possible, at most `batch` (0: 512): the
+ * batches of the run that is looked into. n_positions: with decoded tokens. Before anything is evaluated.
+ * Errors: LIMIT, where even the shortest would take more than LS_LOCATE_MOST. */
+LS_API ls_status ls_locate_cut(ls_cut *out, const ls_model_config *c, size_t n_prompt, size_t n_positions,
+                               size_t batch, bool by_oracle, ls_error *err);
 
 /* Every tap of every position: what reports draw. NMSE of that row (of all its heads together); NaN: NaN or
  * Inf; -1: not compared. The coordinates that differ most as the subject ran, largest first. */

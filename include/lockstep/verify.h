@@ -109,6 +109,7 @@ typedef struct ls_per_token_result {
     int32_t      first_difference; /* index of the first differing id, -1: none */
     int32_t     *decoded;       size_t n_decoded; /* ids fed after the prompt */
     ls_position *positions;     size_t n_positions;
+    size_t       n_batch;       /* tokens of the prompt evaluated together, but the last; 0: none were */
     ls_summary   summary;
     ls_coverage  coverage;
     ls_engine_info  subject_info, reference_info;   /* engine "" when that side was not used */

@@ -47,11 +47,11 @@ static void follow_files(state *s)
     ls_gguf      *g = NULL;
     ls_tokenizer *t = NULL;
     const char   *path = s->o->c.reference_model;
-    if (!path || s->c.ids || cli_given(s->ctx, "bos") || s->c.prompt.encode.bos != LS_BOS_YES)
+    if (!path || s->c.in.ids || cli_given(s->ctx, "bos") || s->c.in.prompt.encode.bos != LS_BOS_YES)
         return;
     if (ls_gguf_open(&g, path, NULL) == LS_OK && ls_tokenizer_create(&t, g, NULL) == LS_OK &&
-        ls_tokenizer_adds_bos(t) != ls_tokenizer_adds_bos(s->c.tokenizer))
-        s->c.prompt.encode.bos = LS_BOS_AUTO;
+        ls_tokenizer_adds_bos(t) != ls_tokenizer_adds_bos(s->c.in.tokenizer))
+        s->c.in.prompt.encode.bos = LS_BOS_AUTO;
     ls_tokenizer_destroy(t);
     ls_gguf_close(g);
 }
@@ -110,17 +110,23 @@ static ls_status open_oracle(void *ctx, ls_tap64_fn *tap, ls_given_fn *given, vo
 
 static ls_status locate(state *s, double tap_tol, ls_located *out, ls_error *err)
 {
-    ls_locate_options opt = {.prompt = s->result.ids_subject,
-                             .n_prompt = s->result.n_ids_subject,
-                             .decoded = s->result.decoded,
-                             .n_decoded = s->result.n_decoded,
-                             .tap_tol = tap_tol,
-                             .open = cli_pair_take,
-                             .close = cli_pair_leave,
-                             .open_oracle = open_oracle,
-                             .ctx = &s->pair,
-                             .cancelled = cli_catch_interrupt()};
-    return ls_locate(out, &opt, err);
+    cli_locate_progress progress = {.ctx = s->ctx};
+    ls_status           status;
+    ls_locate_options   opt = {.prompt = s->result.ids_subject,
+                               .n_prompt = s->result.n_ids_subject,
+                               .decoded = s->result.decoded,
+                               .n_decoded = s->result.n_decoded,
+                               .tap_tol = tap_tol,
+                               .open = cli_pair_take,
+                               .close = cli_pair_leave,
+                               .open_oracle = open_oracle,
+                               .ctx = &s->pair,
+                               .cancelled = cli_catch_interrupt(),
+                               .progress = cli_locate_tell,
+                               .progress_ctx = &progress};
+    status = ls_locate(out, &opt, err);
+    cli_progress_end(&progress.bar);
+    return status;
 }
 
 /* What is inside the budget changes no verdict. */

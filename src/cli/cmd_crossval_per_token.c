@@ -170,8 +170,12 @@ static ls_status check_model(const state *s, ls_error *err)
 
 static ls_status open_engines(state *s, ls_error *err)
 {
-    bool native = s->o->backend != BACKEND_CPP;
+    bool   native = s->o->backend != BACKEND_CPP;
+    ls_cut cut;
     if (native) LS_TRY(check_model(s, err));
+    if (s->o->locate && s->o->backend == BACKEND_BOTH)
+        LS_TRY(
+            cli_locate_cut(&cut, s->c.in.gguf, s->c.n_prompt, s->c.n_positions, 0, s->o->oracle, err));
     if (s->o->backend != BACKEND_NATIVE) LS_TRY(open_reference(s, err));
     if (!native) return LS_OK;
     if (s->reference) cli_comparison_follow(&s->c, ls_engine_get_info(s->reference));
@@ -212,11 +216,13 @@ static ls_status locate(state *s, ls_error *err)
                     .budget = &s->o->c.budget,
                     .by_oracle = s->o->oracle,
                     .map = cli_report_forms[s->o->format].map,
-                    .n_batch = cli_given(s->ctx, "batch") ? 0 : (int32_t)s->result.n_ids_subject,
-                    .alone = s->c.subject.n_batch == 1,
+                    .ctx = s->ctx,
                     .cancelled = cli_catch_interrupt()};
     if (s->result.verdict != LS_VERDICT_MATCH && s->result.verdict != LS_VERDICT_DIVERGED)
         return LS_OK;
+    LS_TRY(cli_locate_cut(&l.cut, s->c.in.gguf, s->result.n_ids_subject,
+                          s->result.n_ids_subject + s->result.n_decoded, s->result.n_batch,
+                          s->o->oracle, err));
     ls_engine_close(s->subject);
     ls_engine_close(s->reference);
     s->subject = s->reference = NULL;

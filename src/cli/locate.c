@@ -6,13 +6,20 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* What the callbacks below get. */
+typedef struct opener {
+    const cli_locate *l;
+    int32_t           n_batch; /* the longest evaluation: what engines keep for one depends on it */
+} opener;
+
 static ls_status open_engine(void *ctx, bool subject, ls_watch watch, ls_tap_fn *tap, void *tap_ctx,
                              ls_engine **out, ls_error *err)
 {
-    const cli_locate *l = ctx;
+    const opener     *o = ctx;
+    const cli_locate *l = o->l;
     ls_engine_options opt = subject ? *l->subject : *l->reference;
     opt.watch = watch;
-    if (opt.n_batch < l->n_batch) opt.n_batch = l->n_batch;
+    opt.n_batch = o->n_batch;
     opt.tap = tap;
     opt.tap_ctx = tap_ctx;
     if (!subject && l->reference_exe)
@@ -24,10 +31,10 @@ static ls_status open_engine(void *ctx, bool subject, ls_watch watch, ls_tap_fn 
 static ls_status open_oracle(void *ctx, ls_tap64_fn *tap, ls_given_fn *given, void *tap_ctx,
                              ls_engine **out, ls_error *err)
 {
-    const cli_locate *l = ctx;
-    ls_oracle_options opt = {.base = *l->subject, .tap = tap, .given = given, .ctx = tap_ctx};
+    const opener     *o = ctx;
+    ls_oracle_options opt = {.base = *o->l->subject, .tap = tap, .given = given, .ctx = tap_ctx};
     opt.base.faults = NULL;
-    if (opt.base.n_batch < l->n_batch) opt.base.n_batch = l->n_batch;
+    opt.base.n_batch = o->n_batch;
     return ls_engine_open_oracle(out, &opt, err);
 }
 
@@ -61,43 +68,55 @@ void cli_locate_judge(const ls_located *l, ls_per_token_result *x)
     snprintf(x->reason_code, sizeof(x->reason_code), "%s", isnan(l->isolated) ? "nan" : "tap");
 }
 
-/* The prompt's tokens but the first become decoded ones. */
-static ls_status take_alone(ls_locate_options *opt, int32_t **ids, ls_error *err)
+ls_status cli_locate_cut(ls_cut *cut, ls_gguf *gguf, size_t n_prompt, size_t n_positions,
+                         size_t batch, bool by_oracle, ls_error *err)
 {
-    size_t n = opt->n_prompt, decoded = opt->n_decoded;
-    *ids = malloc((n + decoded) * sizeof(**ids));
-    if (!*ids) return ls_fail(err, LS_ERR_NOMEM, "not enough memory for the prompt");
-    memcpy(*ids, opt->prompt, n * sizeof(**ids));
-    if (decoded) memcpy(*ids + n, opt->decoded, decoded * sizeof(**ids));
-    opt->prompt = *ids;
-    opt->n_prompt = 1;
-    opt->decoded = *ids + 1;
-    opt->n_decoded = n + decoded - 1;
-    return LS_OK;
+    ls_model *model;
+    ls_status status;
+    LS_TRY(ls_model_open_gguf(&model, gguf, err));
+    status = ls_locate_cut(cut, ls_model_get_config(model), n_prompt, n_positions, batch, by_oracle,
+                           err);
+    ls_model_close(model);
+    return status;
+}
+
+void cli_locate_tell(void *progress, const char *pass, size_t done, size_t total)
+{
+    cli_locate_progress *p = progress;
+    if (strncmp(p->bar.label, pass, sizeof(p->bar.label) - 1) != 0) {
+        cli_progress_end(&p->bar);
+        cli_progress_begin(&p->bar, p->ctx, pass);
+    }
+    cli_progress_update(&p->bar, done, total);
 }
 
 ls_status cli_locate_run(const cli_locate *l, ls_per_token_result *result, ls_located *out,
                          ls_error *err)
 {
-    ls_locate_options opt = {.prompt = result->ids_subject,
-                             .n_prompt = result->n_ids_subject,
-                             .decoded = result->decoded,
-                             .n_decoded = result->n_decoded,
-                             .tap_tol = l->budget->tap_tol,
-                             .rho_tol = l->budget->rho_tol,
-                             .rho_floor = l->budget->rho_floor,
-                             .by_oracle = l->by_oracle,
-                             .map = l->map,
-                             .reverse = true,
-                             .open = open_engine,
-                             .open_oracle = open_oracle,
-                             .ctx = (void *)(uintptr_t)l,
-                             .cancelled = l->cancelled};
-    int32_t          *ids = NULL;
-    ls_status         status = l->alone ? take_alone(&opt, &ids, err) : LS_OK;
-    if (status == LS_OK) status = ls_locate(out, &opt, err);
-    free(ids);
-    LS_TRY(status);
+    cli_locate_progress progress = {.ctx = l->ctx};
+    opener              o = {l, (int32_t)ls_cut_longest(l->cut, result->n_ids_subject)};
+    ls_status           status;
+    ls_locate_options   opt = {.prompt = result->ids_subject,
+                               .n_prompt = result->n_ids_subject,
+                               .cut = l->cut,
+                               .max_bytes = LS_LOCATE_BYTES,
+                               .decoded = result->decoded,
+                               .n_decoded = result->n_decoded,
+                               .tap_tol = l->budget->tap_tol,
+                               .rho_tol = l->budget->rho_tol,
+                               .rho_floor = l->budget->rho_floor,
+                               .by_oracle = l->by_oracle,
+                               .map = l->map,
+                               .reverse = true,
+                               .open = open_engine,
+                               .open_oracle = open_oracle,
+                               .ctx = &o,
+                               .cancelled = l->cancelled,
+                               .progress = cli_locate_tell,
+                               .progress_ctx = &progress};
+    status = ls_locate(out, &opt, err);
+    cli_progress_end(&progress.bar);
+    if (status != LS_OK) return status;
     result->coverage.taps_planned = out->taps_planned;
     result->coverage.taps_compared = out->taps_compared;
     cli_locate_judge(out, result);

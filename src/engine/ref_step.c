@@ -100,7 +100,7 @@ static bool same_bits(const float *a, const float *b) { return memcmp(a, b, size
 /* Row i of the evaluation, as s->row has it. */
 static void tap(ls_ref_step *s, ls_op op, int32_t layer, size_t i, int32_t head, size_t n)
 {
-    ls_tap t = {op, layer, s->pos + (int32_t)i, head, s->row, n};
+    ls_tap t = {op, layer, s->pos + (int32_t)i, head, s->row, n, s->rows == 1};
     s->fn(s->ctx, &t);
 }
 
@@ -120,7 +120,7 @@ ls_status ls_ref_step_rows(ls_ref_step *s, ls_op op, int32_t layer, float *data,
     bool         halves = op == LS_OP_FFN_UP && k && k->halves && n % 2 == 0;
     LS_TRY(make_room(s, n, err));
     for (size_t i = 0; i < s->rows; i++) {
-        ls_tap t = {op, layer, s->pos + (int32_t)i, -1, data + i * n, n};
+        ls_tap t = {op, layer, s->pos + (int32_t)i, -1, data + i * n, n, s->rows == 1};
         if (halves) {
             t.n = n / 2;
             t.op = LS_OP_FFN_GATE;
@@ -138,8 +138,13 @@ ls_status ls_ref_step_experts(ls_ref_step *s, ls_op op, int32_t layer, float *da
 {
     LS_TRY(make_room(s, n, err));
     for (size_t i = 0; i < s->rows * chosen; i++) {
-        ls_tap t = {op,           layer, s->pos + (int32_t)(i / chosen), (int32_t)(i % chosen),
-                    data + i * n, n};
+        ls_tap t = {.op = op,
+                    .layer = layer,
+                    .pos = s->pos + (int32_t)(i / chosen),
+                    .head = (int32_t)(i % chosen),
+                    .data = data + i * n,
+                    .n = n,
+                    .alone = s->rows == 1};
         change_row(s, &t, changed);
     }
     return LS_OK;
@@ -153,9 +158,13 @@ ls_status ls_ref_step_weights(ls_ref_step *s, int32_t layer, float *data, size_t
     LS_TRY(make_room(s, padded, err));
     for (size_t i = 0; i < heads * s->rows; i++) {
         size_t r = i % s->rows;
-        ls_tap t = {LS_OP_ATTN_SCORES_SOFTMAX, layer,
-                    s->pos + (int32_t)r,       (int32_t)(i / s->rows),
-                    data + i * padded,         (size_t)s->pos + r + 1};
+        ls_tap t = {.op = LS_OP_ATTN_SCORES_SOFTMAX,
+                    .layer = layer,
+                    .pos = s->pos + (int32_t)r,
+                    .head = (int32_t)(i / s->rows),
+                    .data = data + i * padded,
+                    .n = (size_t)s->pos + r + 1,
+                    .alone = s->rows == 1};
         change_row(s, &t, changed);
     }
     return LS_OK;

@@ -62,9 +62,14 @@ static void show_experts(const oracle *o, ls_op op, int32_t l, double *x, size_t
 
 /* Whether the taps supply this operation. It is then no number until they do (n 0: or what it was).
  */
+static bool is_given(const oracle *o, ls_op op, int32_t l)
+{
+    return o->opt.given && o->opt.given(o->opt.ctx, op, l);
+}
+
 static bool given(const oracle *o, ls_op op, int32_t l, double *x, size_t n)
 {
-    if (!o->opt.given || !o->opt.given(o->opt.ctx, op, l)) return false;
+    if (!is_given(o, op, l)) return false;
     for (size_t i = 0; i < o->T * n; i++) x[i] = (double)NAN;
     return true;
 }
@@ -397,19 +402,25 @@ static void show_scores(const oracle *o, ls_op op, int32_t l)
     watch(o, op, l, o->scores, H, P);
 }
 
+/* Rows of this evaluation go to a layer's keys or values. */
+static void cache(const oracle *o, double *to, const double *rows)
+{
+    size_t GK = (size_t)o->c->n_kv_heads * (size_t)o->c->head_dim;
+    memcpy(to + (size_t)o->at * GK, rows, o->T * GK * sizeof(double));
+    ls_oracle_keep(to + (size_t)o->at * GK, o->T * GK, o->s.kv);
+}
+
 /* Softmax(Q K^T) V, Vaswani et al. 2017, section 3.2.1; grouped heads, Ainslie et al. 2023. */
 static void attend(const oracle *o, int32_t l)
 {
-    size_t K = (size_t)o->c->head_dim, H = (size_t)o->c->n_heads, GK = (size_t)o->c->n_kv_heads * K,
-           P = (size_t)o->at + o->T;
-    heads j = {o, l};
-    bool  sinks = o->s.sinks && ls_oracle_vector(o, l, "attn_sinks.weight", o->wide);
-    bool  skip;
+    size_t K = (size_t)o->c->head_dim, H = (size_t)o->c->n_heads, P = (size_t)o->at + o->T;
+    heads  j = {o, l};
+    bool   sinks = o->s.sinks && ls_oracle_vector(o, l, "attn_sinks.weight", o->wide);
+    bool   skip;
 
-    memcpy(o->keys[l] + (size_t)o->at * GK, o->k, o->T * GK * sizeof(double));
-    memcpy(o->values[l] + (size_t)o->at * GK, o->v, o->T * GK * sizeof(double));
-    ls_oracle_keep(o->keys[l] + (size_t)o->at * GK, o->T * GK, o->s.kv);
-    ls_oracle_keep(o->values[l] + (size_t)o->at * GK, o->T * GK, o->s.kv);
+    /* What is never looked at stays untouched, and takes no memory: most layers of a search. */
+    if (!is_given(o, LS_OP_ATTN_SCORES, l)) cache(o, o->keys[l], o->k);
+    if (!is_given(o, LS_OP_ATTN_OUT, l)) cache(o, o->values[l], o->v);
     for (size_t i = 0; o->s.scale_queries && i < o->T * H * K; i++) o->q[i] *= o->s.attn_scale;
     if (o->s.kv == LS_SEM_KV_F16) ls_oracle_keep(o->q, o->T * H * K, o->s.kv);
 

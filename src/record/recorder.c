@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* recorder.c - an engine's run as a trace: prompt in one evaluation, then token by token. */
+/* recorder.c - an engine's run as a trace: prompt in one evaluation (or as it is cut), then token
+ * by token. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -160,13 +161,15 @@ static ls_status record_logits(ls_recorder *r, ls_engine *e, size_t n, int32_t p
 static ls_status evaluate(ls_recorder *r, ls_engine *e, ls_hash *all, ls_error *err)
 {
     ls_trace *t = &r->trace;
-    size_t    done = 0, n = t->n_prompt;
+    size_t    done = 0, n;
     int32_t   next = 0;
-    for (r->seq = 0; done < t->n_tokens; r->seq++, n = 1) {
+    for (r->seq = 0; done < t->n_tokens; r->seq++) {
         if (r->opt.cancelled && *r->opt.cancelled) {
             return ls_fail(err, LS_ERR_CANCELLED, "interrupted");
         }
-        if (r->seq > 0) t->tokens[done] = r->opt.decoded ? r->opt.decoded[r->seq - 1] : next;
+        n = done < t->n_prompt ? ls_cut_next(r->opt.cut, t->n_prompt, done) : 1;
+        if (done >= t->n_prompt)
+            t->tokens[done] = r->opt.decoded ? r->opt.decoded[done - t->n_prompt] : next;
         LS_TRY(ls_engine_eval(e, t->tokens + done, n, err));
         LS_TRY(record_logits(r, e, n, (int32_t)done, all, &next, err));
         if (r->status != LS_OK) {
@@ -231,7 +234,7 @@ ls_status ls_recorder_run(ls_recorder *r, ls_engine *e, ls_trace *out, ls_error 
     t->n_prompt = r->opt.n_prompt;
     t->n_tokens = t->n_prompt + (size_t)r->opt.max_tokens;
     t->perturbed = -1;
-    if (t->n_prompt > (size_t)info->n_batch) {
+    if (ls_cut_longest(r->opt.cut, t->n_prompt) > (size_t)info->n_batch) {
         return ls_fail(err, LS_ERR_LIMIT, "a prompt of %zu tokens is longer than a batch of %d",
                        t->n_prompt, info->n_batch);
     }

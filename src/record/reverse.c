@@ -105,14 +105,16 @@ static ls_status take(work *w, size_t i, ls_error *err)
 static ls_status walk(work *w, ls_error *err)
 {
     const ls_locate_options *o = w->opt;
-    size_t                   at = (size_t)w->out->position;
+    size_t                   at = (size_t)w->out->position, n = 0, done = 0;
     LS_TRY(o->open(o->ctx, true, (ls_watch){watch, w}, NULL, NULL, &w->subject, err));
     LS_TRY(o->open(o->ctx, false, (ls_watch){0}, step, w, &w->reference, err));
-    LS_TRY(evaluate(w, o->prompt, o->n_prompt, err));
-    if (at < o->n_prompt) return take(w, at, err);
-    for (size_t i = 0; i < o->n_decoded && i <= at - o->n_prompt; i++)
-        LS_TRY(evaluate(w, o->decoded + i, 1, err));
-    return take(w, 0, err);
+    for (; done <= at; done += n) {
+        bool prompt = done < o->n_prompt;
+        n = prompt ? ls_cut_next(o->cut, o->n_prompt, done) : 1;
+        LS_TRY(evaluate(w, prompt ? o->prompt + done : o->decoded + (done - o->n_prompt), n, err));
+        if (done + n > at) return take(w, at - done, err);
+    }
+    return LS_OK;
 }
 
 bool ls_located_ways_disagree(const ls_located *l)

@@ -71,13 +71,20 @@ double ls_walk_centred_nmse(const float *a, const float *b, size_t n)
 
 /* ---- the reference ---- */
 
+size_t ls_walk_tap_bytes(const ls_walk *w, size_t heads, size_t rows, size_t n, bool exact)
+{
+    size_t value = sizeof(float) + (exact ? sizeof(double) : 0);
+    size_t row = (exact ? 5 : 2) * sizeof(double); /* d2, r2; s2, f2, e2 */
+    return heads * rows * (n * value + row) + (w->free_run ? rows * sizeof(ls_map_cell) : 0);
+}
+
 static ls_status hold(ls_walk *w, const ls_tap_values *v, ls_error *err)
 {
     size_t       n_rows = v->heads * v->rows, n = n_rows * v->n;
     bool         judged = v->op == w->judged_op && v->layer == w->judged_layer;
     bool         exact = w->oracle && (!w->judging || judged);
     ls_walk_tap *t;
-    w->bytes += n * (sizeof(float) + (exact ? sizeof(double) : 0));
+    w->bytes += ls_walk_tap_bytes(w, v->heads, v->rows, v->n, exact);
     if (w->bytes > w->max_bytes)
         return ls_fail(err, LS_ERR_LIMIT, "the taps of layers %d to %d take more than %zu MiB",
                        w->first, w->last, w->max_bytes >> 20);
@@ -141,6 +148,14 @@ void ls_walk_keep_worst(ls_map_cell *c, size_t index, float subject, float refer
     if (c->n_worst < LS_MAP_VALUES) c->n_worst++;
 }
 
+/* The difference that one has to exceed to be kept. */
+static double least_kept(const ls_map_cell *c)
+{
+    const ls_map_value *v = &c->worst[LS_MAP_VALUES - 1];
+    float               d = c->n_worst < LS_MAP_VALUES ? 0 : fabsf(v->subject - v->reference);
+    return (double)d;
+}
+
 void ls_walk_free(void *ctx, const ls_tap_values *v)
 {
     const ls_walk *w = ctx;
@@ -149,7 +164,7 @@ void ls_walk_free(void *ctx, const ls_tap_values *v)
         return;
     for (size_t r = 0; r < t->rows; r++) {
         ls_map_cell *c = &t->free_run[r];
-        double       d2 = 0, r2 = 0;
+        double       d2 = 0, r2 = 0, least = 0;
         for (size_t h = 0; h < t->heads; h++) {
             const float *a = v->data + (h * t->rows + r) * t->n;
             const float *b = t->data + (h * t->rows + r) * t->n;
@@ -157,7 +172,11 @@ void ls_walk_free(void *ctx, const ls_tap_values *v)
                 double d = (double)a[i] - (double)b[i];
                 d2 += d * d;
                 r2 += (double)b[i] * (double)b[i];
-                ls_walk_keep_worst(c, h * t->n + i, a[i], b[i]);
+                /* Most are no larger than what is kept already; NaN is. */
+                if (d != 0 && !(fabs(d) <= least)) {
+                    ls_walk_keep_worst(c, h * t->n + i, a[i], b[i]);
+                    least = least_kept(c);
+                }
             }
         }
         c->accumulated = ls_walk_nmse(d2, r2);

@@ -54,6 +54,8 @@ ls_tap_fn   ls_walk_step; /* from any thread, each row once */
 ls_tap64_fn ls_walk_step64;
 ls_given_fn ls_walk_given;
 
+/* What a tap of that shape takes here. */
+size_t       ls_walk_tap_bytes(const ls_walk *w, size_t heads, size_t rows, size_t n, bool exact);
 ls_walk_tap *ls_walk_find(const ls_walk *w, ls_op op, int32_t layer); /* NULL: not held */
 
 /* NMSE of row `row` of a tap in the reference's steps, all heads together. -1: not compared; NaN: NaN or

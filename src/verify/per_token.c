@@ -157,6 +157,7 @@ static ls_status prepare(run *v, ls_error *err)
     LS_TRY(check_room(v, v->reference, err));
     v->n_batch = batch_of(v->reference, batch_of(v->subject, DEFAULT_BATCH));
     if (v->opt->batch && v->opt->batch < v->n_batch) v->n_batch = v->opt->batch;
+    r->n_batch = v->n_batch;
     LS_TRY(ls_alloc(&r->positions, r->coverage.positions_planned, sizeof(*r->positions),
                     "the positions", err));
     return ls_alloc(&r->decoded, (size_t)v->opt->max_tokens, sizeof(*r->decoded),

@@ -92,6 +92,20 @@ no_orphan() {
     [[ -z $left ]] || fail "$2: still running: $left"
 }
 
+# peak_of COMMAND...: PEAK becomes the command's VmHWM in KiB, STATUS its exit code
+peak_of() {
+    local n pid
+    "$@" >"$T/o" 2>"$T/e" &
+    pid=$!
+    PEAK=0
+    while n=$(awk '/VmHWM/ { print $2 }' "/proc/$pid/status" 2>/dev/null) && [[ -n $n ]]; do
+        PEAK=$n
+        sleep 0.01
+    done
+    wait "$pid"
+    STATUS=$?
+}
+
 # At least 64 tokens in every vocabulary of ours.
 STORY="Once upon a time there was a King who had three sons and a daughter, and they lived together in \
 a great castle upon a hill. One morning the eldest son said to his father that he would go out into the \

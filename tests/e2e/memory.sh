@@ -15,20 +15,6 @@ else
     export BITNET_CROSSVAL_LIBDIR=$T/engine
 fi
 
-# peak_of COMMAND...: PEAK becomes the command's VmHWM in KiB, STATUS its exit code
-peak_of() {
-    local n pid
-    "$@" >"$T/o" 2>"$T/e" &
-    pid=$!
-    PEAK=0
-    while n=$(awk '/VmHWM/ { print $2 }' "/proc/$pid/status" 2>/dev/null) && [[ -n $n ]]; do
-        PEAK=$n
-        sleep 0.01
-    done
-    wait "$pid"
-    STATUS=$?
-}
-
 # compare N_WORDS: a comparison of about twice as many positions
 compare() {
     local text

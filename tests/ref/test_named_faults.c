@@ -190,7 +190,7 @@ static change change_of_row(const tap_values *t, size_t r, ls_faults *f)
     assert_true(n <= sizeof(changed) / sizeof(changed[0]));
     for (size_t h = 0; h < t->v.heads; h++) {
         const float *row = t->data + (h * t->v.rows + r) * t->v.n;
-        ls_tap       tap = {t->v.op, t->v.layer, pos, (int32_t)h, changed, n};
+        ls_tap       tap = {t->v.op, t->v.layer, pos, (int32_t)h, changed, n, false};
         memcpy(changed, row, n * sizeof(*row));
         ls_faults_tap(f, &tap);
         add_row(&c, changed, row, n, t->v.op == LS_OP_LOGITS);

@@ -158,7 +158,8 @@ static bool is_thorough(const char *arch)
 static void check_fault(pair *p, const char *arch, ls_op op)
 {
     sums s = {.arch = arch, .faulty = op};
-    p->faults.at[0] = (ls_fault){op, LAYER, POSITION, -1, LS_FAULT_SCALE, 1.5f};
+    p->faults.at[0] = (ls_fault){
+        .op = op, .layer = LAYER, .pos = POSITION, .element = -1, .kind = LS_FAULT_SCALE, .x = 1.5f};
     p->faults.n = 1;
     run(p, 1, check_row, &s);
 }
@@ -234,7 +235,8 @@ static void an_error_that_was_carried_is_not_there_in_steps(void **state)
         by_itself = open_reference((ls_watch){ls_walk_free, &p.walk}, NULL, NULL);
         for (size_t i = 0; i < sizeof(ops) / sizeof(ops[0]); i++) {
             carried free_run = {0}, steps = {.stepped = true};
-            p.faults.at[0] = (ls_fault){ops[i], 0, POSITION, -1, LS_FAULT_ADD, 1};
+            p.faults.at[0] = (ls_fault){
+                .op = ops[i], .pos = POSITION, .element = -1, .kind = LS_FAULT_ADD, .x = 1};
             p.faults.n = 1;
             p.reference = by_itself;
             run(&p, 1, count_over, &free_run);

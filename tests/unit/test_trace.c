@@ -197,7 +197,7 @@ static void acts_on_a_range_of_elements_and_on_every_tap(void **state)
 {
     ls_faults some = {0}, all = {0};
     float     v[5] = {1, 1, 1, 1, 1};
-    ls_tap    tap = {LS_OP_LOGITS, -1, 0, -1, v, 5};
+    ls_tap    tap = {LS_OP_LOGITS, -1, 0, -1, v, 5, false};
     (void)state;
     ls_faults_add(&some, "logits#1-2=add:1", NULL);
     ls_faults_add(&some, "logits#4-9=add:2", NULL); /* past the end of this row */
@@ -205,7 +205,7 @@ static void acts_on_a_range_of_elements_and_on_every_tap(void **state)
     assert_true(v[0] == 1 && v[1] == 2 && v[2] == 2 && v[3] == 1 && v[4] == 3);
     ls_faults_add(&all, "*=scale:2", NULL);
     for (int op = 0; op < LS_N_OPS; op++) {
-        tap = (ls_tap){(ls_op)op, ls_op_per_layer((ls_op)op) ? 3 : -1, 7, -1, v, 1};
+        tap = (ls_tap){(ls_op)op, ls_op_per_layer((ls_op)op) ? 3 : -1, 7, -1, v, 1, false};
         v[0] = 1;
         ls_faults_tap(&all, &tap);
         assert_true(v[0] == (op == LS_OP_FFN_MOE_TOPK ? 1 : 2)); /* numbers of experts are none */
@@ -221,7 +221,8 @@ static void moves_values_to_their_neighbours(void **state)
     ls_faults one = {0}, many = {0};
     float     v[N], w[1000], inf = INFINITY, nan_value = NAN;
     int       n_up = 0;
-    ls_tap    tap = {LS_OP_FFN_UP, 2, 5, -1, v, N}, row = {LS_OP_LOGITS, -1, 3, -1, w, 1000};
+    ls_tap    tap = {LS_OP_FFN_UP, 2, 5, -1, v, N, false};
+    ls_tap    row = {LS_OP_LOGITS, -1, 3, -1, w, 1000, false};
     (void)state;
     ls_faults_add(&one, "*=ulp", NULL);
     ls_faults_add(&many, "*=ulp:3", NULL);
