@@ -184,7 +184,7 @@ typedef struct ls_locate_options {
 
 /* What the taps of an evaluation, and engines for each of its tokens, may take with the cut below;
  * besides them there are KV caches, rows of logits and vocabularies, as in any run. */
-#define LS_LOCATE_BYTES (64 << 20)
+#define LS_LOCATE_BYTES (40 << 20)
 #define LS_LOCATE_MOST  (256 << 20) /* where the shortest pieces take more than that */
 
 /* The cut of a prompt that keeps to that, with evaluations as long as possible, at most `batch` (0: 512): the
