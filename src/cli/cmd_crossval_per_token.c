@@ -174,8 +174,8 @@ static ls_status open_engines(state *s, ls_error *err)
     ls_cut cut;
     if (native) LS_TRY(check_model(s, err));
     if (s->o->locate && s->o->backend == BACKEND_BOTH)
-        LS_TRY(
-            cli_locate_cut(&cut, s->c.in.gguf, s->c.n_prompt, s->c.n_positions, 0, s->o->oracle, err));
+        LS_TRY(cli_locate_cut(&cut, s->c.in.gguf, s->c.n_prompt, s->c.n_positions, 0, s->o->oracle,
+                              err));
     if (s->o->backend != BACKEND_NATIVE) LS_TRY(open_reference(s, err));
     if (!native) return LS_OK;
     if (s->reference) cli_comparison_follow(&s->c, ls_engine_get_info(s->reference));

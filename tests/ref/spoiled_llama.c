@@ -41,14 +41,15 @@ uint32_t ref_eval(const int32_t *ids, size_t n, ls_ref_evaluated *out)
 
 uint32_t ref_reset(uint32_t n_keep)
 {
-    n_done = n_last = 0;
+    n_done = (int32_t)n_keep;
+    n_last = 0;
     return true_reset(n_keep);
 }
 
 /* ref_main.c's, which ref_llama.c would call. */
-int ref_tap(const ls_ref_tap *tap, const float *data);
-int spoiled_tap(const ls_ref_tap *tap, const float *data);
-int spoiled_tap(const ls_ref_tap *tap, const float *data)
+int ref_tap(const ls_ref_tap *tap, float *data);
+int spoiled_tap(const ls_ref_tap *tap, float *data);
+int spoiled_tap(const ls_ref_tap *tap, float *data)
 {
     const char *spoil = getenv("LS_SPOIL"), *name, *layer;
     if (!spoil || strncmp(spoil, "hide:", 5) != 0) return ref_tap(tap, data);
@@ -58,7 +59,7 @@ int spoiled_tap(const ls_ref_tap *tap, const float *data)
         strncmp(tap->name, name, strlen(tap->name)) != 0 ||
         (layer && atoi(layer + 1) != tap->layer))
         return ref_tap(tap, data);
-    return 1;
+    return REF_TAP_KEPT;
 }
 
 static int32_t best_but(int32_t other)

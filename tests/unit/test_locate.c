@@ -205,7 +205,8 @@ static void memory_changes_nothing(void **state)
 /* Both are equally far from the oracle where they agree; the fault is farther by what it did. */
 static void the_map_says_how_far_both_are_from_the_oracle(void **state)
 {
-    ls_located l = locate_any(true, "1.ffn_act@4#3=add:2", NULL, 0, (ls_cut){0}), plain = locate(NULL, 0);
+    ls_located l = locate_any(true, "1.ffn_act@4#3=add:2", NULL, 0, (ls_cut){0}),
+               plain = locate(NULL, 0);
     (void)state;
     assert_true(l.found && l.born && l.judged && l.op == LS_OP_FFN_ACT && l.position == 4);
     for (size_t i = 0; i < l.map.n_rows; i++) {

@@ -158,8 +158,12 @@ static bool is_thorough(const char *arch)
 static void check_fault(pair *p, const char *arch, ls_op op)
 {
     sums s = {.arch = arch, .faulty = op};
-    p->faults.at[0] = (ls_fault){
-        .op = op, .layer = LAYER, .pos = POSITION, .element = -1, .kind = LS_FAULT_SCALE, .x = 1.5f};
+    p->faults.at[0] = (ls_fault){.op = op,
+                                 .layer = LAYER,
+                                 .pos = POSITION,
+                                 .element = -1,
+                                 .kind = LS_FAULT_SCALE,
+                                 .x = 1.5f};
     p->faults.n = 1;
     run(p, 1, check_row, &s);
 }
