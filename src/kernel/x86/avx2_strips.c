@@ -28,10 +28,10 @@ V vi   v_and(vi a, vi b) { return _mm256_and_si256(a, b); }
 V vi   v_or(vi a, vi b) { return _mm256_or_si256(a, b); }
 V vi   v_srl16(vi a, int n) { return _mm256_srli_epi16(a, n); }
 V vi   v_sll16(vi a, int n) { return _mm256_slli_epi16(a, n); }
+V vi v_sra16(vi a, int n) { return _mm256_srai_epi16(a, n); }
 V vi   v_srl32(vi a, int n) { return _mm256_srli_epi32(a, n); }
 V vi   v_sll32(vi a, int n) { return _mm256_slli_epi32(a, n); }
-V vi   v_sra32(vi a, int n) { return _mm256_srai_epi32(a, n); }
-V vi   v_mullo32(vi a, vi b) { return _mm256_mullo_epi32(a, b); }
+V vi v_min8(vi a, vi b) { return _mm256_min_epu8(a, b); }
 V vi   v_sub32(vi a, vi b) { return _mm256_sub_epi32(a, b); }
 V vf   v_float(vi a) { return _mm256_cvtepi32_ps(a); }
 V vf   vf_zero(void) { return _mm256_setzero_ps(); }
@@ -67,6 +67,15 @@ V vi v_table(const int8_t *values, vi index)
 {
     __m128i t = _mm_loadu_si128((const __m128i *)(const void *)values);
     return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(t), index);
+}
+/* Bytes of each 32-bit lane, by number; -1: zero. */
+V vi v_pick(vi a, int i, int j, int k, int l)
+{
+    const int byte[4] = {i, j, k, l};
+    int8_t    at[16];
+    for (int b = 0; b < 16; b++) at[b] = (int8_t)(byte[b % 4] < 0 ? -1 : b / 4 * 4 + byte[b % 4]);
+    return _mm256_shuffle_epi8(
+        a, _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(const void *)at)));
 }
 V vi v_madd_add(vi acc, vi a, vi b) { return _mm256_add_epi32(acc, _mm256_madd_epi16(a, b)); }
 

@@ -34,10 +34,10 @@ V vi   v_and(vi a, vi b) { return _mm512_and_si512(a, b); }
 V vi   v_or(vi a, vi b) { return _mm512_or_si512(a, b); }
 V vi   v_srl16(vi a, int n) { return _mm512_srli_epi16(a, (shift16)n); }
 V vi   v_sll16(vi a, int n) { return _mm512_slli_epi16(a, (shift16)n); }
+V vi v_sra16(vi a, int n) { return _mm512_srai_epi16(a, (shift16)n); }
 V vi   v_srl32(vi a, int n) { return _mm512_srli_epi32(a, (unsigned)n); }
 V vi   v_sll32(vi a, int n) { return _mm512_slli_epi32(a, (unsigned)n); }
-V vi   v_sra32(vi a, int n) { return _mm512_srai_epi32(a, (unsigned)n); }
-V vi   v_mullo32(vi a, vi b) { return _mm512_mullo_epi32(a, b); }
+V vi v_min8(vi a, vi b) { return _mm512_min_epu8(a, b); }
 V vi   v_sub32(vi a, vi b) { return _mm512_sub_epi32(a, b); }
 V vf   v_float(vi a) { return _mm512_cvtepi32_ps(a); }
 V vf   vf_zero(void) { return _mm512_setzero_ps(); }
@@ -73,6 +73,15 @@ V vi v_table(const int8_t *values, vi index)
 {
     __m128i t = _mm_loadu_si128((const __m128i *)(const void *)values);
     return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(t), index);
+}
+/* Bytes of each 32-bit lane, by number; -1: zero. */
+V vi v_pick(vi a, int i, int j, int k, int l)
+{
+    const int byte[4] = {i, j, k, l};
+    int8_t    at[16];
+    for (int b = 0; b < 16; b++) at[b] = (int8_t)(byte[b % 4] < 0 ? -1 : b / 4 * 4 + byte[b % 4]);
+    return _mm512_shuffle_epi8(
+        a, _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)(const void *)at)));
 }
 V vi v_madd_add(vi acc, vi a, vi b) { return _mm512_dpwssd_epi32(acc, a, b); }
 

@@ -130,8 +130,8 @@ LS_INLINE vi low_bits(vi w, int shift, int mask)
 /* Bits 4k to 4k + 3 of each word as 16 or 0 in its bytes. */
 LS_INLINE vi fifth_bits(vi w, int k)
 {
-    vi four = v_and(v_srl32(w, 4 * k), v_set32(15));
-    return v_sll16(v_and(v_mullo32(four, v_set32(0x00204081)), v_set8(1)), 4);
+    vi bits = v_and(v_pick(w, k / 2, k / 2, k / 2, k / 2), v_set32(k % 2 ? (int)0x80402010 : 0x08040201));
+    return v_sll16(v_min8(bits, v_set8(1)), 4);
 }
 
 /* Codes of elements 4k to 4k + 3 of the block. */
@@ -168,51 +168,50 @@ LS_INLINE vi stored_codes(int t, const uint8_t *p, int k, int h)
     }
 }
 
-LS_INLINE vi byte_of(vi w, int i, int mask) { return v_and(v_srl32(w, 8 * i), v_set32(mask)); }
-LS_INLINE vi two(vi low, vi high) { return v_or(low, v_sll32(high, 16)); }
+/* Scales and minimums of a block, four groups to a word, a byte each: unpacked once a block, and taken
+ * from there by a shuffle. */
+typedef struct strip_scales {
+    vi scale[4], min[4];
+} strip_scales;
 
-/* Scale (minimum) j of Q4_K and Q5_K. */
-LS_INLINE vi scale_k4(int t, const uint8_t *p, int j, int h, bool min)
+LS_INLINE void scales_k4(int t, const uint8_t *p, int h, strip_scales *s)
 {
-    vi own = word_at(t, p, min, h), last;
-    if (j < 4) return byte_of(own, j, 63);
-    last = word_at(t, p, 2, h);
-    last = v_and(v_srl32(last, 8 * (j - 4) + (min ? 4 : 0)), v_set32(15));
-    return v_or(last, v_sll32(v_and(v_srl32(own, 8 * (j - 4) + 6), v_set32(3)), 4));
+    vi w[3], low = v_set8(15), six = v_set8(63), top = v_set8(48);
+    for (int i = 0; i < 3; i++) w[i] = word_at(t, p, i, h);
+    s->scale[0] = v_and(w[0], six);
+    s->min[0] = v_and(w[1], six);
+    s->scale[1] = v_or(v_and(w[2], low), v_and(v_srl16(w[0], 2), top));
+    s->min[1] = v_or(v_and(v_srl16(w[2], 4), low), v_and(v_srl16(w[1], 2), top));
 }
 
-LS_INLINE vi signed_byte(vi w, int i) { return v_sra32(v_sll32(w, 24 - 8 * i), 24); }
+LS_INLINE void stored_scales(int t, const uint8_t *p, int h, strip_scales *s)
+{
+    for (int i = 0; i < 4; i++) s->scale[i] = s->min[i] = v_zero();
+    if (group_of(t) == 32) scales_k4(t, p, h, s);
+    for (int i = 0; i < 4 && group_of(t) == 16; i++) {
+        vi w = word_at(t, p, t == LS_DTYPE_Q2_K ? i : 48 + i, h);
+        s->scale[i] = t == LS_DTYPE_Q2_K ? v_and(w, v_set8(15)) : w;
+        s->min[i] = t == LS_DTYPE_Q2_K ? v_and(v_srl16(w, 4), v_set8(15)) : w;
+    }
+}
 
 /* The scale of group g, twice. */
-LS_INLINE vi stored_scale(int t, const uint8_t *p, int g, int h)
+LS_INLINE vi stored_scale(int t, const strip_scales *s, int g)
 {
-    vi s;
-    if (group_of(t) == 32) {
-        s = scale_k4(t, p, g, h, false);
-    } else if (t == LS_DTYPE_Q2_K) {
-        s = byte_of(word_at(t, p, g / 4, h), g % 4, 15);
-    } else { /* Q6_K */
-        s = v_and(signed_byte(word_at(t, p, 48 + g / 4, h), g % 4), v_set32(0xffff));
-    }
-    return two(s, s);
+    int i = g % 4;
+    if (t != LS_DTYPE_Q6_K) return v_pick(s->scale[g / 4], i, -1, i, -1);
+    return v_sra16(v_pick(s->scale[g / 4], -1, i, -1, i), 8);
 }
 
-/* What multiplies the activations' sums of 16 elements 2i and 2i + 1. */
-LS_INLINE vi stored_pair(int t, const uint8_t *p, int i, int h)
+/* What multiplies the activations' sums of 16 elements 2i and 2i + 1. Q6_K: 32 * scale. */
+LS_INLINE vi stored_pair(int t, const strip_scales *s, int i)
 {
-    vi a, b;
+    int at = i % 4;
     if (t == LS_DTYPE_TQ2_0) return v_set32(0x00010001);
-    if (group_of(t) == 32) {
-        a = scale_k4(t, p, i, h, true);
-        return two(a, a);
-    }
-    if (t == LS_DTYPE_Q2_K) {
-        a = word_at(t, p, i / 2, h);
-        return two(byte_of(v_srl32(a, 4), 2 * (i % 2), 15), byte_of(v_srl32(a, 4), 2 * (i % 2) + 1, 15));
-    }
-    a = v_sll32(signed_byte(word_at(t, p, 48 + i / 2, h), 2 * (i % 2)), 5);
-    b = v_sll32(signed_byte(word_at(t, p, 48 + i / 2, h), 2 * (i % 2) + 1), 5);
-    return two(v_and(a, v_set32(0xffff)), b);
+    if (group_of(t) == 32) return v_pick(s->min[i / 4], at, -1, at, -1);
+    at = 2 * (i % 2);
+    if (t == LS_DTYPE_Q2_K) return v_pick(s->min[i / 2], at, -1, at + 1, -1);
+    return v_sra16(v_pick(s->min[i / 2], -1, at, -1, at + 1), 3);
 }
 
 /* ---- one of both sources ---- */
@@ -228,18 +227,19 @@ LS_INLINE vi codes_at(int t, bool panel, const strip_job *j, size_t b, int k, in
     return panel ? v_load(j->q + at) : stored_codes(t, block_at(t, j, b), k, h);
 }
 
-LS_INLINE vi scale_at(int t, bool panel, const strip_job *j, size_t b, int g, int h)
+LS_INLINE vi scale_at(int t, bool panel, const strip_job *j, const strip_scales *s, size_t b, int g,
+                      int h)
 {
     size_t groups = 256 / (size_t)group_of(t);
     size_t at = (b * groups + (size_t)g) * 64 + 4 * V_ROWS * (size_t)h;
-    return panel ? v_load(j->scale + at) : stored_scale(t, block_at(t, j, b), g, h);
+    return panel ? v_load(j->scale + at) : stored_scale(t, s, g);
 }
 
-LS_INLINE vi pair_at(int t, bool panel, const strip_job *j, size_t b, int i, int h)
+LS_INLINE vi pair_at(int t, bool panel, const strip_job *j, const strip_scales *s, size_t b, int i,
+                     int h)
 {
     size_t at = (b * 8 + (size_t)i) * 64 + 4 * V_ROWS * (size_t)h;
-    return panel && t != LS_DTYPE_TQ2_0 ? v_load(j->pair + at)
-                                        : stored_pair(t, block_at(t, j, b), i, h);
+    return panel && t != LS_DTYPE_TQ2_0 ? v_load(j->pair + at) : stored_pair(t, s, i);
 }
 
 LS_INLINE vf d_at(int t, bool panel, const strip_job *j, size_t b, int h, bool min)
@@ -303,30 +303,42 @@ LS_INLINE void mul_32(int t, bool panel, const strip_job *j, int nc)
 
 /* ---- blocks of 256 ---- */
 
+/* Group g of the block. */
+LS_INLINE void mul_group(int t, bool panel, const strip_job *j, const strip_scales *s, size_t b,
+                         int nc, int h, int g, strip_part *part, vi *isum)
+{
+    int group = group_of(t) ? group_of(t) : 128;
+    vi  scale = group_of(t) ? scale_at(t, panel, j, s, b, g, h) : v_set16(1);
+#pragma GCC unroll 32
+    for (int k = 0; k < group / 4; k++) {
+        vi w = codes_at(t, panel, j, b, g * group / 4 + k, h);
+#pragma GCC unroll 12
+        for (int c = 0; c < nc; c++) {
+            const uint8_t *x = j->x[c] + sizeof(ls_q8_k) * b + offsetof(ls_q8_k, qs);
+            strip_step(adds_of(t), k, group / 4, &part[c], &isum[c], w,
+                       v_broadcast(x + g * group + 4 * k), scale, group_of(t) != 0);
+        }
+    }
+}
+
 LS_INLINE void mul_256_block(int t, bool panel, const strip_job *j, size_t b, int nc, int h,
                              vi *isum, vi *msum)
 {
-    strip_part part[MAX_COLS];
-    int        group = group_of(t) ? group_of(t) : 128;
+    strip_part   part[MAX_COLS];
+    strip_scales s;
+    const int    groups = group_of(t) ? 256 / group_of(t) : 2;
     for (int c = 0; c < nc; c++) isum[c] = msum[c] = v_zero();
-#pragma GCC unroll 2
-    for (int g = 0; g < 256 / group; g++) {
-        vi scale = group_of(t) ? scale_at(t, panel, j, b, g, h) : v_set16(1);
-#pragma GCC unroll 32
-        for (int k = 0; k < group / 4; k++) {
-            vi w = codes_at(t, panel, j, b, g * group / 4 + k, h);
-#pragma GCC unroll 12
-            for (int c = 0; c < nc; c++) {
-                const uint8_t *x = j->x[c] + sizeof(ls_q8_k) * b + offsetof(ls_q8_k, qs);
-                strip_step(adds_of(t), k, group / 4, &part[c], &isum[c], w,
-                           v_broadcast(x + g * group + 4 * k), scale, group_of(t) != 0);
-            }
-        }
+    if (!panel) stored_scales(t, block_at(t, j, b), h, &s);
+    if (panel) {
+        for (int g = 0; g < groups; g++) mul_group(t, panel, j, &s, b, nc, h, g, part, isum);
+    } else { /* where a code stands is then known when this is compiled */
+#pragma GCC unroll 16
+        for (int g = 0; g < groups; g++) mul_group(t, panel, j, &s, b, nc, h, g, part, isum);
     }
     if (!has_pairs(t)) return;
 #pragma GCC unroll 8
     for (int i = 0; i < 8; i++) {
-        vi m = pair_at(t, panel, j, b, i, h);
+        vi m = pair_at(t, panel, j, &s, b, i, h);
 #pragma GCC unroll 12
         for (int c = 0; c < nc; c++) {
             const uint8_t *sums = j->x[c] + sizeof(ls_q8_k) * b + offsetof(ls_q8_k, bsums);
@@ -410,15 +422,21 @@ LS_INLINE void unpack(int t, strip_job *j, uint8_t *scratch)
     for (size_t b = 0; b < blocks; b++) {
         const uint8_t *p = block_at(t, j, b);
         for (int h = 0; h < HALVES; h++) {
-            uint8_t *to = q + b * block * 16 + 4 * V_ROWS * (size_t)h;
+            uint8_t     *to = q + b * block * 16 + 4 * V_ROWS * (size_t)h;
+            strip_scales s;
+            stored_scales(t, p, h, &s);
 #pragma GCC unroll 64
             for (int k = 0; k < block_of(t) / 4; k++) v_store(to + 64 * k, stored_codes(t, p, k, h));
-            for (size_t g = 0; g < groups; g++) {
-                v_store(scale + (b * groups + g) * 64 + 4 * V_ROWS * (size_t)h,
-                        stored_scale(t, p, (int)g, h));
+#pragma GCC unroll 16
+            for (int g = 0; g < (int)groups; g++) {
+                v_store(scale + (b * groups + (size_t)g) * 64 + 4 * V_ROWS * (size_t)h,
+                        stored_scale(t, &s, g));
             }
-            for (int i = 0; i < 8 && block == 256 && t != LS_DTYPE_TQ2_0; i++) {
-                v_store(pair + (b * 8 + (size_t)i) * 64 + 4 * V_ROWS * (size_t)h, stored_pair(t, p, i, h));
+#pragma GCC unroll 8
+            for (int i = 0; i < 8; i++) {
+                if (block != 256 || t == LS_DTYPE_TQ2_0) break;
+                v_store(pair + (b * 8 + (size_t)i) * 64 + 4 * V_ROWS * (size_t)h,
+                        stored_pair(t, &s, i));
             }
             if (halves_of(t)) vf_store(d + 16 * b + V_ROWS * h, half_at(p, 0, h));
             if (has_min(t)) vf_store(dmin + 16 * b + V_ROWS * h, half_at(p, 1, h));

@@ -188,6 +188,7 @@ static inline emu_i32x16 emu_join(emu_halves a)
     }
 EMU_UNARY(emu_srli16, _mm256_srli_epi16)
 EMU_UNARY(emu_slli16, _mm256_slli_epi16)
+EMU_UNARY(emu_srai16, _mm256_srai_epi16)
 EMU_UNARY(emu_srli32, _mm256_srli_epi32)
 EMU_UNARY(emu_srai32, _mm256_srai_epi32)
 EMU_BINARY(emu_and, _mm256_and_si256)
@@ -196,6 +197,7 @@ EMU_BINARY(emu_xor, _mm256_xor_si256)
 EMU_BINARY(emu_add32, _mm256_add_epi32)
 EMU_BINARY(emu_sub32, _mm256_sub_epi32)
 EMU_BINARY(emu_mullo32, _mm256_mullo_epi32)
+EMU_BINARY(emu_min8, _mm256_min_epu8)
 EMU_BINARY(emu_shuffle8, _mm256_shuffle_epi8)
 EMU_TERNARY(emu_dpbusd512, emu_dpbusd)
 EMU_TERNARY(emu_dpwssd512, emu_dpwssd)
@@ -238,6 +240,7 @@ static inline emu_f32x16 emu_cvti(emu_i32x16 a)
 #define _mm512_add_epi32       emu_add32
 #define _mm512_sub_epi32       emu_sub32
 #define _mm512_mullo_epi32     emu_mullo32
+#define _mm512_min_epu8        emu_min8
 #define _mm512_shuffle_epi8    emu_shuffle8
 #define _mm512_broadcast_i32x4 emu_broadcast128
 #define _mm512_cvtepi32_ps     emu_cvti
@@ -249,6 +252,8 @@ static inline emu_f32x16 emu_cvti(emu_i32x16 a)
 #define _mm512_srli_epi16 emu_srli16
 #undef _mm512_slli_epi16
 #define _mm512_slli_epi16 emu_slli16
+#undef _mm512_srai_epi16
+#define _mm512_srai_epi16 emu_srai16
 #undef _mm512_srli_epi32
 #define _mm512_srli_epi32 emu_srli32
 #undef _mm512_srai_epi32
