@@ -14,7 +14,7 @@ typedef struct held {
 
 /* One thing that is another: "the activation is" "SiLU", not "squared ReLU". */
 typedef struct change {
-    char   what[40], noun[320], value[160], own[160];
+    char   what[40], noun[384], value[160], own[160];
     size_t at;   /* offset of its number in ls_semantics, a double; 0: it has none */
     double from; /* the value that is shown is the number and this                 */
 } change;

@@ -112,7 +112,7 @@ static void add(patcher *p, const char *noun, const char *value, const char *own
 void ls_explain_name_patch(patcher *p, const patch_fit *best)
 {
     refit        j = {p, best->patch, best->form, 0};
-    char         name[280], noun[320], value[32], own[32] = "1";
+    char         name[336], noun[384], value[32], own[32] = "1";
     double       x, y;
     ls_semantics s;
     name_patch(p, &best->patch, name, sizeof(name));
