@@ -98,8 +98,8 @@ static void check_head(const ls_model_config *c, const shown *s, int t, size_t h
     for (int p = 0; p <= t; p++) {
         float chain = 0;
         for (size_t d = 0; d < K; d++) {
-            chain = fmaf(rounded(s->q[t][h * K + d], kv_type),
-                         rounded(s->k[p][g * K + d], kv_type), chain);
+            chain = fmaf(rounded(s->q[t][h * K + d], kv_type), rounded(s->k[p][g * K + d], kv_type),
+                         chain);
         }
         if (p < from) chain = -INFINITY;
         same(s->scores[t][h][p], chain * scale, "score", t, h, (size_t)p);
