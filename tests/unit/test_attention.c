@@ -14,10 +14,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "dtype/dtype.h"
 #include "lockstep/mini.h"
 #include "lockstep/model.h"
-
-__extension__ typedef _Float16 half;
 
 enum { N = 150, MAX_ROW = 1024, MAX_HEADS = 16 };
 
@@ -81,7 +80,10 @@ static shown *evaluate(const ls_model *m, int32_t layer, int kv_type, int thread
     return all;
 }
 
-static float rounded(float x, int kv_type) { return kv_type == LS_DTYPE_F16 ? (float)(half)x : x; }
+static float rounded(float x, int kv_type)
+{
+    return kv_type == LS_DTYPE_F16 ? ls_f16_to_f32(ls_f32_to_f16(x)) : x;
+}
 
 static void same(float got, float expected, const char *what, int t, size_t h, size_t i)
 {
