@@ -124,12 +124,12 @@ static void check_head(const ls_model_config *c, const shown *s, int t, size_t h
 
 static void check(const ls_model *m, int32_t layer, int32_t window)
 {
-    static const int       calls[] = {N, 7, 1}, threads[] = {1, 3, 8};
+    static const int       calls[] = {N, 7, 1, 7}, threads[] = {1, 3, 8, 8};
     const ls_model_config *c = ls_model_get_config(m);
     assert_true(c->n_heads * c->head_dim <= MAX_ROW && c->n_heads <= MAX_HEADS);
     for (int k = 0; k < 2; k++) {
         int kv_type = k ? LS_DTYPE_F32 : LS_DTYPE_F16;
-        for (int i = 0; i < 3; i++) {
+        for (int i = 0; i < 4; i++) {
             shown *s = evaluate(m, layer, kv_type, threads[i], calls[i]);
             for (int t = 0; t < N; t++) {
                 int from = window > 0 && t + 1 > window ? t + 1 - window : 0;
