@@ -9,6 +9,7 @@
 void ls_kernels_init_scalar(ls_kernels *k)
 {
     ls_kernels_scalar_dense(k);
+    ls_kernels_scalar_chains(k);
     ls_kernels_scalar_blocks(k);
     ls_kernels_scalar_ternary(k);
     ls_kernels_scalar_codes(k);
@@ -20,6 +21,7 @@ void ls_kernels_init_scalar(ls_kernels *k)
 void ls_kernels_init_avx2(ls_kernels *k)
 {
     ls_kernels_avx2_dense(k);
+    ls_kernels_avx2_chains(k);
     ls_kernels_avx2_blocks(k);
     ls_kernels_avx2_ternary(k);
     ls_kernels_avx2_codes(k);
@@ -30,6 +32,7 @@ void ls_kernels_init_avx2(ls_kernels *k)
 void ls_kernels_init_avx512(ls_kernels *k)
 {
     ls_kernels_avx512_dense(k);
+    ls_kernels_avx512_chains(k);
     ls_kernels_avx512_blocks(k);
     ls_kernels_avx512_ternary(k);
     ls_kernels_avx512_strips(k);

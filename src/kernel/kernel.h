@@ -37,6 +37,31 @@ typedef struct ls_matmul {
     void *scratch; /* strips: ls_strips_scratch(n) bytes, aligned to 64 */
 } ls_matmul;
 
+/* Terms [from, to) of a sum. */
+typedef struct ls_span {
+    size_t from, to;
+} ls_span;
+
+enum { LS_CHAIN_LANES = 16 };
+
+/* Sums of attention (NUMERICS.md, clause 7): outputs in strips of 16, whose terms lie side by side:
+ * y[c * ldy + 16 s + l] = sum over i of x[c * ldx + i] * w[s * strip + 16 i + l]. Scores: a strip
+ * is 16 positions, i an element of the head; values: a strip is 16 elements, i a position. A sum
+ * starts at +0 and takes blocks in ascending order, each a chain of fmaf that starts at +0. */
+typedef struct ls_chains {
+    float         *y;
+    size_t         ldy; /* floats between columns of y */
+    const void    *w;
+    size_t         strip; /* elements between strips   */
+    size_t         n_strips;
+    const float   *x;
+    size_t         ldx; /* floats between columns of x */
+    size_t         n_cols;
+    size_t         n;     /* terms                     */
+    size_t         block; /* terms to a chain, > 0     */
+    const ls_span *spans; /* of each column, within n; NULL: all n terms */
+} ls_chains;
+
 typedef struct ls_kernels {
     ls_tier tier;
 #define LS_KERNEL(name, ret, params) ret(*name) params;
@@ -45,6 +70,7 @@ typedef struct ls_kernels {
 } ls_kernels;
 
 typedef void ls_matmul_fn(const ls_matmul *m);
+typedef void ls_chains_fn(const ls_chains *m);
 typedef void ls_act_fn(void *restrict y, const float *restrict x, size_t n);
 
 /* The table of a tier; LS_TIER_AUTO gives the best one. The tier must be available. */

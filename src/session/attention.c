@@ -1,23 +1,17 @@
 // SPDX-License-Identifier: MIT
-/* attention.c - the KV cache and causal attention with grouped queries.
+/* attention.c - causal attention with grouped queries, and its sums as the reference adds.
  *
  * Softmax(Q K^T / sqrt(K)) V, Vaswani et al. 2017, section 3.2.1; grouped heads, Ainslie et al.
  * 2023. One work item is one head of one token, so that threads never share a sum. With an F16
  * cache queries and weights are rounded to F16 as well, as the reference rounds them
- * (NUMERICS.md, clause on attention).
+ * (NUMERICS.md, clauses 7 and 9). The engine's own order of sums is in attention_own.c.
  */
 #include <math.h>
 #include <string.h>
 
-#include "session/ops.h"
+#include "session/attention.h"
 
-typedef struct job {
-    ls_session    *s;
-    int32_t        layer;
-    const ls_attn *a;
-    size_t         T;
-    bool           wide_scores, wide_values; /* 4 * lanes stripes instead of lanes */
-} job;
+typedef ls_attn_job job;
 
 static size_t kv_row(const ls_session *s)
 {
@@ -50,7 +44,7 @@ static void show_scores(const job *j, float *shown, size_t t, size_t head, const
     for (size_t p = 0; p < n_kv; p++) row[p] = p < n && scores[p] != -INFINITY ? scores[p] : 0.0f;
 }
 
-static void tap_scores(const job *j, ls_op op, size_t t, size_t head, float *scores, size_t n)
+void ls_attn_tap(const ls_attn_job *j, ls_op op, size_t t, size_t head, float *scores, size_t n)
 {
     ls_session *s = j->s;
     ls_tap      tap = {op, j->layer, s->base + (int32_t)t, (int32_t)head, scores, n, j->T == 1};
@@ -137,7 +131,7 @@ static void mix(const job *j, float *out, const float *weights, size_t at, size_
 static void limit_scores(const job *j, float *scores, size_t n)
 {
     const ls_attn *a = j->a;
-    size_t         hidden = a->window > 0 && n > (size_t)a->window ? n - (size_t)a->window : 0;
+    size_t         hidden = ls_attn_from(j, n);
     if (a->softcap > 0) ls_softcap(j->s, scores, a->softcap, n);
     j->s->k.scale(scores, a->scale, n);
     for (size_t p = 0; p < hidden; p++) scores[p] = -INFINITY;
@@ -164,9 +158,9 @@ static void attend(void *ctx, size_t begin, size_t end, int thread)
             weights_f32(j, scores, q, at, n);
         }
         limit_scores(j, scores, n);
-        tap_scores(j, LS_OP_ATTN_SCORES, t, h, scores, n);
+        ls_attn_tap(j, LS_OP_ATTN_SCORES, t, h, scores, n);
         s->k.softmax(scores, n, j->a->sinks ? j->a->sinks[h] : -INFINITY, s->opt.lanes);
-        tap_scores(j, LS_OP_ATTN_SCORES_SOFTMAX, t, h, scores, n);
+        ls_attn_tap(j, LS_OP_ATTN_SCORES_SOFTMAX, t, h, scores, n);
         mix(j, s->att + item * K, scores, at, n, stripes, half);
     }
 }
@@ -194,8 +188,12 @@ void ls_attend(ls_session *s, int32_t i, const ls_attn *a, size_t T)
               .T = T,
               .wide_scores = vectors || (s->opt.follow && c->head_dim % s->opt.lanes),
               .wide_values = vectors};
-    cache_store(s, i, T);
-    ls_pool_run(s->pool, attend, &j, T * (size_t)c->n_heads, 1);
+    if (s->opt.follow) {
+        cache_store(s, i, T);
+        ls_pool_run(s->pool, attend, &j, T * (size_t)c->n_heads, 1);
+    } else {
+        ls_attend_own(&j);
+    }
     for (int k = 0; s->opt.watch.fn && k < 2; k++) {
         ls_tap_values v = {k ? LS_OP_ATTN_SCORES_SOFTMAX : LS_OP_ATTN_SCORES,
                            i,

@@ -98,17 +98,19 @@ static ls_status allocate(ls_session *s, ls_error *err)
     size_t codes = s->opt.rounding == LS_ROUND_I8; /* rows only where they are used */
     size_t watched = s->opt.watch.fn ? (size_t)c->n_heads : 0;
     size_t strips = s->opt.follow ? 0 : threads;
+    size_t P16 = (P + 15) / 16 * 16, K16 = (K + 15) / 16 * 16, GK16 = (size_t)c->n_kv_heads * K16;
     size_t experts = s->opt.watch.fn ? (size_t)c->n_expert_used : 0;
 
     s->logit_rows = LOGIT_BYTES / (V * sizeof(float));
     if (s->logit_rows < 1) s->logit_rows = 1;
     if (s->logit_rows > T) s->logit_rows = T;
 
+    s->attn_rows = s->opt.follow ? 0 : larger(threads * LS_ATTN_ROWS, (size_t)c->n_heads);
     s->panel_bytes = ls_strips_scratch(widest(c));
 
     const plan_row plan[] = {
-        {&s->k_cache, {L, P, GK}, kv_bytes, "the KV cache"},
-        {&s->v_cache, {L, P, GK}, kv_bytes, "the KV cache"},
+        {&s->k_cache, {L, P16, GK}, kv_bytes, "the KV cache"},
+        {&s->v_cache, {L, P16 + 2, GK16}, kv_bytes, "the KV cache"},
         {&s->x, {1, T, D}, 4, "activations"},
         {&s->norm, {1, T, D}, 4, "activations"},
         {&s->norm2, {1, T, D}, 4, "activations"},
@@ -133,10 +135,13 @@ static ls_status allocate(ls_session *s, ls_error *err)
         {&s->sincos[1], {T, half, 2}, 4, "RoPE angles"},
         {&s->rope_div, {1, 1, half}, 4, "RoPE angles"},
         {&s->rope_mix, {1, 1, half}, 4, "RoPE angles"},
-        {&s->scores, {1, threads, P}, 4, "attention scores"},
+        {&s->scores, {1, larger(s->attn_rows, threads), P16}, 4, "attention scores"},
+        {&s->queries, {1, s->attn_rows, K}, 4, "attention scores"},
+        {&s->mixed, {1, s->attn_rows, K16}, 4, "attention sums"},
+        {&s->spans, {1, 1, s->attn_rows}, sizeof(ls_span), "attention scores"},
         {&s->shown[0], {watched, T, P}, 4, "attention scores"},
         {&s->shown[1], {watched, T, P}, 4, "attention scores"},
-        {&s->stripes, {threads, LS_MAX_STRIPES, K}, 4, "attention sums"},
+        {&s->stripes, {s->opt.follow ? threads : 0, LS_MAX_STRIPES, K}, 4, "attention sums"},
         {&s->panel, {1, strips, s->panel_bytes}, 1, "weights at work"},
         {&s->half, {1, threads, P > K ? P : K}, 2, "attention scores"},
         {&s->hidden, {1, T, D}, 4, "activations"},
@@ -185,7 +190,8 @@ void ls_session_destroy(ls_session *s)
                            s->proj,     s->ffn,      s->router,     s->chosen,    s->gelu,
                            s->act,      s->codes,    s->code_scale, s->sincos[0], s->sincos[1],
                            s->rope_div, s->rope_mix, s->scores,     s->shown[0],  s->shown[1],
-                           s->stripes,  s->panel,    s->half,       s->hidden,    s->logits};
+                           s->queries,  s->mixed,    s->spans,      s->stripes,   s->panel,
+                           s->half,     s->hidden,   s->logits};
     for (size_t i = 0; i < sizeof(owned) / sizeof(owned[0]); i++) free(owned[i]);
     for (size_t k = 0; k < sizeof(s->in_experts) / sizeof(s->in_experts[0]); k++)
         free(s->in_experts[k]);

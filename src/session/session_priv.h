@@ -12,7 +12,10 @@
 #include "kernel/kernel.h"
 #include "model/arch.h"
 
-enum { LS_MAX_STRIPES = 64 }; /* 4 * lanes at most */
+enum {
+    LS_MAX_STRIPES = 64, /* 4 * lanes at most */
+    LS_ATTN_ROWS = 12,   /* queries of one KV head that a thread works on at once */
+};
 
 struct ls_session {
     const ls_model    *model;
@@ -26,7 +29,8 @@ struct ls_session {
     size_t  n_rows;   /* T of the last batch: rows in `hidden`                     */
     size_t  row_skip; /* tokens of the last eval call before that batch            */
 
-    void *k_cache, *v_cache; /* [L][n_ctx][G*K], elements of opt.kv_type           */
+    void *k_cache, *v_cache; /* [L][n_ctx][G*K], elements of opt.kv_type; own sums: in strips of
+                              * 16, [L][G][n_ctx/16][K][16] and [L][G][K/16][n_ctx + 2][16] */
     float *x, *norm, *norm2; /* [T][D] residual stream; normed                     */
     float *q, *kv, *att;     /* [T][H*K]  [2][T][G*K] keys, values  [T][H*K]       */
     float *gate, *up;        /* [T][F] or of experts                               */
@@ -44,7 +48,11 @@ struct ls_session {
     float *rope_mix;         /* [rope_dims/2] YaRN: share of the unscaled angle    */
     float  rope_step[2];     /* factor from the angle of one pair to the next      */
     float  rope_mscale[2];   /* multiplies cosine and sine (YaRN)                  */
-    float *scores;           /* [threads][n_ctx]                                   */
+    size_t attn_rows;        /* own sums: queries at work, LS_ATTN_ROWS a thread or H */
+    float *scores;           /* [threads or attn_rows][n_ctx]                      */
+    float *queries;          /* [attn_rows][K] rounded                             */
+    float *mixed;            /* [attn_rows][K] sums of values                      */
+    ls_span *spans;          /* [attn_rows] positions that a query sees            */
     float *shown[2];         /* [H][T][n_ctx] scores and weights for who watches   */
     float *stripes;          /* [threads][LS_MAX_STRIPES][K] sums of values        */
     uint8_t *panel;          /* [threads][panel_bytes] strips at work                */

@@ -88,16 +88,22 @@ static size_t block_of(const kern_info *k)
     return k->kind == KIND_ROPE ? 2 : 1;
 }
 
+/* Kernels whose outputs have rows and columns. */
+static bool has_shapes(kern_kind kind)
+{
+    return kind == KIND_MATMUL || kind == KIND_STRIPS || kind == KIND_CHAINS;
+}
+
 static void sweep_lengths(kern_case c, const ls_kernels *scalar, const ls_kernels *k)
 {
     static const size_t primes[] = {131, 257, 521, 1031, 2053};
     const kern_info    *info = kern_info_of(c.kernel);
     size_t              block = block_of(info), top = block <= 2 ? 130 / block : 9;
-    bool                matmul = info->kind == KIND_MATMUL || info->kind == KIND_STRIPS;
+    bool                shapes = has_shapes(info->kind);
     for (size_t i = 0; i <= top + 5; i++) {
         c.n = block * (i <= top ? i : block <= 2 ? primes[i - top - 1] : 3 * (i - top) + 8);
-        c.rows = matmul ? 5 + i % 5 : 1;
-        c.cols = matmul ? 1 + i % 5 : 1;
+        c.rows = info->kind == KIND_CHAINS ? 1 + i % 4 : shapes ? 5 + i % 5 : 1;
+        c.cols = shapes ? 1 + i % 5 : 1;
         if ((info->kind == KIND_ACT || info->kind == KIND_SUMS) && c.n == 0) continue;
         for (int p = 0; p < N_PATTERNS; p++) {
             c.pattern = (kern_pattern)p;
@@ -141,8 +147,7 @@ static void check_kernel(int kernel, uint64_t seed, const ls_kernels *k)
     }
     for (c.lanes = 16; c.lanes >= (kern_info_of(kernel)->lanes ? 8 : 16); c.lanes -= 8) {
         sweep_lengths(c, &scalar, k);
-        if (kern_info_of(kernel)->kind == KIND_MATMUL || kern_info_of(kernel)->kind == KIND_STRIPS)
-            sweep_shapes(c, &scalar, k);
+        if (has_shapes(kern_info_of(kernel)->kind)) sweep_shapes(c, &scalar, k);
     }
     total.kernels++;
     printf("%-14s %-17s %s (%zu cases)\n", kern_info_of(kernel)->name, tier_now,

@@ -34,6 +34,7 @@ typedef enum kern_kind {
     KIND_NONE,
     KIND_MATMUL,
     KIND_STRIPS,
+    KIND_CHAINS,
     KIND_ACT,
     KIND_SUMS,
     KIND_DOT,
@@ -43,6 +44,7 @@ typedef enum kern_kind {
     KIND_GLU,
     KIND_ADD,
     KIND_SCALE,
+    KIND_ROUND,
     KIND_ROPE,
 } kern_kind;
 

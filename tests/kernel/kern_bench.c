@@ -61,9 +61,11 @@ static void bench_kernel(int kernel, size_t cols, ls_tier only)
     static kern_data d;
     kern_kind        kind = kern_info_of(kernel)->kind;
     bool             matmul = kind == KIND_MATMUL || kind == KIND_STRIPS;
-    kern_case        c = {kernel,           PAT_RANDOM, 1,           matmul ? 2048 : 4096,
-                   matmul ? 512 : 1, cols,       PLACE_BEGIN, 16};
-    double           base = 0;
+    bool             chains = kind == KIND_CHAINS; /* 1024 outputs, rows in sixteens */
+    kern_case        c = {
+               kernel, PAT_RANDOM,  1, matmul ? 2048 : chains ? 64 : 4096, matmul ? 512 : chains ? 64 : 1,
+               cols,   PLACE_BEGIN, 16};
+    double base = 0;
     kern_prepare(&d, &c);
     for (int t = LS_TIER_SCALAR; t < LS_N_TIERS; t++) {
         if (!kern_available((ls_tier)t) || (only && only != (ls_tier)t && t != LS_TIER_SCALAR)) {
@@ -74,7 +76,8 @@ static void bench_kernel(int kernel, size_t cols, ls_tier only)
         if (t == LS_TIER_SCALAR) base = ns;
         printf("%s,%s,%zu,%zu,%zu,%.0f,%.2f,%.1f,%.2f\n", kern_info_of(kernel)->name,
                ls_tier_name((ls_tier)t), c.n, c.rows, c.cols, ns, (double)d.in[0].bytes / ns,
-               2.0 * (double)(c.n * c.rows * c.cols) / ns, base / ns);
+               2.0 * (double)(c.n * c.rows * c.cols * (chains ? LS_CHAIN_LANES : 1)) / ns,
+               base / ns);
         fflush(stdout);
     }
 }
@@ -88,6 +91,8 @@ int kern_bench(int only_kernel, ls_tier only_tier)
         bench_kernel(i, 1, only_tier);
         kern_kind kind = kern_info_of(i)->kind;
         if (kind == KIND_MATMUL || kind == KIND_STRIPS) bench_kernel(i, 32, only_tier);
+        if (kind == KIND_CHAINS) bench_kernel(i, 4, only_tier);
+        if (kind == KIND_CHAINS) bench_kernel(i, 12, only_tier);
     }
     return 0;
 }

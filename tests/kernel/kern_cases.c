@@ -70,6 +70,9 @@ static const struct {
     [KERN_act_q8_k] = {KIND_ACT, LS_ACT_Q8_K, false},
     [KERN_act_i8_row] = {KIND_ACT, LS_ACT_I8_ROW, false},
     [KERN_act_i8_tl] = {KIND_ACT, LS_ACT_I8_TL, false},
+    [KERN_chains_f32] = {KIND_CHAINS, LS_DTYPE_F32, false},
+    [KERN_chains_f16] = {KIND_CHAINS, LS_DTYPE_F16, false},
+    [KERN_round_f16] = {KIND_ROUND, 0, false},
     [KERN_dot_f32] = {KIND_DOT, LS_DTYPE_F32, true},
     [KERN_dot_f16] = {KIND_DOT, LS_DTYPE_F16, true},
     [KERN_dot_f16_wide] = {KIND_DOT, LS_DTYPE_F16, true},
@@ -188,6 +191,24 @@ static void prepare_matmul(kern_data *d, const kern_case *c, int dtype, uint64_t
     }
 }
 
+/* Chains: rows are strips, with a gap between them; every other number of columns has spans. */
+static size_t chains_strip(const kern_case *c) { return LS_CHAIN_LANES * (c->n + c->n % 3); }
+
+static void prepare_chains(kern_data *d, const kern_case *c, int dtype, uint64_t *rng)
+{
+    size_t elem = dtype == LS_DTYPE_F16 ? 2 : 4, step = chains_strip(c);
+    size_t y = ((c->cols - 1) * (LS_CHAIN_LANES * c->rows + 3) + LS_CHAIN_LANES * c->rows) * 4;
+    kern_buf_place(&d->in[0], ((c->rows - 1) * step + LS_CHAIN_LANES * c->n) * elem, c->place,
+                   elem);
+    kern_buf_place(&d->in[1], c->cols * c->n * 4, c->place, 4);
+    kern_fill_weights(dtype, d->in[0].data, d->in[0].bytes / elem, c->pattern, rng);
+    kern_fill_f32((float *)(void *)d->in[1].data, c->cols * c->n, c->pattern, rng);
+    for (int o = 0; o < 2; o++) {
+        kern_buf_place(&d->out[o], y, c->place, 4);
+        memset(d->out[o].data, 0xa5, y);
+    }
+}
+
 /* In-place kernels start from equal outputs; others from poison. */
 static void prepare_outputs(kern_data *d, const kern_case *c, size_t bytes, const void *content)
 {
@@ -214,6 +235,10 @@ void kern_prepare(kern_data *d, const kern_case *c)
                    7919u * c->n + 31u * c->rows + 131u * c->cols + (uint64_t)c->place;
     if (k->kind == KIND_MATMUL || k->kind == KIND_STRIPS) {
         prepare_matmul(d, c, k->type, &rng);
+        return;
+    }
+    if (k->kind == KIND_CHAINS) {
+        prepare_chains(d, c, k->type, &rng);
         return;
     }
     for (int i = 0; i < 3; i++) {
@@ -279,6 +304,33 @@ static void invoke_matmul(kern_data *d, const kern_case *c, const ls_kernels *k,
     }
 }
 
+/* Spans end as those of queries one behind the other do, or have little in common, or nothing. */
+static void invoke_chains(kern_data *d, const kern_case *c, const ls_kernels *k, float *y)
+{
+    ls_span   spans[64];
+    ls_chains m = {
+        .y = y,
+        .ldy = LS_CHAIN_LANES * c->rows + 3,
+        .w = d->in[0].data,
+        .strip = chains_strip(c),
+        .n_strips = c->rows,
+        .x = (const float *)(const void *)d->in[1].data,
+        .ldx = c->n,
+        .n_cols = c->cols,
+        .n = c->n,
+        .block = c->rows % 2 ? 64 : c->n + 1,
+    };
+    for (size_t i = 0; i < c->cols; i++) {
+        size_t late = c->cols - 1 - i, gap = c->n / 3 * (i % 3);
+        spans[i].to = c->n > late ? c->n - late : 0;
+        spans[i].from = c->n % 2 ? gap : i < spans[i].to ? i : spans[i].to;
+        if (c->n % 4 == 3 && spans[i].from + 9 < spans[i].to) spans[i].to = spans[i].from + 9;
+        if (spans[i].from > spans[i].to) spans[i].from = spans[i].to;
+    }
+    if (c->cols % 2 == 0) m.spans = spans;
+    (c->kernel == KERN_chains_f16 ? k->chains_f16 : k->chains_f32)(&m);
+}
+
 void kern_invoke(kern_data *d, const kern_case *c, const ls_kernels *k, int which)
 {
     float       *y = (float *)(void *)d->out[which].data;
@@ -288,6 +340,10 @@ void kern_invoke(kern_data *d, const kern_case *c, const ls_kernels *k, int whic
     kern_kind    kind = kern_info_of(c->kernel)->kind;
     if (kind == KIND_MATMUL || kind == KIND_STRIPS) {
         invoke_matmul(d, c, k, y);
+        return;
+    }
+    if (kind == KIND_CHAINS) {
+        invoke_chains(d, c, k, y);
         return;
     }
     if (c->place == PLACE_SHIFTED) a = y;
@@ -357,6 +413,9 @@ void kern_invoke(kern_data *d, const kern_case *c, const ls_kernels *k, int whic
         return;
     case KERN_scale:
         k->scale(y, n ? b[n / 2] : 1, n);
+        return;
+    case KERN_round_f16:
+        k->round_f16(y, a, n);
         return;
     case KERN_rope_normal:
         k->rope_normal(y, u, n);

@@ -7,6 +7,8 @@
 
 #include "kern.h"
 
+enum { N_WRONG = 7 };
+
 /* One unit in the last place off, in the last of more than 16 elements. */
 static void add_one_ulp(float *y, const float *a, const float *b, size_t n)
 {
@@ -62,6 +64,14 @@ static void act_reads_on(void *restrict y, const float *restrict x, size_t n)
     ls_kernels_for(LS_TIER_SCALAR).act_bf16(y, x, n);
 }
 
+/* Blocks that are not kept apart: one chain for all of a sum. */
+static void chains_one_block(const ls_chains *m)
+{
+    ls_chains all = *m;
+    all.block = m->n + 1;
+    ls_kernels_for(LS_TIER_SCALAR).chains_f16(&all);
+}
+
 /* Whether one of a small set of cases differs. */
 static bool caught(int kernel, const ls_kernels *wrong)
 {
@@ -94,28 +104,31 @@ static bool caught_in_child(int kernel, const ls_kernels *wrong)
 int kern_self_test(void)
 {
     const ls_kernels right = ls_kernels_for(LS_TIER_SCALAR);
-    ls_kernels       k[6];
+    ls_kernels       k[N_WRONG];
     int              missed = 0;
     static const struct {
         int         kernel;
         const char *what;
-    } wrong[6] = {
+    } wrong[N_WRONG] = {
         {KERN_add, "one ULP off in the last element"},
         {KERN_matmul_q8_0, "two rows swapped"},
         {KERN_dot_f32, "8 stripes instead of 16"},
         {KERN_relu2_mul, "a NaN swallowed"},
         {KERN_scale, "one element written behind the end"},
+        {KERN_chains_f16, "blocks that are not kept apart"},
         {KERN_act_bf16, "one element read behind the end"},
     };
-    for (int i = 0; i < 6; i++) k[i] = right;
+    for (int i = 0; i < N_WRONG; i++) k[i] = right;
     k[0].add = add_one_ulp;
     k[1].matmul_q8_0 = matmul_swapped;
     k[2].dot_f32 = dot_8_stripes;
     k[3].relu2_mul = relu2_no_nan;
     k[4].scale = scale_too_long;
-    k[5].act_bf16 = act_reads_on;
-    for (int i = 0; i < 6; i++) {
-        bool ok = i == 5 ? caught_in_child(wrong[i].kernel, &k[i]) : caught(wrong[i].kernel, &k[i]);
+    k[5].chains_f16 = chains_one_block;
+    k[N_WRONG - 1].act_bf16 = act_reads_on; /* in a child: the last one */
+    for (int i = 0; i < N_WRONG; i++) {
+        bool ok = i == N_WRONG - 1 ? caught_in_child(wrong[i].kernel, &k[i])
+                                   : caught(wrong[i].kernel, &k[i]);
         bool clean = !caught(wrong[i].kernel, &right);
         printf("%-12s %-36s %s\n", kern_info_of(wrong[i].kernel)->name, wrong[i].what,
                !ok     ? "NOT CAUGHT"
@@ -123,6 +136,6 @@ int kern_self_test(void)
                        : "THE RIGHT KERNEL FAILS TOO");
         missed += !ok || !clean;
     }
-    printf("checkkern: self-test: %d of 6 wrong kernels caught\n", 6 - missed);
+    printf("checkkern: self-test: %d of %d wrong kernels caught\n", N_WRONG - missed, N_WRONG);
     return missed ? 1 : 0;
 }

@@ -20,6 +20,7 @@ ls_kernels kern_table(ls_tier tier)
     ls_kernels_avx512_ternary(&k);
     ls_kernels_avx512_rowops(&k);
     ls_kernels_avx512_strips(&k);
+    ls_kernels_avx512_chains(&k);
     return k;
 }
 

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
 /* avx2_rowops.c - rounding of activations and row operations, compiled for AVX2, FMA and F16C.
  *
- * The source is rowops_inl.h, as for the scalar tier; only the conversion to F16 differs. */
+ * The source is rowops_inl.h, as for the scalar tier; only the conversion to F16 and softmax
+ * differ. */
 #include <immintrin.h>
 
 #include "kernel/kernel_priv.h"
 #include "kernel/rowops_inl.h"
+#include "kernel/x86/softmax_inl.h"
 
 static void act_f16(void *restrict y, const float *restrict x, size_t n)
 {
@@ -33,6 +35,15 @@ static float dot_f16_wide(const uint16_t *a, const uint16_t *b, size_t n, int la
                       : row_dot_f16_wide(a, b, n, 16, halves);
 }
 
+static void softmax(float *x, size_t n, float sink, int lanes)
+{
+    if (lanes == 8) {
+        softmax256(x, n, sink, 8);
+    } else {
+        softmax256(x, n, sink, 16);
+    }
+}
+
 void ls_kernels_avx2_rowops(ls_kernels *k)
 {
     k->act_f16 = act_f16;
@@ -48,7 +59,7 @@ void ls_kernels_avx2_rowops(ls_kernels *k)
     k->dot_f16_wide = dot_f16_wide;
     k->rmsnorm = row_rmsnorm;
     k->layernorm = row_layernorm;
-    k->softmax = row_softmax;
+    k->softmax = softmax;
     k->silu_mul = row_silu_mul;
     k->relu2_mul = row_relu2_mul;
     k->add = row_add;

@@ -2,7 +2,7 @@
 /* avx512_rowops.c - rounding of activations and row operations, compiled for AVX-512.
  *
  * The source is rowops_inl.h, as for the scalar tier. Conversions to and from F16 are those of the
- * AVX2 tier: they are bound by memory. */
+ * AVX2 tier, as they are bound by memory, and so is softmax. */
 #include "kernel/kernel_priv.h"
 #include "kernel/rowops_inl.h"
 
@@ -19,7 +19,6 @@ void ls_kernels_avx512_rowops(ls_kernels *k)
     k->dot_bf16_pairs = row_dot_bf16_pairs;
     k->rmsnorm = row_rmsnorm;
     k->layernorm = row_layernorm;
-    k->softmax = row_softmax;
     k->silu_mul = row_silu_mul;
     k->relu2_mul = row_relu2_mul;
     k->add = row_add;
