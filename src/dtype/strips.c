@@ -12,7 +12,8 @@ static const ls_strip_form forms[] = {
     [LS_DTYPE_Q5_1] = {24, 2, 0},    [LS_DTYPE_Q8_0] = {34, 1, 0},   [LS_DTYPE_IQ4_NL] = {18, 1, 0},
     [LS_DTYPE_Q2_K] = {84, 2, 80},   [LS_DTYPE_Q4_K] = {144, 2, 0},  [LS_DTYPE_Q5_K] = {176, 2, 0},
     [LS_DTYPE_Q6_K] = {210, 1, 208}, [LS_DTYPE_TQ2_0] = {66, 1, 64}, [LS_DTYPE_I2_S] = {32, 0, 0},
-    [LS_DTYPE_TERNARY] = {32, 0, 0},
+    [LS_DTYPE_TERNARY] = {32, 0, 0}, [LS_DTYPE_F32] = {4, 0, 0},     [LS_DTYPE_F16] = {2, 1, 0},
+    [LS_DTYPE_BF16] = {2, 1, 0},
 };
 
 const ls_strip_form *ls_strips_of(int dtype)

@@ -187,6 +187,20 @@ static void multiply_codes(void *ctx, size_t begin, size_t end, int thread)
     }
 }
 
+/* Strips for rows. Plain numbers want their activations as floats, whatever form they are rounded
+ * to, and in rows that do not all begin in the same place of the cache. 0, or what to add to the
+ * form to tell it from that of rows. */
+static int take_strips(job *j, const ls_matrix *w)
+{
+    j->matmul = ls_kernels_strips(&j->s->k, w->dtype);
+    j->m.w = w->strips;
+    if (ls_dtype_block(w->dtype) != 1) return 0;
+    if (w->dtype == LS_DTYPE_F16) j->round = j->s->k.floats_f16;
+    if (w->dtype == LS_DTYPE_BF16) j->round = j->s->k.floats_bf16;
+    j->m.x_bytes = ls_act_row_bytes(LS_ACT_F32, w->n) + LS_ACT_APART;
+    return LS_N_ACTS + 1;
+}
+
 void ls_linear(ls_session *s, const ls_product *p, size_t n, const float *x, size_t ldx, size_t T,
                bool layer_weight)
 {
@@ -223,12 +237,9 @@ void ls_linear(ls_session *s, const ls_product *p, size_t n, const float *x, siz
         };
         void (*work)(void *, size_t, size_t, int) = multiply;
         j.strips = j.strips && !j.codes;
-        if (j.strips) {
-            j.matmul = ls_kernels_strips(&s->k, w->dtype);
-            j.m.w = w->strips;
-        }
         if (j.dtype == LS_DTYPE_Q4_0 && j.m.rows) j.matmul = s->k.matmul_q4_0_lanes;
         int now = j.codes ? (int)LS_N_ACTS : (int)form;
+        if (j.strips) now += take_strips(&j, w);
         if (j.vectors || (s->opt.follow && s->opt.bf16_pairs && w->dtype == LS_DTYPE_BF16)) {
             work = multiply_one_by_one;
         }

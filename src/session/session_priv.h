@@ -12,6 +12,7 @@
 #include "kernel/kernel.h"
 #include "model/arch.h"
 
+enum { LS_ACT_APART = 64 };   /* bytes that a row of activations may be moved on by */
 enum { LS_MAX_STRIPES = 64 }; /* 4 * lanes at most */
 
 struct ls_session {
