@@ -11,7 +11,7 @@
 #include "session/session_priv.h"
 
 /* Weight rows handed out at a time: few enough to balance, enough to be worth a claim. */
-enum { ROWS_PER_CLAIM = 32 };
+enum { ROWS_PER_CLAIM = 32, PLAIN_ROWS_PER_CLAIM = 64 };
 /* A decoded piece of a weight row (a multiple of every block), and the tokens that share it. */
 enum { CODE_CHUNK = 256, CODE_TOKENS = 16 };
 
@@ -24,6 +24,7 @@ typedef struct job {
     bool          vectors; /* see follows_vectors */
     bool          sums;    /* strips want them behind Q8_0 */
     bool          strips;
+    size_t        claim;
     int           dtype;
     ls_matmul_fn *matmul;
     ls_matmul     m;
@@ -198,6 +199,7 @@ static int take_strips(job *j, const ls_matrix *w)
     if (w->dtype == LS_DTYPE_F16) j->round = j->s->k.floats_f16;
     if (w->dtype == LS_DTYPE_BF16) j->round = j->s->k.floats_bf16;
     j->m.x_bytes = ls_act_row_bytes(LS_ACT_F32, w->n) + LS_ACT_APART;
+    j->claim = PLAIN_ROWS_PER_CLAIM;
     return LS_N_ACTS + 1;
 }
 
@@ -218,6 +220,7 @@ void ls_linear(ls_session *s, const ls_product *p, size_t n, const float *x, siz
                          .vectors = follows_vectors(s, w, T),
                          .sums = !s->opt.follow && form == LS_ACT_Q8_0,
                          .strips = !s->opt.follow && w->strips,
+                         .claim = ROWS_PER_CLAIM,
                          .dtype = w->dtype,
                          .matmul = ls_kernels_matmul(&s->k, w->dtype),
                          .m = {.y = p[i].y,
@@ -249,6 +252,6 @@ void ls_linear(ls_session *s, const ls_product *p, size_t n, const float *x, siz
         }
         if (rounded != now) ls_pool_run(s->pool, round_rows, &j, T, 1);
         rounded = now;
-        ls_pool_run(s->pool, work, &j, w->n_rows, ROWS_PER_CLAIM);
+        ls_pool_run(s->pool, work, &j, w->n_rows, j.claim);
     }
 }

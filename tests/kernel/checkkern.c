@@ -108,7 +108,7 @@ static void sweep_lengths(kern_case c, const ls_kernels *scalar, const ls_kernel
 
 static void sweep_shapes(kern_case c, const ls_kernels *scalar, const ls_kernels *k)
 {
-    static const size_t large[][2] = {{17, 1}, {33, 5}, {16, 16}, {40, 11}, {1, 33}, {20, 101}};
+    static const size_t large[][2] = {{97, 1}, {33, 5}, {16, 16}, {40, 11}, {1, 33}, {20, 101}};
     size_t              block = block_of(kern_info_of(c.kernel));
     for (size_t i = 0; i < 81 + sizeof(large) / sizeof(large[0]); i++) {
         c.n = block == 1 ? (i < 81 ? 83 : 523) : block * 3;

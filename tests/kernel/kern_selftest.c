@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "kern.h"
+#include "kernel/numeric_inl.h"
 
 /* One unit in the last place off, in the last of more than 16 elements. */
 static void add_one_ulp(float *y, const float *a, const float *b, size_t n)
@@ -39,6 +40,23 @@ static float dot_8_stripes(const float *a, const float *b, size_t n, int lanes)
     return ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]));
 }
 
+/* Another order of a longer row: one chain instead of one for 64 elements. */
+static void strips_one_chain(const ls_matmul *m)
+{
+    for (size_t c = 0; c < m->n_cols; c++) {
+        for (size_t r = 0; r < m->n_rows; r++) {
+            const uint8_t *w = (const uint8_t *)m->w + r / 16 * 16 * m->row_bytes + r % 16 * 2;
+            const uint8_t *x = (const uint8_t *)m->x + c * m->x_bytes;
+            float          sum = 0;
+            for (size_t i = 0; i < m->n; i++) {
+                float bf16 = ls_bf16_to_f32(ls_load_u16(w, 16 * i));
+                sum = __builtin_fmaf(bf16, ls_load_f32(x, i), sum);
+            }
+            m->y[c * m->ldy + r] = sum;
+        }
+    }
+}
+
 /* A NaN that is lost. */
 static void relu2_no_nan(float *y, const float *gate, const float *up, size_t n)
 {
@@ -65,7 +83,7 @@ static void act_reads_on(void *restrict y, const float *restrict x, size_t n)
 /* Whether one of a small set of cases differs. */
 static bool caught(int kernel, const ls_kernels *wrong)
 {
-    static const size_t lengths[] = {32, 64, 96};
+    static const size_t lengths[] = {32, 96, 512};
     ls_kernels          scalar = ls_kernels_for(LS_TIER_SCALAR);
     for (int p = 0; p < N_PATTERNS; p++) {
         for (int place = 0; place < N_PLACES; place++) {
@@ -91,31 +109,36 @@ static bool caught_in_child(int kernel, const ls_kernels *wrong)
            WEXITSTATUS(status) == 1;
 }
 
+enum { N_WRONG = 7 };
+
 int kern_self_test(void)
 {
     const ls_kernels right = ls_kernels_for(LS_TIER_SCALAR);
-    ls_kernels       k[6];
+    ls_kernels       k[N_WRONG];
     int              missed = 0;
     static const struct {
         int         kernel;
         const char *what;
-    } wrong[6] = {
+    } wrong[N_WRONG] = {
         {KERN_add, "one ULP off in the last element"},
         {KERN_matmul_q8_0, "two rows swapped"},
         {KERN_dot_f32, "8 stripes instead of 16"},
         {KERN_relu2_mul, "a NaN swallowed"},
         {KERN_scale, "one element written behind the end"},
-        {KERN_act_bf16, "one element read behind the end"},
+        {KERN_strips_bf16, "one chain for the whole row"},
+        {KERN_act_bf16, "one element read behind the end"}, /* ends the process */
     };
-    for (int i = 0; i < 6; i++) k[i] = right;
+    for (int i = 0; i < N_WRONG; i++) k[i] = right;
     k[0].add = add_one_ulp;
     k[1].matmul_q8_0 = matmul_swapped;
     k[2].dot_f32 = dot_8_stripes;
     k[3].relu2_mul = relu2_no_nan;
     k[4].scale = scale_too_long;
-    k[5].act_bf16 = act_reads_on;
-    for (int i = 0; i < 6; i++) {
-        bool ok = i == 5 ? caught_in_child(wrong[i].kernel, &k[i]) : caught(wrong[i].kernel, &k[i]);
+    k[5].strips_bf16 = strips_one_chain;
+    k[6].act_bf16 = act_reads_on;
+    for (int i = 0; i < N_WRONG; i++) {
+        bool ok = i == N_WRONG - 1 ? caught_in_child(wrong[i].kernel, &k[i])
+                                   : caught(wrong[i].kernel, &k[i]);
         bool clean = !caught(wrong[i].kernel, &right);
         printf("%-12s %-36s %s\n", kern_info_of(wrong[i].kernel)->name, wrong[i].what,
                !ok     ? "NOT CAUGHT"
@@ -123,6 +146,6 @@ int kern_self_test(void)
                        : "THE RIGHT KERNEL FAILS TOO");
         missed += !ok || !clean;
     }
-    printf("checkkern: self-test: %d of 6 wrong kernels caught\n", 6 - missed);
+    printf("checkkern: self-test: %d of %d wrong kernels caught\n", N_WRONG - missed, N_WRONG);
     return missed ? 1 : 0;
 }

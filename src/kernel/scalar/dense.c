@@ -24,13 +24,13 @@ static inline float dot(load_fn *load, const void *a, const void *b, size_t n, i
     return ls_tree_sum(stripe, lanes);
 }
 
-/* The engine's own order: chains of 256 elements, added in order. */
+/* The engine's own order: chains of LS_CHAIN elements, added in order. */
 static inline float dot_whole(load_fn *load, const void *a, const void *b, size_t n)
 {
     float sum = 0;
     for (size_t i = 0; i < n;) {
         float  part = 0;
-        size_t end = n - i < 256 ? n : i + 256;
+        size_t end = n - i < LS_CHAIN ? n : i + LS_CHAIN;
         for (; i < end; i++) part = fmaf(load(a, i), load(b, i), part);
         sum += part;
     }

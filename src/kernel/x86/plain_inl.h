@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 /* plain_inl.h - products of F32, F16 and BF16 weights in the engine's own order, on x86.
  *
- * A lane of a register is a row, so that nothing is added across lanes: pieces of 256 elements are
- * one chain of fused multiplications each, and the chains are added in order (NUMERICS.md, clause
- * 2). Several columns read a panel, a piece of 16 rows as floats that stays in the cache; one
- * column reads a strip as it is stored. Rows that are not in strips become panels, too.
+ * A lane of a register is a row, so that nothing is added across lanes: every 64 elements are one
+ * chain of fused multiplications, and the chains are added in order (NUMERICS.md, clause 2). Several
+ * columns read a panel, a piece of 16 rows as floats that stays in the cache; one column reads a
+ * strip as it is stored. Rows that are not in strips become panels, too.
  *
  * A tier defines, before it includes this: PLAIN_LANES, the lanes of a register; pf, a register;
  * the pf_ functions; PLAIN_STRIPS and PLAIN_COLS, the strips and columns that share loads. */
@@ -15,9 +15,9 @@
 #include "kernel/x86/dense_inl.h"
 
 enum {
-    PIECE = 256,
+    PIECE = 256, /* elements of a panel: whole chains that stay in the first cache */
     PLAIN_REGS = LS_STRIP_ROWS / PLAIN_LANES,
-    PLAIN_STREAMS = 2,  /* strips at once for one column: enough chains to hide latency */
+    PLAIN_STREAMS = 4,   /* strips at once for one column */
     PLAIN_RESIDENT = 96 /* columns whose pieces stay in the second cache */
 };
 
@@ -33,14 +33,16 @@ typedef struct plain_job {
 
 typedef void plain_fn(const plain_job *j);
 
-LS_INLINE void plain_piece(elem e, const plain_job *j, int S, int C)
+/* Elements i to end of the piece. */
+LS_INLINE void plain_chain(elem e, const plain_job *j, int S, int C, size_t i, size_t end)
 {
     const int V = S * PLAIN_REGS;
+    bool      first = j->first && i == 0;
     pf        part[PLAIN_COLS][PLAIN_STREAMS * PLAIN_REGS];
     for (int c = 0; c < C; c++) {
         for (int v = 0; v < V; v++) part[c][v] = pf_set(0);
     }
-    for (size_t i = 0; i < j->n; i++) {
+    for (; i < end; i++) {
         pf w[PLAIN_STREAMS * PLAIN_REGS];
         for (int v = 0; v < V; v++) {
             size_t at = LS_STRIP_ROWS * i + PLAIN_LANES * (size_t)(v % PLAIN_REGS);
@@ -55,42 +57,53 @@ LS_INLINE void plain_piece(elem e, const plain_job *j, int S, int C)
     for (int c = 0; c < C; c++) {
         for (int v = 0; v < V; v++) {
             float *y = j->y[c] + PLAIN_LANES * v;
-            pf     sum = j->first ? pf_set(0) : pf_load(F32, (const uint8_t *)y, 0);
+            pf     sum = first ? pf_set(0) : pf_load(F32, (const uint8_t *)y, 0);
             pf_store(y, pf_add(sum, part[c][v]));
         }
     }
 }
 
-/* Columns at once: as many as there are registers for, half of that, two, one. */
-enum { PLAIN_STEPS = 4 };
-static const int plain_steps[PLAIN_STEPS] = {PLAIN_COLS, PLAIN_COLS / 2, 2, 1};
+LS_INLINE void plain_piece(elem e, const plain_job *j, int S, int C)
+{
+    for (size_t i = 0; i == 0 || i < j->n; i += LS_CHAIN) {
+        plain_chain(e, j, S, C, i, j->n - i < LS_CHAIN ? j->n : i + LS_CHAIN);
+    }
+}
 
 #define PLAIN_PIECE(name, e, S, C) \
     static void name(const plain_job *j) { plain_piece(e, j, S, C); }
+
+/* One column: strips at once, as chains that hide latency and streams that keep memory busy. */
+enum { PLAIN_WIDTHS = 3 };
+static const int plain_widths[PLAIN_WIDTHS] = {PLAIN_STREAMS, 2, 1};
+#define PLAIN_ONE(X) X(F32, 4) X(F32, 2) X(F32, 1) X(F16, 4) X(F16, 2) X(F16, 1) \
+    X(BF16, 4) X(BF16, 2) X(BF16, 1)
+#define X(e, S) PLAIN_PIECE(piece_##e##_##S, e, S, 1)
+PLAIN_ONE(X)
+#undef X
+static plain_fn *const plain_one[3][PLAIN_WIDTHS] = {
+    [F32] = {piece_F32_4, piece_F32_2, piece_F32_1},
+    [F16] = {piece_F16_4, piece_F16_2, piece_F16_1},
+    [BF16] = {piece_BF16_4, piece_BF16_2, piece_BF16_1},
+};
+
+/* Columns of a panel: as many as there are registers for, half of that, two, one. */
+enum { PLAIN_STEPS = 4 };
+static const int plain_steps[PLAIN_STEPS] = {PLAIN_COLS, PLAIN_COLS / 2, 2, 1};
 PLAIN_PIECE(piece_all, F32, 1, PLAIN_COLS)
 PLAIN_PIECE(piece_half, F32, 1, PLAIN_COLS / 2)
 PLAIN_PIECE(piece_two, F32, 1, 2)
-PLAIN_PIECE(piece_one, F32, 1, 1)
-PLAIN_PIECE(piece_streams_f32, F32, PLAIN_STREAMS, 1)
-PLAIN_PIECE(piece_streams_f16, F16, PLAIN_STREAMS, 1)
-PLAIN_PIECE(piece_streams_bf16, BF16, PLAIN_STREAMS, 1)
-PLAIN_PIECE(piece_one_f16, F16, 1, 1)
-PLAIN_PIECE(piece_one_bf16, BF16, 1, 1)
-static plain_fn *const plain_one[3] = {
-    [F32] = piece_one, [F16] = piece_one_f16, [BF16] = piece_one_bf16};
-static plain_fn *const plain_streams[3] = {
-    [F32] = piece_streams_f32, [F16] = piece_streams_f16, [BF16] = piece_streams_bf16};
-#if PLAIN_STRIPS == 1
-static plain_fn *const plain_many[PLAIN_STRIPS][PLAIN_STEPS] = {
-    {piece_all, piece_half, piece_two, piece_one}};
-#else
+#if PLAIN_STRIPS == 2
 PLAIN_PIECE(piece_all_2, F32, 2, PLAIN_COLS)
 PLAIN_PIECE(piece_half_2, F32, 2, PLAIN_COLS / 2)
 PLAIN_PIECE(piece_two_2, F32, 2, 2)
-static plain_fn *const plain_many[PLAIN_STRIPS][PLAIN_STEPS] = {
-    {piece_all, piece_half, piece_two, piece_one},
-    {piece_all_2, piece_half_2, piece_two_2, piece_streams_f32}};
 #endif
+static plain_fn *const plain_many[PLAIN_STRIPS][PLAIN_STEPS] = {
+    {piece_all, piece_half, piece_two, piece_F32_1},
+#if PLAIN_STRIPS == 2
+    {piece_all_2, piece_half_2, piece_two_2, piece_F32_2},
+#endif
+};
 
 /* ---- panels ---- */
 
@@ -211,8 +224,9 @@ LS_INLINE void plain_strips_many(elem e, const ls_matmul *m, size_t c0, size_t c
 LS_INLINE void plain_strips_one(elem e, const ls_matmul *m)
 {
     plain_job j;
+    int       width = 0;
     for (size_t r = 0, S; r < m->n_rows; r += S * LS_STRIP_ROWS) {
-        S = m->n_rows - r < PLAIN_STREAMS * LS_STRIP_ROWS ? 1 : PLAIN_STREAMS;
+        while ((S = (size_t)plain_widths[width]) * LS_STRIP_ROWS > m->n_rows - r) width++;
         j.y[0] = m->y + r;
         for (size_t i = 0; i == 0 || i < m->n; i += PIECE) {
             j.n = m->n - i < PIECE ? m->n - i : PIECE;
@@ -222,7 +236,7 @@ LS_INLINE void plain_strips_one(elem e, const ls_matmul *m)
                 j.w[s] = (const uint8_t *)m->w + (r + s * LS_STRIP_ROWS) * m->row_bytes +
                          i * LS_STRIP_ROWS * elem_bytes(e);
             }
-            (S == 1 ? plain_one : plain_streams)[e](&j);
+            plain_one[e][width](&j);
         }
     }
 }
