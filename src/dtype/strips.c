@@ -72,8 +72,8 @@ static void split(uint8_t *restrict out, const uint32_t *restrict pairs, size_t 
 static void pack_plain(uint8_t *out, const uint8_t *rows, size_t row_bytes, size_t n, size_t bytes)
 {
     enum { LINE = 64 };
+    uint8_t lines[LS_STRIP_ROWS * LINE] = {0};
     for (size_t at = 0, size; at < n * bytes; at += size, out += size * LS_STRIP_ROWS) {
-        uint8_t  lines[LS_STRIP_ROWS * LINE] = {0};
         uint32_t pairs[LINE / 4 * LS_STRIP_ROWS];
         size = n * bytes - at < LINE ? n * bytes - at : LINE;
         for (size_t r = 0; r < LS_STRIP_ROWS; r++) {

@@ -54,8 +54,8 @@ ls_kernels ls_kernels_for(ls_tier tier);
  * (NULL for F32, which needs none). */
 ls_matmul_fn *ls_kernels_matmul(const ls_kernels *k, int dtype);
 /* Product kernel of a type in strips (dtype/strips.h): whole, n_rows a multiple of 16, row_bytes as
- * of plain rows; activations of F16 and BF16 are floats (floats_f16, floats_bf16). NULL: the type is
- * not stored in strips. */
+ * of plain rows; activations of F16 and BF16 are floats (floats_f16, floats_bf16). NULL: the type
+ * is not stored in strips. */
 ls_matmul_fn *ls_kernels_strips(const ls_kernels *k, int dtype);
 ls_act_fn    *ls_kernels_act(const ls_kernels *k, int act);
 

@@ -24,9 +24,32 @@ LS_INLINE void both_widths(elem e, const ls_matmul *m)
     }
 }
 
-static void matmul_f32(const ls_matmul *m) { m->whole ? rows_f32(m) : both_widths(F32, m); }
-static void matmul_f16(const ls_matmul *m) { m->whole ? rows_f16(m) : both_widths(F16, m); }
-static void matmul_bf16(const ls_matmul *m) { m->whole ? rows_bf16(m) : both_widths(BF16, m); }
+static void matmul_f32(const ls_matmul *m)
+{
+    if (m->whole) {
+        rows_f32(m);
+    } else {
+        both_widths(F32, m);
+    }
+}
+
+static void matmul_f16(const ls_matmul *m)
+{
+    if (m->whole) {
+        rows_f16(m);
+    } else {
+        both_widths(F16, m);
+    }
+}
+
+static void matmul_bf16(const ls_matmul *m)
+{
+    if (m->whole) {
+        rows_bf16(m);
+    } else {
+        both_widths(BF16, m);
+    }
+}
 
 static float dot_f16(const uint16_t *a, const uint16_t *b, size_t n, int lanes)
 {

@@ -109,9 +109,32 @@ LS_INLINE void matmul(elem e, const ls_matmul *m)
     }
 }
 
-static void matmul_f32(const ls_matmul *m) { m->whole ? rows_f32(m) : matmul(F32, m); }
-static void matmul_f16(const ls_matmul *m) { m->whole ? rows_f16(m) : matmul(F16, m); }
-static void matmul_bf16(const ls_matmul *m) { m->whole ? rows_bf16(m) : matmul(BF16, m); }
+static void matmul_f32(const ls_matmul *m)
+{
+    if (m->whole) {
+        rows_f32(m);
+    } else {
+        matmul(F32, m);
+    }
+}
+
+static void matmul_f16(const ls_matmul *m)
+{
+    if (m->whole) {
+        rows_f16(m);
+    } else {
+        matmul(F16, m);
+    }
+}
+
+static void matmul_bf16(const ls_matmul *m)
+{
+    if (m->whole) {
+        rows_bf16(m);
+    } else {
+        matmul(BF16, m);
+    }
+}
 
 LS_INLINE float dot(elem e, const void *a, const void *b, size_t n, int lanes)
 {

@@ -2,9 +2,9 @@
 /* plain_inl.h - products of F32, F16 and BF16 weights in the engine's own order, on x86.
  *
  * A lane of a register is a row, so that nothing is added across lanes: every 64 elements are one
- * chain of fused multiplications, and the chains are added in order (NUMERICS.md, clause 2). Several
- * columns read a panel, a piece of 16 rows as floats that stays in the cache; one column reads a
- * strip as it is stored. Rows that are not in strips become panels, too.
+ * chain of fused multiplications, and the chains are added in order (NUMERICS.md, clause 2).
+ * Several columns read a panel, a piece of 16 rows as floats that stays in the cache; one column
+ * reads a strip as it is stored. Rows that are not in strips become panels, too.
  *
  * A tier defines, before it includes this: PLAIN_LANES, the lanes of a register; pf, a register;
  * the pf_ functions; PLAIN_STRIPS and PLAIN_COLS, the strips and columns that share loads. */
@@ -17,7 +17,7 @@
 enum {
     PIECE = 256, /* elements of a panel: whole chains that stay in the first cache */
     PLAIN_REGS = LS_STRIP_ROWS / PLAIN_LANES,
-    PLAIN_STREAMS = 4,   /* strips at once for one column */
+    PLAIN_STREAMS = 4,  /* strips at once for one column */
     PLAIN_RESIDENT = 96 /* columns whose pieces stay in the second cache */
 };
 
@@ -109,7 +109,8 @@ static plain_fn *const plain_many[PLAIN_STRIPS][PLAIN_STEPS] = {
 
 LS_INLINE void panel_of_strip(elem e, float *panel, const uint8_t *strip, size_t n)
 {
-    for (size_t i = 0; i < n * LS_STRIP_ROWS; i += 8) _mm256_store_ps(panel + i, load8(e, strip, i));
+    for (size_t i = 0; i < n * LS_STRIP_ROWS; i += 8)
+        _mm256_store_ps(panel + i, load8(e, strip, i));
 }
 
 /* v[j], element j of 8 rows, from v[r], 8 elements of row r. */
@@ -166,7 +167,8 @@ LS_INLINE void panel_of_rows(elem e, float *panel, const ls_matmul *m, size_t r,
             for (int l = 0; l < 8; l++) v[l] = load8(e, rows[h + (size_t)l], k);
             transpose8(v);
 #pragma GCC unroll 8
-            for (size_t l = 0; l < 8; l++) _mm256_store_ps(panel + (k + l) * LS_STRIP_ROWS + h, v[l]);
+            for (size_t l = 0; l < 8; l++)
+                _mm256_store_ps(panel + (k + l) * LS_STRIP_ROWS + h, v[l]);
         }
         for (; k < n; k++) {
             for (size_t l = 0; l < 8; l++) {
