@@ -12,7 +12,8 @@ static const ls_strip_form forms[] = {
     [LS_DTYPE_Q5_1] = {24, 2, 0},    [LS_DTYPE_Q8_0] = {34, 1, 0},   [LS_DTYPE_IQ4_NL] = {18, 1, 0},
     [LS_DTYPE_Q2_K] = {84, 2, 80},   [LS_DTYPE_Q4_K] = {144, 2, 0},  [LS_DTYPE_Q5_K] = {176, 2, 0},
     [LS_DTYPE_Q6_K] = {210, 1, 208}, [LS_DTYPE_TQ2_0] = {66, 1, 64}, [LS_DTYPE_I2_S] = {32, 0, 0},
-    [LS_DTYPE_TERNARY] = {32, 0, 0},
+    [LS_DTYPE_TERNARY] = {32, 0, 0}, [LS_DTYPE_F32] = {4, 0, 0},     [LS_DTYPE_F16] = {2, 1, 0},
+    [LS_DTYPE_BF16] = {2, 1, 0},
 };
 
 const ls_strip_form *ls_strips_of(int dtype)
@@ -52,11 +53,56 @@ static void spread(uint8_t *restrict out, const uint8_t *restrict rows, size_t r
     }
 }
 
+/* Pairs of 16-bit numbers, side by side, to the first of each and the second of each. */
+static void split(uint8_t *restrict out, const uint32_t *restrict pairs, size_t n)
+{
+    for (size_t i = 0; i < n; i++, pairs += LS_STRIP_ROWS, out += 4 * LS_STRIP_ROWS) {
+        uint16_t low[LS_STRIP_ROWS], high[LS_STRIP_ROWS];
+        for (size_t r = 0; r < LS_STRIP_ROWS; r++) {
+            low[r] = (uint16_t)(pairs[r] & 0xffff);
+            high[r] = (uint16_t)(pairs[r] >> 16);
+        }
+        memcpy(out, low, sizeof(low));
+        memcpy(out + sizeof(low), high, sizeof(high));
+    }
+}
+
+/* Plain numbers, a line of the cache of each row at a time: the rows often lie a power of two
+ * apart, and then 16 of them do not stay in the cache together. */
+static void pack_plain(uint8_t *out, const uint8_t *rows, size_t row_bytes, size_t n, size_t bytes)
+{
+    enum { LINE = 64 };
+    uint8_t lines[LS_STRIP_ROWS * LINE] = {0};
+    for (size_t at = 0, size; at < n * bytes; at += size, out += size * LS_STRIP_ROWS) {
+        uint32_t pairs[LINE / 4 * LS_STRIP_ROWS];
+        size = n * bytes - at < LINE ? n * bytes - at : LINE;
+        for (size_t r = 0; r < LS_STRIP_ROWS; r++) {
+            if (size == LINE)
+                memcpy(lines + LINE * r, rows + r * row_bytes + at, LINE);
+            else
+                memcpy(lines + LINE * r, rows + r * row_bytes + at, size);
+        }
+        if (bytes == 4) {
+            spread(out, lines, LINE, size / 4);
+            continue;
+        }
+        spread((uint8_t *)pairs, lines, LINE, (size + 3) / 4);
+        split(out, pairs, size / 4);
+        for (size_t r = 0; r < LS_STRIP_ROWS && size % 4; r++) {
+            memcpy(out + size / 4 * 4 * LS_STRIP_ROWS + 2 * r, lines + LINE * r + size / 4 * 4, 2);
+        }
+    }
+}
+
 void ls_strips_pack(int dtype, void *strip, const void *rows, size_t row_bytes, size_t n)
 {
     const ls_strip_form f = *ls_strips_of(dtype);
     const size_t        words = words_of(&f), blocks = blocks_of(dtype, n);
     uint8_t            *out = strip;
+    if (ls_dtype_block(dtype) == 1) {
+        pack_plain(out, rows, row_bytes, n, f.bytes);
+        return;
+    }
     for (size_t b = 0; b < blocks; b++) {
         const uint8_t *block = (const uint8_t *)rows + b * f.bytes;
         for (size_t h = 0; h < f.n_halves; h++) {

@@ -3,7 +3,8 @@
  *
  * A strip holds 16 rows, block after block. Of each block first come its 16-bit scales, as many as
  * the type has, each for all 16 rows; then its other bytes as 32-bit words: word 0 of the 16 rows,
- * word 1, and so on. Nothing but the order is changed, so a matrix takes as many bytes as before,
+ * word 1, and so on. A plain number is a block by itself: element 0 of the 16 rows, element 1, and
+ * so on. Nothing but the order is changed, so a matrix takes as many bytes as before,
  * except that code 3 of I2_S, which counts as 0, is written as code 1, which is 0. */
 #ifndef LS_DTYPE_STRIPS_H
 #define LS_DTYPE_STRIPS_H

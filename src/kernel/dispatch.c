@@ -80,6 +80,7 @@ static const size_t products[] = {
 
 /* And that of a type in strips. */
 static const size_t strips[] = {
+    PRODUCT(F32, strips_f32),      PRODUCT(F16, strips_f16),     PRODUCT(BF16, strips_bf16),
     PRODUCT(Q4_0, strips_q4_0),    PRODUCT(Q4_1, strips_q4_1),   PRODUCT(Q5_0, strips_q5_0),
     PRODUCT(Q5_1, strips_q5_1),    PRODUCT(Q8_0, strips_q8_0),   PRODUCT(IQ4_NL, strips_iq4_nl),
     PRODUCT(Q2_K, strips_q2_k),    PRODUCT(Q4_K, strips_q4_k),   PRODUCT(Q5_K, strips_q5_k),

@@ -33,7 +33,8 @@ typedef struct ls_matmul {
                   * the reference's matrix-vector kernel sums them */
     ls_rows rows; /* Q4_0, IQ4_NL, MXFP4 */
     bool whole; /* quantised types: a float sum per row, fed by the integers of a whole block, and
-                 * one for minimums (NUMERICS.md, clause 4); otherwise as the reference adds */
+                 * one for minimums (NUMERICS.md, clause 4); F32, F16, BF16: chains of LS_CHAIN
+                 * (clause 2); otherwise as the reference adds */
     void *scratch; /* strips: ls_strips_scratch(n) bytes, aligned to 64 */
 } ls_matmul;
 
@@ -79,7 +80,8 @@ ls_kernels ls_kernels_for(ls_tier tier);
  * (NULL for F32, which needs none). */
 ls_matmul_fn *ls_kernels_matmul(const ls_kernels *k, int dtype);
 /* Product kernel of a type in strips (dtype/strips.h): whole, n_rows a multiple of 16, row_bytes as
- * of plain rows. NULL: the type is not stored in strips. */
+ * of plain rows; activations of F16 and BF16 are floats (floats_f16, floats_bf16). NULL: the type
+ * is not stored in strips. */
 ls_matmul_fn *ls_kernels_strips(const ls_kernels *k, int dtype);
 ls_act_fn    *ls_kernels_act(const ls_kernels *k, int act);
 

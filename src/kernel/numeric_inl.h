@@ -12,6 +12,8 @@
 #include <string.h>
 
 #define LS_STRIPES 16
+/* Clause 2: elements that the engine's own order sums as one chain. */
+#define LS_CHAIN 64
 
 /* Loads from rows that may be unaligned. */
 static inline float ls_load_f32(const void *p, size_t i)

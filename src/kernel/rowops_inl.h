@@ -148,6 +148,16 @@ static inline void row_act_bf16(void *restrict y, const float *restrict x, size_
     }
 }
 
+/* Rounded to BF16, as floats. */
+static inline void row_floats_bf16(void *restrict y, const float *restrict x, size_t n)
+{
+    float *f = y;
+    for (size_t i = 0; i < n; i++) {
+        uint32_t u = ls_f32_bits(x[i]), even = (u + 0x7fff + (u >> 16 & 1)) & 0xffff0000u;
+        f[i] = ls_bits_f32((u & 0x7fffffff) > ROW_INF_BITS ? (u & 0xffff0000u) | 64u << 16 : even);
+    }
+}
+
 /* ---- row operations (clause 5) ---- */
 
 /* Squares are rounded to float and summed in double, mean and scale are floats. */

@@ -11,7 +11,7 @@
 #include "session/session_priv.h"
 
 /* Weight rows handed out at a time: few enough to balance, enough to be worth a claim. */
-enum { ROWS_PER_CLAIM = 32 };
+enum { ROWS_PER_CLAIM = 32, PLAIN_ROWS_PER_CLAIM = 64 };
 /* A decoded piece of a weight row (a multiple of every block), and the tokens that share it. */
 enum { CODE_CHUNK = 256, CODE_TOKENS = 16 };
 
@@ -24,6 +24,7 @@ typedef struct job {
     bool          vectors; /* see follows_vectors */
     bool          sums;    /* strips want them behind Q8_0 */
     bool          strips;
+    size_t        claim;
     int           dtype;
     ls_matmul_fn *matmul;
     ls_matmul     m;
@@ -187,6 +188,21 @@ static void multiply_codes(void *ctx, size_t begin, size_t end, int thread)
     }
 }
 
+/* Strips for rows. Plain numbers want their activations as floats, whatever form they are rounded
+ * to, and in rows that do not all begin in the same place of the cache. 0, or what to add to the
+ * form to tell it from that of rows. */
+static int take_strips(job *j, const ls_matrix *w)
+{
+    j->matmul = ls_kernels_strips(&j->s->k, w->dtype);
+    j->m.w = w->strips;
+    if (ls_dtype_block(w->dtype) != 1) return 0;
+    if (w->dtype == LS_DTYPE_F16) j->round = j->s->k.floats_f16;
+    if (w->dtype == LS_DTYPE_BF16) j->round = j->s->k.floats_bf16;
+    j->m.x_bytes = ls_act_row_bytes(LS_ACT_F32, w->n) + LS_ACT_APART;
+    j->claim = PLAIN_ROWS_PER_CLAIM;
+    return LS_N_ACTS + 1;
+}
+
 void ls_linear(ls_session *s, const ls_product *p, size_t n, const float *x, size_t ldx, size_t T,
                bool layer_weight)
 {
@@ -204,6 +220,7 @@ void ls_linear(ls_session *s, const ls_product *p, size_t n, const float *x, siz
                          .vectors = follows_vectors(s, w, T),
                          .sums = !s->opt.follow && form == LS_ACT_Q8_0,
                          .strips = !s->opt.follow && w->strips,
+                         .claim = ROWS_PER_CLAIM,
                          .dtype = w->dtype,
                          .matmul = ls_kernels_matmul(&s->k, w->dtype),
                          .m = {.y = p[i].y,
@@ -223,12 +240,9 @@ void ls_linear(ls_session *s, const ls_product *p, size_t n, const float *x, siz
         };
         void (*work)(void *, size_t, size_t, int) = multiply;
         j.strips = j.strips && !j.codes;
-        if (j.strips) {
-            j.matmul = ls_kernels_strips(&s->k, w->dtype);
-            j.m.w = w->strips;
-        }
         if (j.dtype == LS_DTYPE_Q4_0 && j.m.rows) j.matmul = s->k.matmul_q4_0_lanes;
         int now = j.codes ? (int)LS_N_ACTS : (int)form;
+        if (j.strips) now += take_strips(&j, w);
         if (j.vectors || (s->opt.follow && s->opt.bf16_pairs && w->dtype == LS_DTYPE_BF16)) {
             work = multiply_one_by_one;
         }
@@ -238,6 +252,6 @@ void ls_linear(ls_session *s, const ls_product *p, size_t n, const float *x, siz
         }
         if (rounded != now) ls_pool_run(s->pool, round_rows, &j, T, 1);
         rounded = now;
-        ls_pool_run(s->pool, work, &j, w->n_rows, ROWS_PER_CLAIM);
+        ls_pool_run(s->pool, work, &j, w->n_rows, j.claim);
     }
 }

@@ -77,7 +77,7 @@ static size_t act_row_bytes(const ls_model_config *c)
         size_t bytes = ls_act_row_bytes((ls_act)a, n);
         if (bytes > max) max = bytes;
     }
-    return max;
+    return max + LS_ACT_APART;
 }
 
 /* One allocation: where its pointer goes, its dimensions, its name in an error. */

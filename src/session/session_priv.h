@@ -13,6 +13,7 @@
 #include "model/arch.h"
 
 enum {
+    LS_ACT_APART = 64,   /* bytes that a row of activations may be moved on by */
     LS_MAX_STRIPES = 64, /* 4 * lanes at most */
     LS_ATTN_ROWS = 12,   /* queries of one KV head that a thread works on at once */
 };

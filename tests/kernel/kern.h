@@ -66,7 +66,7 @@ typedef struct kern_case {
     uint64_t     seed;
     size_t       n, rows, cols;
     int          place;
-    int          lanes; /* 8 or 16: kernels whose reductions have a width */
+    int lanes; /* 8 or 16: kernels whose reductions have a width; 0: plain numbers, in own order */
 } kern_case;
 
 /* The table of a tier, or its emulation (kern_tiers.c), and whether it can run here. */

@@ -50,6 +50,9 @@ static const struct {
     [KERN_matmul_i32] = {KIND_MATMUL, LS_DTYPE_I32, true},
     [KERN_matmul_i64] = {KIND_MATMUL, LS_DTYPE_I64, true},
     [KERN_matmul_f64] = {KIND_MATMUL, LS_DTYPE_F64, true},
+    [KERN_strips_f32] = {KIND_STRIPS, LS_DTYPE_F32, false},
+    [KERN_strips_f16] = {KIND_STRIPS, LS_DTYPE_F16, false},
+    [KERN_strips_bf16] = {KIND_STRIPS, LS_DTYPE_BF16, false},
     [KERN_strips_q4_0] = {KIND_STRIPS, LS_DTYPE_Q4_0, false},
     [KERN_strips_q4_1] = {KIND_STRIPS, LS_DTYPE_Q4_1, false},
     [KERN_strips_q5_0] = {KIND_STRIPS, LS_DTYPE_Q5_0, false},
@@ -64,6 +67,8 @@ static const struct {
     [KERN_strips_i2_s] = {KIND_STRIPS, LS_DTYPE_I2_S, false},
     [KERN_act_f16] = {KIND_ACT, LS_ACT_F16, false},
     [KERN_act_bf16] = {KIND_ACT, LS_ACT_BF16, false},
+    [KERN_floats_f16] = {KIND_ADD, 0, false},
+    [KERN_floats_bf16] = {KIND_ADD, 0, false},
     [KERN_act_q8_0] = {KIND_ACT, LS_ACT_Q8_0, false},
     [KERN_sums_q8_0] = {KIND_SUMS, LS_ACT_Q8_0, false},
     [KERN_act_q8_1] = {KIND_ACT, LS_ACT_Q8_1, false},
@@ -168,10 +173,18 @@ static void make_strips(kern_data *d, const kern_case *c, int dtype)
     }
 }
 
+/* The form of the activations; strips of plain numbers take floats. */
+static int act_of(const kern_case *c)
+{
+    const kern_info *k = kern_info_of(c->kernel);
+    bool             floats = k->kind == KIND_STRIPS && ls_dtype_block(k->type) == 1;
+    return floats ? LS_ACT_F32 : (int)ls_dtype_act(k->type);
+}
+
 static void prepare_matmul(kern_data *d, const kern_case *c, int dtype, uint64_t *rng)
 {
     bool   strips = kern_info_of(c->kernel)->kind == KIND_STRIPS;
-    int    act = (int)ls_dtype_act(dtype);
+    int    act = act_of(c);
     size_t row = ls_dtype_row_bytes(dtype, c->n), stride = act_stride(act, c->n);
     size_t y = c->cols * y_stride(c) * 4;
     size_t last = act_bytes(act, c->n) + (strips && act == LS_ACT_Q8_0 ? c->n / 32 * 2 : 0);
@@ -285,13 +298,13 @@ static void invoke_matmul(kern_data *d, const kern_case *c, const ls_kernels *k,
                           .n_rows = rows_of(c),
                           .scratch = scratch,
                           .x = d->in[1].data,
-                          .x_bytes = act_stride((int)ls_dtype_act(dtype), c->n),
+                          .x_bytes = act_stride(act_of(c), c->n),
                           .n_cols = c->cols,
                           .n = c->n,
                           .w_scale = 0.37f,
                           .lanes = c->lanes,
                           .follow = c->cols % 2 == 0, /* only Q4_K looks at it */
-                          .whole = c->lanes == 8,     /* quantised types, which have no lanes */
+                          .whole = c->lanes == (ls_dtype_block(dtype) == 1 ? 0 : 8),
     };
     if (c->lanes == 16 && c->rows % 2)
         m.rows = c->cols % 2 ? LS_ROWS_LANES : LS_ROWS_PAIRS; /* IQ4_NL, MXFP4 */
@@ -353,6 +366,12 @@ void kern_invoke(kern_data *d, const kern_case *c, const ls_kernels *k, int whic
         return;
     case KERN_act_bf16:
         k->act_bf16(y, u, n);
+        return;
+    case KERN_floats_f16:
+        k->floats_f16(y, u, n);
+        return;
+    case KERN_floats_bf16:
+        k->floats_bf16(y, u, n);
         return;
     case KERN_act_q8_0:
         k->act_q8_0(y, u, n);

@@ -6,8 +6,9 @@
 #include <unistd.h>
 
 #include "kern.h"
+#include "kernel/numeric_inl.h"
 
-enum { N_WRONG = 7 };
+enum { N_WRONG = 8 };
 
 /* One unit in the last place off, in the last of more than 16 elements. */
 static void add_one_ulp(float *y, const float *a, const float *b, size_t n)
@@ -39,6 +40,23 @@ static float dot_8_stripes(const float *a, const float *b, size_t n, int lanes)
     float s[8] = {0};
     for (size_t i = 0; i < n; i++) s[i % 8] = __builtin_fmaf(a[i], b[i], s[i % 8]);
     return ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]));
+}
+
+/* Another order of a longer row: one chain instead of one for 64 elements. */
+static void strips_one_chain(const ls_matmul *m)
+{
+    for (size_t c = 0; c < m->n_cols; c++) {
+        for (size_t r = 0; r < m->n_rows; r++) {
+            const uint8_t *w = (const uint8_t *)m->w + r / 16 * 16 * m->row_bytes + r % 16 * 2;
+            const uint8_t *x = (const uint8_t *)m->x + c * m->x_bytes;
+            float          sum = 0;
+            for (size_t i = 0; i < m->n; i++) {
+                float bf16 = ls_bf16_to_f32(ls_load_u16(w, 16 * i));
+                sum = __builtin_fmaf(bf16, ls_load_f32(x, i), sum);
+            }
+            m->y[c * m->ldy + r] = sum;
+        }
+    }
 }
 
 /* A NaN that is lost. */
@@ -75,7 +93,7 @@ static void chains_one_block(const ls_chains *m)
 /* Whether one of a small set of cases differs. */
 static bool caught(int kernel, const ls_kernels *wrong)
 {
-    static const size_t lengths[] = {32, 64, 96};
+    static const size_t lengths[] = {32, 96, 512};
     ls_kernels          scalar = ls_kernels_for(LS_TIER_SCALAR);
     for (int p = 0; p < N_PATTERNS; p++) {
         for (int place = 0; place < N_PLACES; place++) {
@@ -101,6 +119,8 @@ static bool caught_in_child(int kernel, const ls_kernels *wrong)
            WEXITSTATUS(status) == 1;
 }
 
+enum { N_WRONG = 8 };
+
 int kern_self_test(void)
 {
     const ls_kernels right = ls_kernels_for(LS_TIER_SCALAR);
@@ -116,6 +136,7 @@ int kern_self_test(void)
         {KERN_relu2_mul, "a NaN swallowed"},
         {KERN_scale, "one element written behind the end"},
         {KERN_chains_f16, "blocks that are not kept apart"},
+        {KERN_strips_bf16, "one chain for the whole row"},
         {KERN_act_bf16, "one element read behind the end"},
     };
     for (int i = 0; i < N_WRONG; i++) k[i] = right;
@@ -125,6 +146,7 @@ int kern_self_test(void)
     k[3].relu2_mul = relu2_no_nan;
     k[4].scale = scale_too_long;
     k[5].chains_f16 = chains_one_block;
+    k[6].strips_bf16 = strips_one_chain;
     k[N_WRONG - 1].act_bf16 = act_reads_on; /* in a child: the last one */
     for (int i = 0; i < N_WRONG; i++) {
         bool ok = i == N_WRONG - 1 ? caught_in_child(wrong[i].kernel, &k[i])

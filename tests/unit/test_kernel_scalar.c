@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "dtype/dtype.h"
+#include "dtype/strips.h"
 #include "kernel/kernel.h"
 #include "kernel/mathd.h"
 #include "kernel/numeric_inl.h"
@@ -243,7 +244,8 @@ static float product(size_t t, const uint8_t *w, const float *x, uint8_t *act)
                     .n_cols = 1,
                     .n = N,
                     .w_scale = 0.75f,
-                    .lanes = 16};
+                    .lanes = 16,
+                    .whole = state >> 40 & 1};
     if (round) {
         round(act, x, N);
     } else {
@@ -279,6 +281,71 @@ static void products_agree_with_sums_of_decoded_values_in_double(void **unused)
             bool own_sum = types[t].dtype == LS_DTYPE_Q4_1 || types[t].dtype == LS_DTYPE_Q5_1;
             assert_true(size > 1 && fabs((double)y - sum) < (own_sum ? 1e-3 : 2e-6) * size);
         }
+    }
+}
+
+/* Rows of every length have their numbers side by side in a strip, and come back from it. */
+static void strips_hold_the_bytes_of_their_rows(void **unused)
+{
+    static const int forms[] = {LS_DTYPE_F32, LS_DTYPE_F16, LS_DTYPE_BF16, LS_DTYPE_Q8_0,
+                                LS_DTYPE_Q4_K};
+    static uint8_t   rows[16 * 4 * N], strip[16 * 4 * N], row[4 * N];
+    (void)unused;
+    for (size_t i = 0; i < sizeof(rows); i++) rows[i] = (uint8_t)(i * i >> 3);
+    for (size_t t = 0; t < sizeof(forms) / sizeof(forms[0]); t++) {
+        size_t block = ls_dtype_block(forms[t]), size = ls_dtype_block_bytes(forms[t]);
+        for (size_t n = 0; n <= (block == 1 ? 150 : 3 * block); n += block) {
+            size_t bytes = ls_dtype_row_bytes(forms[t], n);
+            memset(strip, 0xa5, sizeof(strip));
+            ls_strips_pack(forms[t], strip, rows, bytes, n);
+            assert_int_equal(strip[16 * bytes], 0xa5);
+            for (size_t r = 0; r < 16; r++) {
+                ls_strips_row(forms[t], row, strip, r, n);
+                assert_memory_equal(row, rows + r * bytes, bytes);
+                for (size_t i = 0; i < n && block == 1; i++)
+                    assert_memory_equal(strip + (16 * i + r) * size, row + i * size, size);
+            }
+        }
+    }
+}
+
+/* Whether rows of plain numbers are in a strip or not, and the activations floats or not. */
+static void products_of_plain_numbers_are_the_same_in_strips(void **unused)
+{
+    static const int         forms[] = {LS_DTYPE_F32, LS_DTYPE_F16, LS_DTYPE_BF16};
+    static _Alignas(64) char rows[16 * 4 * N], strip[16 * 4 * N], act[4 * N], scratch[64 * N];
+    static float             w[16 * N], x[N];
+    const ls_kernels         k = ls_kernels_for(LS_TIER_SCALAR);
+    (void)unused;
+    fill(w, 16 * N);
+    fill(x, N);
+    for (size_t t = 0; t < 3; t++) {
+        ls_act_fn *floats[] = {NULL, k.floats_f16, k.floats_bf16};
+        ls_act_fn *form = ls_kernels_act(&k, (int)ls_dtype_act(forms[t]));
+        float      a[16], b[16];
+        ls_matmul  m = {.y = a,
+                        .ldy = 16,
+                        .w = rows,
+                        .row_bytes = ls_dtype_row_bytes(forms[t], N),
+                        .n_rows = 16,
+                        .x = t ? (const void *)act : x,
+                        .n_cols = 1,
+                        .n = N,
+                        .lanes = 8,
+                        .whole = true,
+                        .scratch = scratch};
+        for (size_t i = 0; i < 16 * N; i++) {
+            uint16_t h = t == 1 ? ls_f32_to_f16(w[i]) : ls_f32_to_bf16(w[i]);
+            memcpy(rows + (t ? 2 : 4) * i, t ? (const void *)&h : &w[i], t ? 2 : 4);
+        }
+        ls_strips_pack(forms[t], strip, rows, m.row_bytes, N);
+        if (form) form(act, x, N);
+        ls_kernels_matmul(&k, forms[t])(&m);
+        if (form) floats[t](act, x, N);
+        m.y = b;
+        m.w = strip;
+        ls_kernels_strips(&k, forms[t])(&m);
+        assert_memory_equal(a, b, sizeof(a));
     }
 }
 
@@ -461,6 +528,8 @@ int main(void)
         cmocka_unit_test(f16_conversion_agrees_with_the_compiler),
 #endif
         cmocka_unit_test(products_agree_with_sums_of_decoded_values_in_double),
+        cmocka_unit_test(strips_hold_the_bytes_of_their_rows),
+        cmocka_unit_test(products_of_plain_numbers_are_the_same_in_strips),
         cmocka_unit_test(a_value_that_is_no_number_reaches_every_output),
         cmocka_unit_test(activations_round_ties_to_even_on_every_form),
         cmocka_unit_test(the_first_of_equal_magnitudes_gives_q8_k_its_sign),

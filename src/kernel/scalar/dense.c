@@ -24,12 +24,27 @@ static inline float dot(load_fn *load, const void *a, const void *b, size_t n, i
     return ls_tree_sum(stripe, lanes);
 }
 
+/* The engine's own order: chains of LS_CHAIN elements, added in order. */
+static inline float dot_whole(load_fn *load, const void *a, const void *b, size_t n)
+{
+    float sum = 0;
+    for (size_t i = 0; i < n;) {
+        float  part = 0;
+        size_t end = n - i < LS_CHAIN ? n : i + LS_CHAIN;
+        for (; i < end; i++) part = fmaf(load(a, i), load(b, i), part);
+        sum += part;
+    }
+    return sum;
+}
+
 static inline void matmul(load_fn *load, const ls_matmul *m)
 {
     for (size_t c = 0; c < m->n_cols; c++) {
+        const uint8_t *x = (const uint8_t *)m->x + c * m->x_bytes;
         for (size_t r = 0; r < m->n_rows; r++) {
-            m->y[c * m->ldy + r] = dot(load, (const uint8_t *)m->w + r * m->row_bytes,
-                                       (const uint8_t *)m->x + c * m->x_bytes, m->n, m->lanes);
+            const uint8_t *w = (const uint8_t *)m->w + r * m->row_bytes;
+            m->y[c * m->ldy + r] =
+                m->whole ? dot_whole(load, w, x, m->n) : dot(load, w, x, m->n, m->lanes);
         }
     }
 }

@@ -10,6 +10,12 @@ static void act_f16(void *restrict y, const float *restrict x, size_t n)
     for (size_t i = 0; i < n; i++) h[i] = ls_f32_to_f16(x[i]);
 }
 
+static void floats_f16(void *restrict y, const float *restrict x, size_t n)
+{
+    float *f = y;
+    for (size_t i = 0; i < n; i++) f[i] = ls_f16_to_f32(ls_f32_to_f16(x[i]));
+}
+
 static void halves(float *restrict y, const uint16_t *restrict x, size_t n)
 {
     for (size_t i = 0; i < n; i++) y[i] = ls_f16_to_f32(x[i]);
@@ -24,6 +30,8 @@ void ls_kernels_scalar_rowops(ls_kernels *k)
 {
     k->act_f16 = act_f16;
     k->act_bf16 = row_act_bf16;
+    k->floats_f16 = floats_f16;
+    k->floats_bf16 = row_floats_bf16;
     k->act_q8_0 = row_act_q8_0;
     k->sums_q8_0 = row_sums_q8_0;
     k->act_q8_1 = row_act_q8_1;

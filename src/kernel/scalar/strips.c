@@ -4,6 +4,7 @@
 #include "dtype/strips.h"
 
 #include "dtype/blocks.h"
+#include "dtype/dtype.h"
 #include "kernel/kernel_priv.h"
 
 static void multiply(const ls_matmul *m, int dtype)
@@ -21,6 +22,30 @@ static void multiply(const ls_matmul *m, int dtype)
         ls_kernels_matmul(&k, dtype)(&row);
     }
 }
+
+/* Plain numbers: as floats, like their activations. */
+static void multiply_plain(const ls_matmul *m, int dtype)
+{
+    const ls_kernels k = ls_kernels_for(LS_TIER_SCALAR);
+    ls_matmul        row = *m;
+    float           *w = m->scratch;
+    row.w = w;
+    row.n_rows = 1;
+    row.whole = true;
+    for (size_t r = 0; r < m->n_rows; r++) {
+        size_t         in_strip = r % LS_STRIP_ROWS;
+        const uint8_t *strip = (const uint8_t *)m->w + (r - in_strip) * m->row_bytes;
+        uint8_t       *stored = (uint8_t *)(w + m->n);
+        ls_strips_row(dtype, stored, strip, in_strip, m->n);
+        ls_dtype_decode(dtype, w, stored, m->n, 1);
+        row.y = m->y + r;
+        k.matmul_f32(&row);
+    }
+}
+
+static void strips_f32(const ls_matmul *m) { multiply_plain(m, LS_DTYPE_F32); }
+static void strips_f16(const ls_matmul *m) { multiply_plain(m, LS_DTYPE_F16); }
+static void strips_bf16(const ls_matmul *m) { multiply_plain(m, LS_DTYPE_BF16); }
 
 /* name in the kernel table, type */
 #define TYPES(X)                                                                                   \
@@ -44,6 +69,9 @@ TYPES(KERNEL)
 
 void ls_kernels_scalar_strips(ls_kernels *k)
 {
+    k->strips_f32 = strips_f32;
+    k->strips_f16 = strips_f16;
+    k->strips_bf16 = strips_bf16;
 #define KERNEL(name, sym) k->strips_##name = strips_##name;
     TYPES(KERNEL)
 #undef KERNEL

@@ -3,6 +3,18 @@
 #include "kernel/numeric_inl.h"
 #include "kernel/x86/dense_inl.h"
 
+/* 12 sums, 2 registers of weights and one of an activation fill the 16 registers. */
+#define PLAIN_LANES  8
+#define PLAIN_STRIPS 1
+#define PLAIN_COLS   6
+typedef __m256 pf;
+LS_INLINE pf   pf_set(float f) { return _mm256_set1_ps(f); }
+LS_INLINE pf   pf_load(elem e, const uint8_t *p, size_t i) { return load8(e, p, i); }
+LS_INLINE void pf_store(float *p, pf v) { _mm256_storeu_ps(p, v); }
+LS_INLINE pf   pf_add(pf a, pf b) { return _mm256_add_ps(a, b); }
+LS_INLINE pf   pf_fma(pf a, pf b, pf c) { return _mm256_fmadd_ps(a, b, c); }
+#include "kernel/x86/plain_inl.h"
+
 LS_INLINE void both_widths(elem e, const ls_matmul *m)
 {
     if (m->lanes == 8) {
@@ -12,9 +24,32 @@ LS_INLINE void both_widths(elem e, const ls_matmul *m)
     }
 }
 
-static void matmul_f32(const ls_matmul *m) { both_widths(F32, m); }
-static void matmul_f16(const ls_matmul *m) { both_widths(F16, m); }
-static void matmul_bf16(const ls_matmul *m) { both_widths(BF16, m); }
+static void matmul_f32(const ls_matmul *m)
+{
+    if (m->whole) {
+        rows_f32(m);
+    } else {
+        both_widths(F32, m);
+    }
+}
+
+static void matmul_f16(const ls_matmul *m)
+{
+    if (m->whole) {
+        rows_f16(m);
+    } else {
+        both_widths(F16, m);
+    }
+}
+
+static void matmul_bf16(const ls_matmul *m)
+{
+    if (m->whole) {
+        rows_bf16(m);
+    } else {
+        both_widths(BF16, m);
+    }
+}
 
 static float dot_f16(const uint16_t *a, const uint16_t *b, size_t n, int lanes)
 {
@@ -39,8 +74,11 @@ static void axpy_f16(float *restrict y, float a, const uint16_t *restrict x, siz
 void ls_kernels_avx2_dense(ls_kernels *k)
 {
     k->matmul_f32 = matmul_f32;
+    k->strips_f32 = strips_f32;
     k->matmul_f16 = matmul_f16;
+    k->strips_f16 = strips_f16;
     k->matmul_bf16 = matmul_bf16;
+    k->strips_bf16 = strips_bf16;
     k->dot_f16 = dot_f16;
     k->axpy_f32 = axpy_f32;
     k->axpy_f16 = axpy_f16;

@@ -20,6 +20,17 @@ static void act_f16(void *restrict y, const float *restrict x, size_t n)
     for (; i < n; i++) h[i] = ls_f32_to_f16(x[i]);
 }
 
+static void floats_f16(void *restrict y, const float *restrict x, size_t n)
+{
+    float *f = y;
+    size_t i = 0;
+    for (; i + 8 <= n; i += 8) {
+        __m128i v = _mm256_cvtps_ph(_mm256_loadu_ps(x + i), _MM_FROUND_TO_NEAREST_INT);
+        _mm256_storeu_ps(f + i, _mm256_cvtph_ps(v));
+    }
+    for (; i < n; i++) f[i] = ls_f16_to_f32(ls_f32_to_f16(x[i]));
+}
+
 static void halves(float *restrict y, const uint16_t *restrict x, size_t n)
 {
     size_t i = 0;
@@ -48,6 +59,8 @@ void ls_kernels_avx2_rowops(ls_kernels *k)
 {
     k->act_f16 = act_f16;
     k->act_bf16 = row_act_bf16;
+    k->floats_f16 = floats_f16;
+    k->floats_bf16 = row_floats_bf16;
     k->act_q8_0 = row_act_q8_0;
     k->sums_q8_0 = row_sums_q8_0;
     k->act_q8_k = row_act_q8_k;

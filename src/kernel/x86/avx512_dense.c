@@ -21,6 +21,18 @@ LS_INLINE __m512 load16(elem e, const uint8_t *p, size_t i, __mmask16 mask)
         _mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, p + 2 * i)), 16));
 }
 
+/* 24 sums and 2 registers of weights; activations come with the multiplications. */
+#define PLAIN_LANES  16
+#define PLAIN_STRIPS 2
+#define PLAIN_COLS   12
+typedef __m512 pf;
+LS_INLINE pf   pf_set(float f) { return _mm512_set1_ps(f); }
+LS_INLINE pf   pf_load(elem e, const uint8_t *p, size_t i) { return load16(e, p, i, 0xffff); }
+LS_INLINE void pf_store(float *p, pf v) { _mm512_storeu_ps(p, v); }
+LS_INLINE pf   pf_add(pf a, pf b) { return _mm512_add_ps(a, b); }
+LS_INLINE pf   pf_fma(pf a, pf b, pf c) { return _mm512_fmadd_ps(a, b, c); }
+#include "kernel/x86/plain_inl.h"
+
 /* NUMERICS.md, clause 2: + 8, + 4, + 2, + 1. */
 LS_INLINE float sum16(__m512 v)
 {
@@ -97,9 +109,32 @@ LS_INLINE void matmul(elem e, const ls_matmul *m)
     }
 }
 
-static void matmul_f32(const ls_matmul *m) { matmul(F32, m); }
-static void matmul_f16(const ls_matmul *m) { matmul(F16, m); }
-static void matmul_bf16(const ls_matmul *m) { matmul(BF16, m); }
+static void matmul_f32(const ls_matmul *m)
+{
+    if (m->whole) {
+        rows_f32(m);
+    } else {
+        matmul(F32, m);
+    }
+}
+
+static void matmul_f16(const ls_matmul *m)
+{
+    if (m->whole) {
+        rows_f16(m);
+    } else {
+        matmul(F16, m);
+    }
+}
+
+static void matmul_bf16(const ls_matmul *m)
+{
+    if (m->whole) {
+        rows_bf16(m);
+    } else {
+        matmul(BF16, m);
+    }
+}
 
 LS_INLINE float dot(elem e, const void *a, const void *b, size_t n, int lanes)
 {
@@ -139,8 +174,11 @@ static void axpy_f16(float *restrict y, float a, const uint16_t *restrict x, siz
 void ls_kernels_avx512_dense(ls_kernels *k)
 {
     k->matmul_f32 = matmul_f32;
+    k->strips_f32 = strips_f32;
     k->matmul_f16 = matmul_f16;
+    k->strips_f16 = strips_f16;
     k->matmul_bf16 = matmul_bf16;
+    k->strips_bf16 = strips_bf16;
     k->dot_f16 = dot_f16;
     k->axpy_f32 = axpy_f32;
     k->axpy_f16 = axpy_f16;

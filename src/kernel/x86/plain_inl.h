@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: MIT
+/* plain_inl.h - products of F32, F16 and BF16 weights in the engine's own order, on x86.
+ *
+ * A lane of a register is a row, so that nothing is added across lanes: every 64 elements are one
+ * chain of fused multiplications, and the chains are added in order (NUMERICS.md, clause 2).
+ * Several columns read a panel, a piece of 16 rows as floats that stays in the cache; one column
+ * reads a strip as it is stored. Rows that are not in strips become panels, too.
+ *
+ * A tier defines, before it includes this: PLAIN_LANES, the lanes of a register; pf, a register;
+ * the pf_ functions; PLAIN_STRIPS and PLAIN_COLS, the strips and columns that share loads. */
+#ifndef LS_KERNEL_PLAIN_INL_H
+#define LS_KERNEL_PLAIN_INL_H
+
+#include "dtype/strips.h"
+#include "kernel/x86/dense_inl.h"
+
+enum {
+    PIECE = 256, /* elements of a panel: whole chains that stay in the first cache */
+    PLAIN_REGS = LS_STRIP_ROWS / PLAIN_LANES,
+    PLAIN_STREAMS = 4,  /* strips at once for one column */
+    PLAIN_RESIDENT = 96 /* columns whose pieces stay in the second cache */
+};
+
+/* A piece of S strips and C columns: w[s] [n][16] numbers, x[c] [n] floats, and what y[c] [S][16]
+ * grows by. */
+typedef struct plain_job {
+    const uint8_t *w[PLAIN_STREAMS];
+    const float   *x[PLAIN_COLS];
+    float         *y[PLAIN_COLS];
+    size_t         n;
+    bool           first; /* y is not yet anything: from 0 */
+} plain_job;
+
+typedef void plain_fn(const plain_job *j);
+
+/* Elements i to end of the piece. */
+LS_INLINE void plain_chain(elem e, const plain_job *j, int S, int C, size_t i, size_t end)
+{
+    const int V = S * PLAIN_REGS;
+    bool      first = j->first && i == 0;
+    pf        part[PLAIN_COLS][PLAIN_STREAMS * PLAIN_REGS];
+    for (int c = 0; c < C; c++) {
+        for (int v = 0; v < V; v++) part[c][v] = pf_set(0);
+    }
+    for (; i < end; i++) {
+        pf w[PLAIN_STREAMS * PLAIN_REGS];
+        for (int v = 0; v < V; v++) {
+            size_t at = LS_STRIP_ROWS * i + PLAIN_LANES * (size_t)(v % PLAIN_REGS);
+            w[v] = pf_load(e, j->w[v / PLAIN_REGS], at);
+        }
+#pragma GCC unroll 12
+        for (int c = 0; c < C; c++) {
+            pf x = pf_set(j->x[c][i]);
+            for (int v = 0; v < V; v++) part[c][v] = pf_fma(w[v], x, part[c][v]);
+        }
+    }
+    for (int c = 0; c < C; c++) {
+        for (int v = 0; v < V; v++) {
+            float *y = j->y[c] + PLAIN_LANES * v;
+            pf     sum = first ? pf_set(0) : pf_load(F32, (const uint8_t *)y, 0);
+            pf_store(y, pf_add(sum, part[c][v]));
+        }
+    }
+}
+
+LS_INLINE void plain_piece(elem e, const plain_job *j, int S, int C)
+{
+    for (size_t i = 0; i == 0 || i < j->n; i += LS_CHAIN) {
+        plain_chain(e, j, S, C, i, j->n - i < LS_CHAIN ? j->n : i + LS_CHAIN);
+    }
+}
+
+#define PLAIN_PIECE(name, e, S, C) \
+    static void name(const plain_job *j) { plain_piece(e, j, S, C); }
+
+/* One column: strips at once, as chains that hide latency and streams that keep memory busy. */
+enum { PLAIN_WIDTHS = 3 };
+static const int plain_widths[PLAIN_WIDTHS] = {PLAIN_STREAMS, 2, 1};
+#define PLAIN_ONE(X) X(F32, 4) X(F32, 2) X(F32, 1) X(F16, 4) X(F16, 2) X(F16, 1) \
+    X(BF16, 4) X(BF16, 2) X(BF16, 1)
+#define X(e, S) PLAIN_PIECE(piece_##e##_##S, e, S, 1)
+PLAIN_ONE(X)
+#undef X
+static plain_fn *const plain_one[3][PLAIN_WIDTHS] = {
+    [F32] = {piece_F32_4, piece_F32_2, piece_F32_1},
+    [F16] = {piece_F16_4, piece_F16_2, piece_F16_1},
+    [BF16] = {piece_BF16_4, piece_BF16_2, piece_BF16_1},
+};
+
+/* Columns of a panel: as many as there are registers for, half of that, two, one. */
+enum { PLAIN_STEPS = 4 };
+static const int plain_steps[PLAIN_STEPS] = {PLAIN_COLS, PLAIN_COLS / 2, 2, 1};
+PLAIN_PIECE(piece_all, F32, 1, PLAIN_COLS)
+PLAIN_PIECE(piece_half, F32, 1, PLAIN_COLS / 2)
+PLAIN_PIECE(piece_two, F32, 1, 2)
+#if PLAIN_STRIPS == 2
+PLAIN_PIECE(piece_all_2, F32, 2, PLAIN_COLS)
+PLAIN_PIECE(piece_half_2, F32, 2, PLAIN_COLS / 2)
+PLAIN_PIECE(piece_two_2, F32, 2, 2)
+#endif
+static plain_fn *const plain_many[PLAIN_STRIPS][PLAIN_STEPS] = {
+    {piece_all, piece_half, piece_two, piece_F32_1},
+#if PLAIN_STRIPS == 2
+    {piece_all_2, piece_half_2, piece_two_2, piece_F32_2},
+#endif
+};
+
+/* ---- panels ---- */
+
+LS_INLINE void panel_of_strip(elem e, float *panel, const uint8_t *strip, size_t n)
+{
+    for (size_t i = 0; i < n * LS_STRIP_ROWS; i += 8)
+        _mm256_store_ps(panel + i, load8(e, strip, i));
+}
+
+/* v[j], element j of 8 rows, from v[r], 8 elements of row r. */
+LS_INLINE void transpose8(__m256 v[8])
+{
+    __m256 a[8], b[8];
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; i++) {
+        a[2 * i] = _mm256_unpacklo_ps(v[2 * i], v[2 * i + 1]);
+        a[2 * i + 1] = _mm256_unpackhi_ps(v[2 * i], v[2 * i + 1]);
+    }
+#pragma GCC unroll 2
+    for (int i = 0; i < 8; i += 4) {
+        b[i] = _mm256_shuffle_ps(a[i], a[i + 2], 0x44);
+        b[i + 1] = _mm256_shuffle_ps(a[i], a[i + 2], 0xee);
+        b[i + 2] = _mm256_shuffle_ps(a[i + 1], a[i + 3], 0x44);
+        b[i + 3] = _mm256_shuffle_ps(a[i + 1], a[i + 3], 0xee);
+    }
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; i++) {
+        v[i] = _mm256_permute2f128_ps(b[i], b[i + 4], 0x20);
+        v[i + 4] = _mm256_permute2f128_ps(b[i], b[i + 4], 0x31);
+    }
+}
+
+LS_INLINE float load1(elem e, const uint8_t *p, size_t i)
+{
+    uint8_t one[16] = {0};
+    memcpy(one, p + i * elem_bytes(e), elem_bytes(e));
+    if (e == F32) return ls_load_f32(one, 0);
+    return _mm256_cvtss_f32(load8(e, one, 0));
+}
+
+LS_INLINE void floats_of(elem e, float *to, const uint8_t *p, size_t n)
+{
+    size_t i = 0;
+    for (; i + 8 <= n; i += 8) _mm256_store_ps(to + i, load8(e, p, i));
+    for (; i < n; i++) to[i] = load1(e, p, i);
+}
+
+/* Elements i to i + n of up to 16 rows from row r on; behind the last row, that row again. */
+LS_INLINE void panel_of_rows(elem e, float *panel, const ls_matmul *m, size_t r, size_t i, size_t n)
+{
+    const uint8_t *rows[LS_STRIP_ROWS];
+    for (size_t k = 0; k < LS_STRIP_ROWS; k++) {
+        size_t row = r + k < m->n_rows ? r + k : m->n_rows - 1;
+        rows[k] = (const uint8_t *)m->w + row * m->row_bytes + i * elem_bytes(e);
+    }
+    for (size_t h = 0; h < LS_STRIP_ROWS; h += 8) {
+        size_t k = 0;
+        for (; k + 8 <= n; k += 8) {
+            __m256 v[8];
+#pragma GCC unroll 8
+            for (int l = 0; l < 8; l++) v[l] = load8(e, rows[h + (size_t)l], k);
+            transpose8(v);
+#pragma GCC unroll 8
+            for (size_t l = 0; l < 8; l++)
+                _mm256_store_ps(panel + (k + l) * LS_STRIP_ROWS + h, v[l]);
+        }
+        for (; k < n; k++) {
+            for (size_t l = 0; l < 8; l++) {
+                panel[k * LS_STRIP_ROWS + h + l] = load1(e, rows[h + l], k);
+            }
+        }
+    }
+}
+
+/* ---- products ---- */
+
+LS_INLINE const float *plain_x(const ls_matmul *m, size_t c, size_t i)
+{
+    return (const float *)(const void *)((const uint8_t *)m->x + c * m->x_bytes) + i;
+}
+
+static void plain_columns(plain_job *j, const ls_matmul *m, plain_fn *const *fns, size_t r,
+                          size_t i, size_t c, size_t end)
+{
+    for (int step = 0; c < end; step++) {
+        size_t n = (size_t)plain_steps[step];
+        for (; c + n <= end; c += n) {
+            for (size_t k = 0; k < n; k++) {
+                j->x[k] = plain_x(m, c + k, i);
+                j->y[k] = m->y + (c + k) * m->ldy + r;
+            }
+            fns[step](j);
+        }
+    }
+}
+
+/* Several columns of strips, one piece after the other. */
+LS_INLINE void plain_strips_many(elem e, const ls_matmul *m, size_t c0, size_t c1)
+{
+    _Alignas(64) float panel[PLAIN_STRIPS][PIECE * LS_STRIP_ROWS];
+    plain_job          j;
+    for (size_t i = 0; i == 0 || i < m->n; i += PIECE) {
+        j.n = m->n - i < PIECE ? m->n - i : PIECE;
+        j.first = i == 0;
+        for (size_t r = 0, S; r < m->n_rows; r += S * LS_STRIP_ROWS) {
+            S = m->n_rows - r < PLAIN_STRIPS * LS_STRIP_ROWS ? 1 : PLAIN_STRIPS;
+            for (size_t s = 0; s < S; s++) {
+                j.w[s] = (const uint8_t *)m->w + (r + s * LS_STRIP_ROWS) * m->row_bytes +
+                         i * LS_STRIP_ROWS * elem_bytes(e);
+                if (e == F32) continue;
+                panel_of_strip(e, panel[s], j.w[s], j.n);
+                j.w[s] = (const uint8_t *)panel[s];
+            }
+            plain_columns(&j, m, plain_many[S - 1], r, i, c0, c1);
+        }
+    }
+}
+
+/* One column: a strip is read once, as it is stored. */
+LS_INLINE void plain_strips_one(elem e, const ls_matmul *m)
+{
+    plain_job j;
+    int       width = 0;
+    for (size_t r = 0, S; r < m->n_rows; r += S * LS_STRIP_ROWS) {
+        while ((S = (size_t)plain_widths[width]) * LS_STRIP_ROWS > m->n_rows - r) width++;
+        j.y[0] = m->y + r;
+        for (size_t i = 0; i == 0 || i < m->n; i += PIECE) {
+            j.n = m->n - i < PIECE ? m->n - i : PIECE;
+            j.first = i == 0;
+            j.x[0] = plain_x(m, 0, i);
+            for (size_t s = 0; s < S; s++) {
+                j.w[s] = (const uint8_t *)m->w + (r + s * LS_STRIP_ROWS) * m->row_bytes +
+                         i * LS_STRIP_ROWS * elem_bytes(e);
+            }
+            plain_one[e][width](&j);
+        }
+    }
+}
+
+LS_INLINE void plain_strips(elem e, const ls_matmul *m)
+{
+    if (m->n_cols == 1) {
+        plain_strips_one(e, m);
+        return;
+    }
+    for (size_t c = 0; c < m->n_cols; c += PLAIN_RESIDENT) {
+        plain_strips_many(e, m, c, m->n_cols - c < PLAIN_RESIDENT ? m->n_cols : c + PLAIN_RESIDENT);
+    }
+}
+
+/* Rows that are not in strips, their activations in the type's form: 16 rows and a few columns at
+ * a time become panels and floats. */
+LS_INLINE void plain_rows(elem e, const ls_matmul *m)
+{
+    _Alignas(64) float panel[PIECE * LS_STRIP_ROWS], x[PLAIN_COLS][PIECE],
+        y[PLAIN_COLS][LS_STRIP_ROWS];
+    plain_job j = {.w = {(const uint8_t *)panel}};
+    for (size_t r = 0; r < m->n_rows; r += LS_STRIP_ROWS) {
+        size_t n_rows = m->n_rows - r < LS_STRIP_ROWS ? m->n_rows - r : LS_STRIP_ROWS;
+        for (size_t i = 0; i == 0 || i < m->n; i += PIECE) {
+            j.n = m->n - i < PIECE ? m->n - i : PIECE;
+            j.first = i == 0;
+            panel_of_rows(e, panel, m, r, i, j.n);
+            for (size_t c = 0, n, step; c < m->n_cols; c += n) {
+                for (step = 0; (n = (size_t)plain_steps[step]) > m->n_cols - c;) step++;
+                for (size_t k = 0; k < n; k++) {
+                    const uint8_t *row = (const uint8_t *)m->x + (c + k) * m->x_bytes;
+                    floats_of(e, x[k], row + i * elem_bytes(e), j.n);
+                    j.x[k] = x[k];
+                    j.y[k] = y[k];
+                    if (i) memcpy(y[k], m->y + (c + k) * m->ldy + r, n_rows * sizeof(float));
+                }
+                plain_many[0][step](&j);
+                for (size_t k = 0; k < n; k++) {
+                    memcpy(m->y + (c + k) * m->ldy + r, y[k], n_rows * sizeof(float));
+                }
+            }
+        }
+    }
+}
+
+static void strips_f32(const ls_matmul *m) { plain_strips(F32, m); }
+static void strips_f16(const ls_matmul *m) { plain_strips(F16, m); }
+static void strips_bf16(const ls_matmul *m) { plain_strips(BF16, m); }
+static void rows_f32(const ls_matmul *m) { plain_rows(F32, m); }
+static void rows_f16(const ls_matmul *m) { plain_rows(F16, m); }
+static void rows_bf16(const ls_matmul *m) { plain_rows(BF16, m); }
+
+#endif
