@@ -119,8 +119,6 @@ static bool caught_in_child(int kernel, const ls_kernels *wrong)
            WEXITSTATUS(status) == 1;
 }
 
-enum { N_WRONG = 8 };
-
 int kern_self_test(void)
 {
     const ls_kernels right = ls_kernels_for(LS_TIER_SCALAR);
