@@ -320,7 +320,7 @@ static void invoke_matmul(kern_data *d, const kern_case *c, const ls_kernels *k,
 /* Spans end as those of queries one behind the other do, or have little in common, or nothing. */
 static void invoke_chains(kern_data *d, const kern_case *c, const ls_kernels *k, float *y)
 {
-    ls_span   spans[64];
+    ls_span   spans[128]; /* sweep_shapes goes up to 101 columns */
     ls_chains m = {
         .y = y,
         .ldy = LS_CHAIN_LANES * c->rows + 3,
