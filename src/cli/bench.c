@@ -101,9 +101,12 @@ ls_status bench_open_model(bench *b, ls_error *err)
     LS_TRY(ls_model_open_gguf(&model, b->gguf, err));
     b->config = *ls_model_get_config(model);
     ls_model_close(model);
-    if (b->n_ctx > b->config.n_ctx_train)
-        return ls_fail(err, LS_ERR_LIMIT, "%d positions do not fit the model's context of %d",
-                       b->n_ctx, b->config.n_ctx_train);
+    if (b->n_ctx > b->config.n_ctx_train) {
+        ls_fail(err, LS_ERR_LIMIT, "%d positions do not fit the model's context of %d", b->n_ctx,
+                b->config.n_ctx_train);
+        ls_fail_hint(err, "give shorter tests with --prompt, --gen and --depth");
+        return LS_ERR_LIMIT;
+    }
     ls_bench_work_of(&b->work, b->gguf, &b->config, LS_DTYPE_F16);
     model_facts_of(&facts, b->gguf, &b->config);
     size_name(b->work.n_params, size, sizeof(size));

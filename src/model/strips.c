@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 /* strips.c - a model's matrices in the form that the fast products read (dtype/strips.h).
  *
- * One allocation on large pages, where the system has them: what is streamed once per token costs
- * a fifth less to read there. Matrices go there one after the other, and the pages of the file are
+ * One allocation on large pages, where the system has them: what is streamed once per token is read
+ * faster from there. Matrices go there one after the other, and the pages of the file are
  * handed back, so that a model is not in memory twice. */
 #include <string.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "base/pages.h"
@@ -47,6 +48,13 @@ static void pack(void *ctx, size_t begin, size_t end, int thread)
     }
 }
 
+/* A model that hardly fits stays a mapped file, of which the system can drop what it likes. */
+static bool too_large(size_t bytes)
+{
+    long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
+    return pages > 0 && page > 0 && bytes / 3 > (size_t)pages / 4 * (size_t)page;
+}
+
 static size_t aligned(size_t bytes) { return (bytes + 63) & ~(size_t)63; }
 
 ls_status ls_model_pack(ls_model *m, int n_threads, ls_error *err)
@@ -58,7 +66,7 @@ ls_status ls_model_pack(ls_model *m, int n_threads, ls_error *err)
     if (m->strips.data) return LS_OK;
     for (size_t i = 0; (w = matrix_at(m, i, &n)); i++)
         bytes += fits(w) ? aligned(n * w->n_rows * w->row_bytes) : 0;
-    if (bytes == 0) return LS_OK;
+    if (bytes == 0 || too_large(bytes)) return LS_OK;
     LS_TRY(ls_pages_alloc(&m->strips, bytes, "the weights", err));
     LS_TRY(ls_pool_create(&pool, n_threads, err));
     at = m->strips.data;
