@@ -29,8 +29,6 @@ V vi   v_or(vi a, vi b) { return _mm256_or_si256(a, b); }
 V vi   v_srl16(vi a, int n) { return _mm256_srli_epi16(a, n); }
 V vi   v_sll16(vi a, int n) { return _mm256_slli_epi16(a, n); }
 V vi   v_sra16(vi a, int n) { return _mm256_srai_epi16(a, n); }
-V vi   v_srl32(vi a, int n) { return _mm256_srli_epi32(a, n); }
-V vi   v_sll32(vi a, int n) { return _mm256_slli_epi32(a, n); }
 V vi   v_min8(vi a, vi b) { return _mm256_min_epu8(a, b); }
 V vi   v_sub32(vi a, vi b) { return _mm256_sub_epi32(a, b); }
 V vf   v_float(vi a) { return _mm256_cvtepi32_ps(a); }

@@ -35,8 +35,6 @@ V vi   v_or(vi a, vi b) { return _mm512_or_si512(a, b); }
 V vi   v_srl16(vi a, int n) { return _mm512_srli_epi16(a, (shift16)n); }
 V vi   v_sll16(vi a, int n) { return _mm512_slli_epi16(a, (shift16)n); }
 V vi   v_sra16(vi a, int n) { return _mm512_srai_epi16(a, (shift16)n); }
-V vi   v_srl32(vi a, int n) { return _mm512_srli_epi32(a, (unsigned)n); }
-V vi   v_sll32(vi a, int n) { return _mm512_slli_epi32(a, (unsigned)n); }
 V vi   v_min8(vi a, vi b) { return _mm512_min_epu8(a, b); }
 V vi   v_sub32(vi a, vi b) { return _mm512_sub_epi32(a, b); }
 V vf   v_float(vi a) { return _mm512_cvtepi32_ps(a); }
