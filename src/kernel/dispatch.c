@@ -14,6 +14,7 @@ void ls_kernels_init_scalar(ls_kernels *k)
     ls_kernels_scalar_ternary(k);
     ls_kernels_scalar_codes(k);
     ls_kernels_scalar_strips(k);
+    ls_kernels_scalar_lookup(k);
     ls_kernels_scalar_rowops(k);
 }
 
@@ -26,6 +27,7 @@ void ls_kernels_init_avx2(ls_kernels *k)
     ls_kernels_avx2_ternary(k);
     ls_kernels_avx2_codes(k);
     ls_kernels_avx2_strips(k);
+    ls_kernels_avx2_lookup(k);
     ls_kernels_avx2_rowops(k);
 }
 
@@ -85,7 +87,7 @@ static const size_t strips[] = {
     PRODUCT(Q5_1, strips_q5_1),    PRODUCT(Q8_0, strips_q8_0),   PRODUCT(IQ4_NL, strips_iq4_nl),
     PRODUCT(Q2_K, strips_q2_k),    PRODUCT(Q4_K, strips_q4_k),   PRODUCT(Q5_K, strips_q5_k),
     PRODUCT(Q6_K, strips_q6_k),    PRODUCT(TQ2_0, strips_tq2_0), PRODUCT(I2_S, strips_i2_s),
-    PRODUCT(TERNARY, strips_i2_s),
+    PRODUCT(TERNARY, strips_i2_s), PRODUCT(TL1, strips_tl1),     PRODUCT(TL2, strips_tl2),
 };
 
 static ls_matmul_fn *find(const ls_kernels *k, const size_t *table, size_t n, int dtype)

@@ -6,13 +6,14 @@
 #include "kernel/kernel.h"
 
 /* Dense products; sums of attention; block formats; ternary formats; formats without a kernel of their
- * own; strips; rounding and row operations. */
+ * own; strips; tables of sums; rounding and row operations. */
 void ls_kernels_scalar_dense(ls_kernels *k);
 void ls_kernels_scalar_chains(ls_kernels *k);
 void ls_kernels_scalar_blocks(ls_kernels *k);
 void ls_kernels_scalar_ternary(ls_kernels *k);
 void ls_kernels_scalar_codes(ls_kernels *k);
 void ls_kernels_scalar_strips(ls_kernels *k);
+void ls_kernels_scalar_lookup(ls_kernels *k);
 void ls_kernels_scalar_rowops(ls_kernels *k);
 
 void ls_kernels_avx2_dense(ls_kernels *k);
@@ -21,6 +22,7 @@ void ls_kernels_avx2_blocks(ls_kernels *k);
 void ls_kernels_avx2_ternary(ls_kernels *k);
 void ls_kernels_avx2_codes(ls_kernels *k);
 void ls_kernels_avx2_strips(ls_kernels *k);
+void ls_kernels_avx2_lookup(ls_kernels *k);
 void ls_kernels_avx2_rowops(ls_kernels *k);
 
 void ls_kernels_avx512_dense(ls_kernels *k);

@@ -137,7 +137,9 @@ static ls_status bind_packed(binder *b, ls_matrix *out, const ls_tensor *t, size
                        .n_rows = rows,
                        .n = n,
                        .row_bytes = ls_unpacked_row_bytes(dtype, n),
-                       .scale = ls_packed_scale(t, 0, 0)};
+                       .scale = ls_packed_scale(t, 0, 0),
+                       .lookup = dtype == LS_DTYPE_TERNARY ? t->dtype : 0};
+    b->m->lookups |= out->lookup != 0;
     if (!ls_mul_size(rows, out->row_bytes, &bytes) || bytes > SIZE_MAX / 4 - b->n_bytes) {
         return ls_fail(b->err, LS_ERR_NOMEM, "not enough memory for the rows of '%.*s'",
                        LS_FMT(t->name));

@@ -40,11 +40,12 @@ static bool fits(const ls_matrix *w)
 static void pack(void *ctx, size_t begin, size_t end, int thread)
 {
     const ls_matrix *w = ctx;
-    size_t           bytes = LS_STRIP_ROWS * w->row_bytes;
+    size_t           bytes = LS_STRIP_ROWS * ls_matrix_strip_row(w);
     (void)thread;
     for (size_t s = begin; s < end; s++) {
-        ls_strips_pack(w->dtype, w->strips + s * bytes, (const uint8_t *)w->data + s * bytes,
-                       w->row_bytes, w->n);
+        (w->lookup ? ls_lookup_pack : ls_strips_pack)(
+            ls_matrix_form(w), w->strips + s * bytes,
+            (const uint8_t *)w->data + s * LS_STRIP_ROWS * w->row_bytes, w->row_bytes, w->n);
     }
 }
 
@@ -65,7 +66,7 @@ ls_status ls_model_pack(ls_model *m, int n_threads, ls_error *err)
     uint8_t   *at;
     if (m->strips.data) return LS_OK;
     for (size_t i = 0; (w = matrix_at(m, i, &n)); i++)
-        bytes += fits(w) ? aligned(n * w->n_rows * w->row_bytes) : 0;
+        bytes += fits(w) ? aligned(n * w->n_rows * ls_matrix_strip_row(w)) : 0;
     if (bytes == 0 || too_large(bytes)) return LS_OK;
     LS_TRY(ls_pages_alloc(&m->strips, bytes, "the weights", err));
     LS_TRY(ls_pool_create(&pool, n_threads, err));
@@ -75,7 +76,7 @@ ls_status ls_model_pack(ls_model *m, int n_threads, ls_error *err)
         w->strips = at;
         ls_pool_run(pool, pack, w, n * w->n_rows / LS_STRIP_ROWS, 4);
         ls_gguf_forget(m->gguf, w->data, n * w->n_rows * w->row_bytes);
-        at += aligned(n * w->n_rows * w->row_bytes);
+        at += aligned(n * w->n_rows * ls_matrix_strip_row(w));
     }
     ls_pool_destroy(pool);
     return LS_OK;

@@ -8,6 +8,7 @@
 #define LS_MODEL_WEIGHTS_H
 
 #include "base/pages.h"
+#include "dtype/lookup.h"
 #include "lockstep/model.h"
 
 /* A weight matrix in the mapping: y[n_rows] = W [n_rows][n] . x[n]. */
@@ -17,7 +18,15 @@ typedef struct ls_matrix {
     size_t      n_rows, n, row_bytes;
     float       scale; /* I2_S, TERNARY: the tensor's scale, else 1 */
     uint8_t    *strips; /* the same rows in strips (dtype/strips.h); NULL: not made, or no such form */
+    int         lookup; /* TL1, TL2: the file's type, whose indices the strips keep (dtype/lookup.h); else 0 */
 } ls_matrix;
+
+/* What the strips of a matrix hold, and bytes of a row there. */
+static inline int ls_matrix_form(const ls_matrix *w) { return w->lookup ? w->lookup : w->dtype; }
+static inline size_t ls_matrix_strip_row(const ls_matrix *w)
+{
+    return w->lookup ? ls_lookup_row_bytes(w->lookup, w->n) : w->row_bytes;
+}
 
 /* A norm: weights and, for some, biases. */
 typedef struct ls_norm {
@@ -55,6 +64,7 @@ struct ls_model {
     float                *vectors;            /* owned: every vector above, decoded          */
     uint8_t              *unpacked;           /* owned: rows of matrices that the file packs */
     ls_pages              strips;             /* owned: matrices in strips (strips.c)        */
+    bool                  lookups;            /* are any of them looked up?                  */
 };
 
 /* config.c: read and check the hyper-parameters.

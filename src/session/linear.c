@@ -11,20 +11,21 @@
 #include "session/session_priv.h"
 
 /* Weight rows handed out at a time: few enough to balance, enough to be worth a claim. */
-enum { ROWS_PER_CLAIM = 32, PLAIN_ROWS_PER_CLAIM = 64 };
+enum { ROWS_PER_CLAIM = 32, PLAIN_ROWS_PER_CLAIM = 64, LOOKUP_ROWS_PER_CLAIM = 128 };
 /* A decoded piece of a weight row (a multiple of every block), and the tokens that share it. */
 enum { CODE_CHUNK = 256, CODE_TOKENS = 16 };
 
 typedef struct job {
-    ls_session   *s;
-    const float  *x;
-    size_t        ldx;
-    ls_act_fn    *round;   /* NULL: plain floats                          */
-    bool          codes;   /* int8 codes are the activations, see below */
-    bool          vectors; /* see follows_vectors */
-    bool          sums;    /* strips want them behind Q8_0 */
-    bool          strips;
-    size_t        claim;
+    ls_session  *s;
+    const float *x;
+    size_t       ldx;
+    ls_act_fn   *round;   /* NULL: plain floats                          */
+    bool         codes;   /* int8 codes are the activations, see below */
+    bool         vectors; /* see follows_vectors */
+    bool         sums;    /* strips want them behind Q8_0 */
+    bool         strips;
+    size_t       claim;
+    void (*tables)(void *row, size_t n); /* behind an I8_TL row; NULL: none are asked for */
     int           dtype;
     ls_matmul_fn *matmul;
     ls_matmul     m;
@@ -54,6 +55,7 @@ static void round_rows(void *ctx, size_t begin, size_t end, int thread)
         } else if (j->round) {
             j->round(slot, x, j->m.n);
             if (j->sums) j->s->k.sums_q8_0(slot, j->m.n);
+            if (j->tables) j->tables(slot, j->m.n);
         } else {
             memcpy(slot, x, j->m.n * sizeof(float));
         }
@@ -188,13 +190,26 @@ static void multiply_codes(void *ctx, size_t begin, size_t end, int thread)
     }
 }
 
+/* Indices of tables, which a few rows bring with them. */
+static int take_lookups(job *j, const ls_matrix *w)
+{
+    bool pairs = w->lookup == LS_DTYPE_TL1;
+    j->m.row_bytes = ls_matrix_strip_row(w);
+    j->claim = LOOKUP_ROWS_PER_CLAIM;
+    if (j->m.n_cols >= LS_LOOKUP_COLS) return 0;
+    j->tables = pairs ? j->s->k.tables_tl1 : j->s->k.tables_tl2;
+    j->m.x_bytes += ls_lookup_table_bytes(w->lookup, w->n);
+    return (LS_N_ACTS + 1) * (pairs ? 2 : 3);
+}
+
 /* Strips for rows. Plain numbers want their activations as floats, whatever form they are rounded
  * to, and in rows that do not all begin in the same place of the cache. 0, or what to add to the
  * form to tell it from that of rows. */
 static int take_strips(job *j, const ls_matrix *w)
 {
-    j->matmul = ls_kernels_strips(&j->s->k, w->dtype);
+    j->matmul = ls_kernels_strips(&j->s->k, ls_matrix_form(w));
     j->m.w = w->strips;
+    if (w->lookup) return take_lookups(j, w);
     if (ls_dtype_block(w->dtype) != 1) return 0;
     if (w->dtype == LS_DTYPE_F16) j->round = j->s->k.floats_f16;
     if (w->dtype == LS_DTYPE_BF16) j->round = j->s->k.floats_bf16;

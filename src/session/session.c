@@ -80,6 +80,15 @@ static size_t act_row_bytes(const ls_model_config *c)
     return max + LS_ACT_APART;
 }
 
+/* Rows of as many bytes that a few rows with tables of sums behind them take more. */
+static size_t rows_of_tables(const ls_session *s)
+{
+    size_t row = act_row_bytes(&s->model->config), n = widest(&s->model->config);
+    size_t with = (size_t)s->opt.n_batch < LS_LOOKUP_COLS ? (size_t)s->opt.n_batch : LS_LOOKUP_COLS;
+    if (!s->model->lookups || s->opt.follow) return 0;
+    return (with * ls_lookup_table_bytes(LS_DTYPE_TL1, n) + row - 1) / row;
+}
+
 /* One allocation: where its pointer goes, its dimensions, its name in an error. */
 typedef struct plan_row {
     void       *out;
@@ -128,7 +137,7 @@ static ls_status allocate(ls_session *s, ls_error *err)
         {&s->in_experts[2], {experts, T, F}, 4, "experts"},
         {&s->in_experts[3], {experts, T, D}, 4, "experts"},
         {&s->gelu, {1, s->model->arch->gelu, 65536}, 4, "the table of GELU"},
-        {&s->act, {1, T, act_row_bytes(c)}, 1, "rounded activations"},
+        {&s->act, {1, T + rows_of_tables(s), act_row_bytes(c)}, 1, "rounded activations"},
         {&s->codes, {codes, T, widest(c)}, 4, "rounded activations"},
         {&s->code_scale, {1, 1, T}, 4, "rounded activations"},
         {&s->sincos[0], {T, half, 2}, 4, "RoPE angles"},

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "dtype/lookup.h"
 #include "dtype/strips.h"
 #include "kern.h"
 
@@ -65,12 +66,16 @@ static const struct {
     [KERN_strips_q6_k] = {KIND_STRIPS, LS_DTYPE_Q6_K, false},
     [KERN_strips_tq2_0] = {KIND_STRIPS, LS_DTYPE_TQ2_0, false},
     [KERN_strips_i2_s] = {KIND_STRIPS, LS_DTYPE_I2_S, false},
+    [KERN_strips_tl1] = {KIND_STRIPS, LS_DTYPE_TL1, false},
+    [KERN_strips_tl2] = {KIND_STRIPS, LS_DTYPE_TL2, false},
     [KERN_act_f16] = {KIND_ACT, LS_ACT_F16, false},
     [KERN_act_bf16] = {KIND_ACT, LS_ACT_BF16, false},
     [KERN_floats_f16] = {KIND_ADD, 0, false},
     [KERN_floats_bf16] = {KIND_ADD, 0, false},
     [KERN_act_q8_0] = {KIND_ACT, LS_ACT_Q8_0, false},
     [KERN_sums_q8_0] = {KIND_SUMS, LS_ACT_Q8_0, false},
+    [KERN_tables_tl1] = {KIND_SUMS, LS_ACT_I8_TL, false},
+    [KERN_tables_tl2] = {KIND_SUMS, LS_ACT_I8_TL, false},
     [KERN_act_q8_1] = {KIND_ACT, LS_ACT_Q8_1, false},
     [KERN_act_q8_k] = {KIND_ACT, LS_ACT_Q8_K, false},
     [KERN_act_i8_row] = {KIND_ACT, LS_ACT_I8_ROW, false},
@@ -144,7 +149,7 @@ static void fill_act_row(int act, uint8_t *row, size_t n, kern_pattern p, uint64
     } else {
         ls_kernels_act(&scalar, act)(row, x, n);
     }
-    if (act == LS_ACT_I8_ROW && p == PAT_MAX) { /* clause 3 allows -128 here */
+    if (act >= LS_ACT_I8_ROW && p == PAT_MAX) { /* clause 3 allows -128 here */
         ls_i8_row *r = (ls_i8_row *)(void *)row;
         r->sum = 0;
         for (size_t i = 0; i < n; i++) {
@@ -161,6 +166,56 @@ static size_t rows_of(const kern_case *c)
 }
 
 static size_t y_stride(const kern_case *c) { return rows_of(c) + 3; }
+
+/* The types whose strips are looked up. */
+static bool is_lookup(int dtype) { return dtype == LS_DTYPE_TL1 || dtype == LS_DTYPE_TL2; }
+
+static size_t weight_row_bytes(int dtype, size_t n)
+{
+    return is_lookup(dtype) ? ls_lookup_row_bytes(dtype, n) : ls_dtype_row_bytes(dtype, n);
+}
+
+/* Activations whose sums have the largest low byte; and weights that make the largest sums of what
+ * the first column holds, in some rows. */
+static void push_lookup(int dtype, const kern_case *c, ls_i8_row *x, ls_i2_s *rows, size_t blocks)
+{
+    for (size_t i = 0; i < c->n && c->pattern == PAT_HUGE; i++)
+        x->qs[i] = (int8_t)(dtype == LS_DTYPE_TL2 ? 5 : i % 2 ? 7 : 8);
+    for (size_t r = 0; r < rows_of(c) && (c->pattern == PAT_HUGE || c->pattern == PAT_MAX); r++) {
+        for (size_t j = 0; j < c->n && r % 3; j++) {
+            unsigned code = (x->qs[j] < 0) == (r % 3 == 1) ? 2 : 0;
+            unsigned bit = (unsigned)(6 - 2 * (j % 128 / 32));
+            uint8_t *qs = &rows[r * blocks + j / 128].qs[j % 32];
+            *qs = (uint8_t)((*qs & ~(3u << bit)) | code << bit);
+        }
+    }
+}
+
+/* Strips of TL1 and TL2, and the tables behind the activation rows. */
+static void make_lookup(kern_data *d, const kern_case *c, int dtype, size_t stride, uint64_t *rng)
+{
+    static ls_i2_s rows[1 << 15];
+    size_t         blocks = (c->n + 127) / 128, row = weight_row_bytes(dtype, c->n);
+    ls_kernels     scalar = ls_kernels_for(LS_TIER_SCALAR);
+    kern_fill_weights(LS_DTYPE_I2_S, rows, rows_of(c) * blocks * 128, c->pattern, rng);
+    push_lookup(dtype, c, (ls_i8_row *)(void *)d->in[1].data, rows, blocks);
+    for (size_t r = 0; r < rows_of(c); r += LS_STRIP_ROWS) {
+        ls_lookup_pack(dtype, d->in[0].data + r * row, rows + r * blocks, blocks * sizeof(*rows),
+                       c->n);
+    }
+    for (size_t i = 0; i < c->cols && c->cols < LS_LOOKUP_COLS; i++) {
+        uint8_t *x = d->in[1].data + i * stride;
+        (dtype == LS_DTYPE_TL1 ? scalar.tables_tl1 : scalar.tables_tl2)(x, c->n);
+    }
+}
+
+/* Distance between the activation rows of a case. */
+static size_t x_stride(const kern_case *c, int act)
+{
+    int  dtype = kern_info_of(c->kernel)->type;
+    bool tables = is_lookup(dtype) && c->cols < LS_LOOKUP_COLS;
+    return act_stride(act, c->n) + (tables ? ls_lookup_table_bytes(dtype, c->n) : 0);
+}
 
 /* Put the strips of the rows that were made in their place. */
 static void make_strips(kern_data *d, const kern_case *c, int dtype)
@@ -183,21 +238,23 @@ static int act_of(const kern_case *c)
 
 static void prepare_matmul(kern_data *d, const kern_case *c, int dtype, uint64_t *rng)
 {
-    bool   strips = kern_info_of(c->kernel)->kind == KIND_STRIPS;
+    bool   strips = kern_info_of(c->kernel)->kind == KIND_STRIPS, lookup = is_lookup(dtype);
     int    act = act_of(c);
-    size_t row = ls_dtype_row_bytes(dtype, c->n), stride = act_stride(act, c->n);
+    size_t row = weight_row_bytes(dtype, c->n), stride = x_stride(c, act);
     size_t y = c->cols * y_stride(c) * 4;
     size_t last = act_bytes(act, c->n) + (strips && act == LS_ACT_Q8_0 ? c->n / 32 * 2 : 0);
+    if (lookup && c->cols < LS_LOOKUP_COLS) last = stride;
     kern_buf_place(&d->in[0], rows_of(c) * row, c->place, 2);
     kern_buf_place(&d->in[1], (c->cols - 1) * stride + last, c->place,
                    act == LS_ACT_F32 || act >= LS_ACT_Q8_K ? 4 : 2);
-    kern_fill_weights(dtype, d->in[0].data, rows_of(c) * c->n, c->pattern, rng);
-    if (strips) make_strips(d, c, dtype);
+    if (!lookup) kern_fill_weights(dtype, d->in[0].data, rows_of(c) * c->n, c->pattern, rng);
+    if (strips && !lookup) make_strips(d, c, dtype);
     for (size_t i = 0; i < c->cols; i++) {
         uint8_t *x = d->in[1].data + i * stride;
         fill_act_row(act, x, c->n, c->pattern, rng);
         if (strips && act == LS_ACT_Q8_0) ls_kernels_for(LS_TIER_SCALAR).sums_q8_0(x, c->n);
     }
+    if (lookup) make_lookup(d, c, dtype, stride, rng);
     for (int o = 0; o < 2; o++) {
         kern_buf_place(&d->out[o], y, c->place, 4);
         memset(d->out[o].data, 0xa5, y);
@@ -231,13 +288,20 @@ static void prepare_outputs(kern_data *d, const kern_case *c, size_t bytes, cons
     }
 }
 
-/* A Q8_0 row with room behind it, which the kernel fills. */
+/* An activation row with room behind it, which the kernel fills. */
 static void prepare_sums(kern_data *d, const kern_case *c)
 {
     static uint8_t row[1 << 17];
+    ls_kernels     scalar = ls_kernels_for(LS_TIER_SCALAR);
+    int            act = kern_info_of(c->kernel)->type;
+    const float   *x = (const float *)(const void *)d->in[0].data;
+    int            dtype = c->kernel == KERN_tables_tl1 ? LS_DTYPE_TL1 : LS_DTYPE_TL2;
     memset(row, 0xa5, sizeof(row));
-    ls_kernels_for(LS_TIER_SCALAR).act_q8_0(row, (const float *)(const void *)d->in[0].data, c->n);
-    prepare_outputs(d, c, c->n / 32 * (sizeof(ls_q8_0) + 2), row);
+    ls_kernels_act(&scalar, act)(row, x, c->n);
+    prepare_outputs(d, c,
+                    act == LS_ACT_Q8_0 ? c->n / 32 * (sizeof(ls_q8_0) + 2)
+                                       : act_stride(act, c->n) + ls_lookup_table_bytes(dtype, c->n),
+                    row);
 }
 
 void kern_prepare(kern_data *d, const kern_case *c)
@@ -294,11 +358,11 @@ static void invoke_matmul(kern_data *d, const kern_case *c, const ls_kernels *k,
                           .y = y,
                           .ldy = y_stride(c),
                           .w = d->in[0].data,
-                          .row_bytes = ls_dtype_row_bytes(dtype, c->n),
+                          .row_bytes = weight_row_bytes(dtype, c->n),
                           .n_rows = rows_of(c),
                           .scratch = scratch,
                           .x = d->in[1].data,
-                          .x_bytes = act_stride(act_of(c), c->n),
+                          .x_bytes = x_stride(c, act_of(c)),
                           .n_cols = c->cols,
                           .n = c->n,
                           .w_scale = 0.37f,
@@ -378,6 +442,12 @@ void kern_invoke(kern_data *d, const kern_case *c, const ls_kernels *k, int whic
         return;
     case KERN_sums_q8_0:
         k->sums_q8_0(y, n);
+        return;
+    case KERN_tables_tl1:
+        k->tables_tl1(y, n);
+        return;
+    case KERN_tables_tl2:
+        k->tables_tl2(y, n);
         return;
     case KERN_act_q8_1:
         k->act_q8_1(y, u, n);

@@ -8,7 +8,7 @@
 #include "kern.h"
 #include "kernel/numeric_inl.h"
 
-enum { N_WRONG = 8 };
+enum { N_WRONG = 9 };
 
 /* One unit in the last place off, in the last of more than 16 elements. */
 static void add_one_ulp(float *y, const float *a, const float *b, size_t n)
@@ -57,6 +57,21 @@ static void strips_one_chain(const ls_matmul *m)
             m->y[c * m->ldy + r] = sum;
         }
     }
+}
+
+/* The sign of every eighth index of triples taken for the one before. */
+static void strips_last_sign(const ls_matmul *m)
+{
+    static uint8_t strips[1 << 20];
+    ls_matmul      wrong = *m;
+    memcpy(strips, m->w, m->n_rows * m->row_bytes);
+    for (size_t r = 0; r < m->n_rows && m->n >= 96; r += 16) {
+        uint8_t *signs = strips + r * m->row_bytes;
+        for (size_t i = 0; i < 64; i++)
+            signs[i] = (uint8_t)((signs[i] & ~1u) | (signs[i] >> 1 & 1));
+    }
+    wrong.w = strips;
+    ls_kernels_for(LS_TIER_SCALAR).strips_tl2(&wrong);
 }
 
 /* A NaN that is lost. */
@@ -135,6 +150,7 @@ int kern_self_test(void)
         {KERN_scale, "one element written behind the end"},
         {KERN_chains_f16, "blocks that are not kept apart"},
         {KERN_strips_bf16, "one chain for the whole row"},
+        {KERN_strips_tl2, "the sign of another index"},
         {KERN_act_bf16, "one element read behind the end"},
     };
     for (int i = 0; i < N_WRONG; i++) k[i] = right;
@@ -145,6 +161,7 @@ int kern_self_test(void)
     k[4].scale = scale_too_long;
     k[5].chains_f16 = chains_one_block;
     k[6].strips_bf16 = strips_one_chain;
+    k[7].strips_tl2 = strips_last_sign;
     k[N_WRONG - 1].act_bf16 = act_reads_on; /* in a child: the last one */
     for (int i = 0; i < N_WRONG; i++) {
         bool ok = i == N_WRONG - 1 ? caught_in_child(wrong[i].kernel, &k[i])

@@ -77,6 +77,20 @@ V vi v_pick(vi a, int i, int j, int k, int l)
 }
 V vi v_madd_add(vi acc, vi a, vi b) { return _mm256_add_epi32(acc, _mm256_madd_epi16(a, b)); }
 
+/* Of lookups (lookup_inl.h). */
+V vi      v_shuffle(vi a, vi at) { return _mm256_shuffle_epi8(a, at); }
+V vi      v_add8(vi a, vi b) { return _mm256_add_epi8(a, b); }
+V vi      v_add16(vi a, vi b) { return _mm256_add_epi16(a, b); }
+V vi      v_sub16(vi a, vi b) { return _mm256_sub_epi16(a, b); }
+V vi      v_madd(vi a, vi b) { return _mm256_madd_epi16(a, b); }
+V vi      v_low16(vi a, vi b) { return _mm256_unpacklo_epi16(a, b); }
+V vi      v_high16(vi a, vi b) { return _mm256_unpackhi_epi16(a, b); }
+V vi      v_signed(vi a, vi s) { return _mm256_sign_epi8(a, s); }
+V __m128i v_lanes(vi a)
+{
+    return _mm_add_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
+}
+
 typedef vi strip_part; /* sums of products in 16 bits */
 
 /* Step k of n of a group: w . x into part, and from there into isum before 16 bits are full.
@@ -99,4 +113,10 @@ V void strip_step(int adds, int k, int n, strip_part *part, vi *isum, vi w, vi x
 
 #include "kernel/x86/strips_inl.h"
 
-void ls_kernels_avx2_strips(ls_kernels *k) { strips_fill(k); }
+#include "kernel/x86/lookup_inl.h"
+
+void ls_kernels_avx2_strips(ls_kernels *k)
+{
+    strips_fill(k);
+    lookup_fill(k);
+}

@@ -199,6 +199,12 @@ EMU_BINARY(emu_sub32, _mm256_sub_epi32)
 EMU_BINARY(emu_mullo32, _mm256_mullo_epi32)
 EMU_BINARY(emu_min8, _mm256_min_epu8)
 EMU_BINARY(emu_shuffle8, _mm256_shuffle_epi8)
+EMU_BINARY(emu_add8, _mm256_add_epi8)
+EMU_BINARY(emu_add16, _mm256_add_epi16)
+EMU_BINARY(emu_sub16, _mm256_sub_epi16)
+EMU_BINARY(emu_madd16, _mm256_madd_epi16)
+EMU_BINARY(emu_unpacklo16, _mm256_unpacklo_epi16)
+EMU_BINARY(emu_unpackhi16, _mm256_unpackhi_epi16)
 EMU_TERNARY(emu_dpbusd512, emu_dpbusd)
 EMU_TERNARY(emu_dpwssd512, emu_dpwssd)
 EMU_SET(emu_set8, char, _mm256_set1_epi8)
@@ -209,6 +215,29 @@ EMU_FLOATS(emu_addf, +)
 EMU_FLOATS(emu_subf, -)
 EMU_FLOATS(emu_mulf, *)
 EMU_FLOATS(emu_divf, /)
+
+/* A bit for the upper bit of each byte; bytes of src where the mask has none, else a - b. */
+static inline uint64_t emu_movepi8_mask(emu_i32x16 a)
+{
+    emu_halves h = emu_split(a);
+    return (uint64_t)(uint32_t)_mm256_movemask_epi8(h.h[1]) << 32 |
+           (uint32_t)_mm256_movemask_epi8(h.h[0]);
+}
+
+static inline emu_i32x16 emu_mask_sub8(emu_i32x16 src, uint64_t mask, emu_i32x16 a, emu_i32x16 b)
+{
+    uint8_t r[64], x[64], y[64];
+    memcpy(r, &src, 64);
+    memcpy(x, &a, 64);
+    memcpy(y, &b, 64);
+    for (int j = 0; j < 64; j++) {
+        if (mask >> j & 1) r[j] = (uint8_t)(x[j] - y[j]);
+    }
+    memcpy(&src, r, 64);
+    return src;
+}
+
+static inline __m256i emu_half_i(emu_i32x16 a, int at) { return emu_split(a).h[at]; }
 
 static inline emu_i32x16 emu_loadi(const void *p)
 {
@@ -242,6 +271,17 @@ static inline emu_f32x16 emu_cvti(emu_i32x16 a)
 #define _mm512_mullo_epi32     emu_mullo32
 #define _mm512_min_epu8        emu_min8
 #define _mm512_shuffle_epi8    emu_shuffle8
+#define _mm512_add_epi8        emu_add8
+#define _mm512_add_epi16       emu_add16
+#define _mm512_sub_epi16       emu_sub16
+#define _mm512_madd_epi16      emu_madd16
+#define _mm512_unpacklo_epi16  emu_unpacklo16
+#define _mm512_unpackhi_epi16  emu_unpackhi16
+#define _mm512_movepi8_mask    emu_movepi8_mask
+#define _mm512_mask_sub_epi8   emu_mask_sub8
+#define _mm512_castsi512_si256(a) emu_half_i(a, 0)
+#undef _mm512_extracti64x4_epi64
+#define _mm512_extracti64x4_epi64 emu_half_i
 #define _mm512_broadcast_i32x4 emu_broadcast128
 #define _mm512_cvtepi32_ps     emu_cvti
 #define _mm512_add_ps          emu_addf
