@@ -73,6 +73,7 @@ typedef struct ls_kernels {
 typedef void ls_matmul_fn(const ls_matmul *m);
 typedef void ls_chains_fn(const ls_chains *m);
 typedef void ls_act_fn(void *restrict y, const float *restrict x, size_t n);
+typedef void ls_tables_fn(void *row, size_t n);
 
 /* The table of a tier; LS_TIER_AUTO gives the best one. The tier must be available. */
 ls_kernels ls_kernels_for(ls_tier tier);

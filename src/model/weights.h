@@ -18,7 +18,7 @@ typedef struct ls_matrix {
     size_t      n_rows, n, row_bytes;
     float       scale; /* I2_S, TERNARY: the tensor's scale, else 1 */
     uint8_t    *strips; /* the same rows in strips (dtype/strips.h); NULL: not made, or no such form */
-    int         lookup; /* TL1, TL2: the file's type, whose indices the strips keep (dtype/lookup.h); else 0 */
+    int         lookup; /* TL1, TL2: the type whose indices the strips keep (dtype/lookup.h); 0: codes */
 } ls_matrix;
 
 /* What the strips of a matrix hold, and bytes of a row there. */

@@ -11,21 +11,21 @@
 #include "session/session_priv.h"
 
 /* Weight rows handed out at a time: few enough to balance, enough to be worth a claim. */
-enum { ROWS_PER_CLAIM = 32, PLAIN_ROWS_PER_CLAIM = 64, LOOKUP_ROWS_PER_CLAIM = 128 };
+enum { ROWS_PER_CLAIM = 32, PLAIN_ROWS_PER_CLAIM = 64, LOOKUP_ROWS_PER_CLAIM = 64 };
 /* A decoded piece of a weight row (a multiple of every block), and the tokens that share it. */
 enum { CODE_CHUNK = 256, CODE_TOKENS = 16 };
 
 typedef struct job {
-    ls_session  *s;
-    const float *x;
-    size_t       ldx;
-    ls_act_fn   *round;   /* NULL: plain floats                          */
-    bool         codes;   /* int8 codes are the activations, see below */
-    bool         vectors; /* see follows_vectors */
-    bool         sums;    /* strips want them behind Q8_0 */
-    bool         strips;
-    size_t       claim;
-    void (*tables)(void *row, size_t n); /* behind an I8_TL row; NULL: none are asked for */
+    ls_session   *s;
+    const float  *x;
+    size_t        ldx;
+    ls_act_fn    *round;   /* NULL: plain floats                          */
+    ls_tables_fn *tables;  /* behind an I8_TL row; NULL: none are asked for */
+    bool          codes;   /* int8 codes are the activations, see below */
+    bool          vectors; /* see follows_vectors */
+    bool          sums;    /* strips want them behind Q8_0 */
+    bool          strips;
+    size_t        claim;
     int           dtype;
     ls_matmul_fn *matmul;
     ls_matmul     m;

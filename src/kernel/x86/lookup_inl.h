@@ -19,9 +19,10 @@
 #include "dtype/lookup.h"
 #include "kernel/x86/strips_inl.h"
 
-/* Strips that share the loads of a table; what sums in bytes start from, to stay positive; units whose
- * sums, 248 of each half at most, stay within 16 bits. */
-enum { LOOKUP_STRIPS = 4, LOOKUP_BIAS = 128, LOOKUP_UNITS = 128 };
+/* Strips of TL1 that share the loads of a table (with triples a second stream costs more); what sums
+ * in bytes start from, to stay positive; units whose sums, 248 of each half at most, stay within 16
+ * bits. */
+enum { LOOKUP_STRIPS = 2, LOOKUP_BIAS = 128, LOOKUP_UNITS = 128 };
 
 /* Of two adjacent bytes: the first plus 256 times the second, mod 2^16; and the second. */
 typedef struct lookup_sums {
@@ -30,6 +31,8 @@ typedef struct lookup_sums {
 
 typedef struct lookup_job {
     const uint8_t *unit[LOOKUP_STRIPS];
+    const uint8_t *end;    /* of the first strip */
+    size_t         others; /* bytes of the others: what is read next lies behind them */
     const uint8_t *tables;
     int32_t        total[LOOKUP_STRIPS][LS_STRIP_ROWS];
 } lookup_job;
@@ -48,7 +51,7 @@ LS_INLINE void lookup_unit(bool triples, int strips, const lookup_job *j, lookup
         for (size_t r = 0; r < 8; r++) {
             vi table_low = v_load(j->tables + 128 * r + at);
             vi table_high = v_load(j->tables + 128 * r + 64 + at);
-#pragma GCC unroll 4
+#pragma GCC unroll 2
             for (int s = 0; s < strips; s++) {
                 vi index = v_load(j->unit[s] + signs + 64 * (r / 2) + at);
                 index = low_bits(index, r % 2 ? 4 : 0, 15);
@@ -99,14 +102,18 @@ LS_INLINE void lookup_flush(const lookup_sums *s, size_t n, int32_t *total)
 }
 
 /* n units; what they start from is moved on. */
-LS_INLINE void lookup_part(bool triples, int strips, lookup_job *j, size_t n)
+LS_INLINE void lookup_part(bool triples, int strips, lookup_job *job, size_t n)
 {
+    lookup_job local = *job, *j = &local; /* so that its pointers stay in registers */
     while (n) {
         size_t      step = n < LOOKUP_UNITS ? n : LOOKUP_UNITS;
         lookup_sums sums[LOOKUP_STRIPS];
         for (int s = 0; s < strips; s++)
             sums[s] = (lookup_sums){v_zero(), v_zero(), v_zero(), v_zero()};
         for (size_t k = 0; k < step; k++) {
+            size_t skip = j->end - j->unit[0] > FETCH_AHEAD ? 0 : j->others;
+            for (int s = 0; s < strips; s++)
+                fetch_ahead(j->unit[s] + skip, ls_lookup_unit_bytes(triples));
             lookup_unit(triples, strips, j, sums);
             j->tables += LS_LOOKUP_TABLES;
             for (int s = 0; s < strips; s++) j->unit[s] += ls_lookup_unit_bytes(triples);
@@ -114,20 +121,27 @@ LS_INLINE void lookup_part(bool triples, int strips, lookup_job *j, size_t n)
         for (int s = 0; s < strips; s++) lookup_flush(&sums[s], step, j->total[s]);
         n -= step;
     }
+    *job = local;
 }
 
-/* `strips` strips from row r on, times one column. */
-LS_INLINE void lookup_strips(const ls_matmul *m, ls_lookup_units units, int strips, size_t r,
+static void lookup_pairs_1(lookup_job *j, size_t n) { lookup_part(false, 1, j, n); }
+static void lookup_pairs(lookup_job *j, size_t n) { lookup_part(false, LOOKUP_STRIPS, j, n); }
+static void lookup_triples_1(lookup_job *j, size_t n) { lookup_part(true, 1, j, n); }
+
+/* `strips` strips from row r on, 1 or LOOKUP_STRIPS, times one column. */
+static void lookup_strips(const ls_matmul *m, ls_lookup_units units, int strips, size_t r,
                              size_t c)
 {
     const uint8_t *row = (const uint8_t *)m->x + c * m->x_bytes;
     lookup_job     j = {.tables = row + ls_act_row_bytes(LS_ACT_I8_TL, m->n)};
     ls_i8_row      x;
     memcpy(&x, row, sizeof(x));
+    j.end = (const uint8_t *)m->w + (r + LS_STRIP_ROWS) * m->row_bytes;
+    j.others = LS_STRIP_ROWS * (size_t)(strips - 1) * m->row_bytes;
     for (int s = 0; s < strips; s++)
         j.unit[s] = (const uint8_t *)m->w + (r + LS_STRIP_ROWS * (size_t)s) * m->row_bytes;
-    if (units.triples) lookup_part(true, strips, &j, units.triples);
-    lookup_part(false, strips, &j, units.pairs);
+    lookup_triples_1(&j, units.triples); /* none of several strips */
+    (strips == 1 ? lookup_pairs_1 : lookup_pairs)(&j, units.pairs);
     for (int s = 0; s < strips; s++) {
         for (int h = 0; h < HALVES; h++) {
             vf v = vf_div(v_float(v_load(j.total[s] + V_ROWS * h)), vf_set(x.s));
@@ -233,12 +247,10 @@ LS_INLINE void lookup_run(const ls_matmul *m, int t, unpack_fn *unpack_to)
         return;
     }
     for (size_t r = 0, step; r < m->n_rows; r += step) {
-        step = m->n_rows - r < LOOKUP_STRIPS * LS_STRIP_ROWS ? LS_STRIP_ROWS
-                                                             : LOOKUP_STRIPS * LS_STRIP_ROWS;
-        for (size_t c = 0; c < m->n_cols; c++) {
-            if (step == LS_STRIP_ROWS) lookup_strips(m, units, 1, r, c);
-            else lookup_strips(m, units, LOOKUP_STRIPS, r, c);
-        }
+        bool several = t == LS_DTYPE_TL1 && m->n_rows - r >= LOOKUP_STRIPS * LS_STRIP_ROWS;
+        int  strips = several ? LOOKUP_STRIPS : 1;
+        for (size_t c = 0; c < m->n_cols; c++) lookup_strips(m, units, strips, r, c);
+        step = (size_t)strips * LS_STRIP_ROWS;
     }
 }
 

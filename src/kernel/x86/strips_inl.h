@@ -24,7 +24,7 @@
 
 #define LS_INLINE static inline __attribute__((always_inline))
 
-enum { HALVES = LS_STRIP_ROWS / V_ROWS, MAX_COLS = 12, PANEL_FROM = 8 };
+enum { HALVES = LS_STRIP_ROWS / V_ROWS, MAX_COLS = 12, PANEL_FROM = 8, FETCH_AHEAD = 2048 };
 
 /* What an output is made of. */
 typedef struct strip_job {
@@ -108,6 +108,14 @@ LS_INLINE size_t bytes_of(int t)
     default:
         return 0;
     }
+}
+
+/* What is read once, out of memory, does not come fast enough by itself: the lines that lie two
+ * kilobytes behind these bytes. */
+LS_INLINE void fetch_ahead(const uint8_t *p, size_t bytes)
+{
+    for (size_t i = 0; i < bytes; i += 64)
+        __builtin_prefetch((const void *)((uintptr_t)p + FETCH_AHEAD + i));
 }
 
 /* ---- a stored block: p, half h of the rows ---- */
@@ -381,6 +389,7 @@ LS_INLINE void mul_row(int t, bool panel, const strip_job *j, int nc)
     }
     for (size_t b = 0; b < (j->n + 127) / 128; b++) {
         strip_part part[MAX_COLS][HALVES];
+        if (!panel) fetch_ahead(block_at(t, j, b), LS_STRIP_ROWS * bytes_of(t));
 #pragma GCC unroll 32
         for (int k = 0; k < 32; k++) {
             vi w[HALVES];
