@@ -22,8 +22,8 @@ size_t ls_lookup_table_bytes(int dtype, size_t n)
 
 enum { GROUP = 32 }; /* columns whose codes are in the same bits of as many bytes */
 
-/* Codes of `count` columns from `from` on, both multiples of 32; what lies behind the end of the row,
- * and code 3, is 0. */
+/* Codes of `count` columns from `from` on, both multiples of 32; what lies behind the end of the
+ * row, and code 3, is 0. */
 static void take(int8_t *w, const ls_i2_s *row, size_t from, size_t count, size_t n)
 {
     for (size_t j = from; j < from + count; j += GROUP, w += GROUP) {

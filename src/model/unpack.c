@@ -49,7 +49,7 @@ size_t ls_unpacked_row_bytes(int dtype, size_t n)
 static void put_ternary(ls_i2_s *b, const int8_t *codes, size_t n)
 {
     memset(b, 0x55, (n + 127) / 128 * sizeof(*b)); /* all zeros */
-    for (size_t i = 0; i < n; i += 32) { /* what shares its bits in as many bytes */
+    for (size_t i = 0; i < n; i += 32) {           /* what shares its bits in as many bytes */
         uint8_t *qs = b[i / 128].qs;
         size_t   bit = 6 - i % 128 / 32 * 2, end = n - i < 32 ? n - i : 32;
         for (size_t k = 0; k < end; k++) qs[k] ^= (uint8_t)((1 ^ (codes[i + k] + 1)) << bit);

@@ -408,6 +408,15 @@ static void invoke_chains(kern_data *d, const kern_case *c, const ls_kernels *k,
     (c->kernel == KERN_chains_f16 ? k->chains_f16 : k->chains_f32)(&m);
 }
 
+/* What goes behind an activation row. */
+static void invoke_sums(const kern_case *c, const ls_kernels *k, void *row)
+{
+    if (c->kernel == KERN_sums_q8_0)
+        k->sums_q8_0(row, c->n);
+    else
+        (c->kernel == KERN_tables_tl1 ? k->tables_tl1 : k->tables_tl2)(row, c->n);
+}
+
 void kern_invoke(kern_data *d, const kern_case *c, const ls_kernels *k, int which)
 {
     float       *y = (float *)(void *)d->out[which].data;
@@ -421,6 +430,10 @@ void kern_invoke(kern_data *d, const kern_case *c, const ls_kernels *k, int whic
     }
     if (kind == KIND_CHAINS) {
         invoke_chains(d, c, k, y);
+        return;
+    }
+    if (kind == KIND_SUMS) {
+        invoke_sums(c, k, y);
         return;
     }
     if (c->place == PLACE_SHIFTED) a = y;
@@ -439,15 +452,6 @@ void kern_invoke(kern_data *d, const kern_case *c, const ls_kernels *k, int whic
         return;
     case KERN_act_q8_0:
         k->act_q8_0(y, u, n);
-        return;
-    case KERN_sums_q8_0:
-        k->sums_q8_0(y, n);
-        return;
-    case KERN_tables_tl1:
-        k->tables_tl1(y, n);
-        return;
-    case KERN_tables_tl2:
-        k->tables_tl2(y, n);
         return;
     case KERN_act_q8_1:
         k->act_q8_1(y, u, n);

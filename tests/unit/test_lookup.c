@@ -17,10 +17,10 @@
 
 enum { ROWS = 80, WIDEST = 25056, COLS = 9 }; /* 261 units of triples, 392 of pairs */
 
-static const int    types[] = {LS_DTYPE_TL1, LS_DTYPE_TL2};
-static int8_t       codes[ROWS][WIDEST];
-static ls_i2_s      rows[ROWS][(WIDEST + 127) / 128];
-static uint8_t      strips[ROWS * WIDEST / 4 + ROWS * 64];
+static const int types[] = {LS_DTYPE_TL1, LS_DTYPE_TL2};
+static int8_t    codes[ROWS][WIDEST];
+static ls_i2_s   rows[ROWS][(WIDEST + 127) / 128];
+static uint8_t   strips[ROWS * WIDEST / 4 + ROWS * 64];
 static _Alignas(64) uint8_t act[COLS * (WIDEST * 17 + 8192)], scratch[32 * WIDEST + 4096];
 
 static uint32_t random_number(void)
@@ -124,8 +124,7 @@ static void make_inputs(int dtype, size_t n, size_t cols, size_t stride, const l
             x->qs[j] = (int8_t)(c % 2 ? (int)(random_number() % 255) - 127 : end);
             x->sum += x->qs[j];
         }
-        if (cols < LS_LOOKUP_COLS)
-            (dtype == LS_DTYPE_TL1 ? k->tables_tl1 : k->tables_tl2)(x, n);
+        if (cols < LS_LOOKUP_COLS) (dtype == LS_DTYPE_TL1 ? k->tables_tl1 : k->tables_tl2)(x, n);
     }
     for (size_t r = 0; r < ROWS; r++) {
         for (size_t j = 0; j < n; j++) {
