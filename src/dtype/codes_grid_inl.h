@@ -7,14 +7,14 @@
 #include "dtype/codes_inl.h"
 #include "dtype/grid_tables.h"
 
-/* n bytes of a code word, negated where the signs have a bit; none is zero, so that the bytes of
+/* n bytes of a code word, 8 or 4, negated where the signs have a bit; none is zero, so that the bytes of
  * ~v + 1 do not touch each other. */
 static inline void codes_grid(int8_t *q, uint64_t word, unsigned signs, int n)
 {
     uint64_t bits = (signs & 255) * 0x0101010101010101u & 0x8040201008040201u;
     uint64_t ones = ((bits + 0x7f7f7f7f7f7f7f7fu) | bits) >> 7 & 0x0101010101010101u;
     word = (word ^ ones * 255) + ones;
-    for (int j = 0; j < n; j++) q[j] = (int8_t)(word >> (8 * j) & 255);
+    memcpy(q, &word, n == 8 ? 8 : 4);
 }
 
 /* Eight signs out of seven: their number is even. */
@@ -99,10 +99,11 @@ static inline void codes_IQ3_S(ls_codes *c, const void *block)
 /* IQ1: codes of -1, 0, 1 plus or minus an eighth, in eighths. */
 static inline void codes_grid_iq1(int8_t *q, int index, int negative)
 {
-    uint64_t word = ls_grid_iq1[index];
-    for (int j = 0; j < 8; j++) {
-        q[j] = (int8_t)(8 * (int8_t)(word >> (8 * j) & 255) + (negative ? -1 : 1));
-    }
+    const uint64_t ones = 0x0101010101010101u;
+    uint64_t       word = ls_grid_iq1[index] << 3 & ones * 0xf8; /* -8, 0, 8 */
+    word ^= ones * 0x80;                                          /* 0x78, 0x80, 0x88: no carries */
+    word = (word - ones + (negative ? 0 : 2 * ones)) ^ ones * 0x80;
+    memcpy(q, &word, 8);
 }
 
 static inline void codes_IQ1_S(ls_codes *c, const void *block)

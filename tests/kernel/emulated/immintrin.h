@@ -86,6 +86,11 @@ static inline emu_i32x16 emu_cvtepu16(__m256i a)
     return r;
 }
 
+static inline emu_i32x16 emu_cvtepu8(__m128i a)
+{
+    return emu_cvtepu16(_mm256_cvtepu8_epi16(a));
+}
+
 static inline emu_i32x16 emu_slli(emu_i32x16 a, unsigned n)
 {
     for (int j = 0; j < 16; j++) a.i[j] <<= n;
@@ -198,6 +203,10 @@ EMU_BINARY(emu_add32, _mm256_add_epi32)
 EMU_BINARY(emu_sub32, _mm256_sub_epi32)
 EMU_BINARY(emu_mullo32, _mm256_mullo_epi32)
 EMU_BINARY(emu_min8, _mm256_min_epu8)
+EMU_BINARY(emu_max32, _mm256_max_epi32)
+EMU_BINARY(emu_add8, _mm256_add_epi8)
+EMU_BINARY(emu_sub8, _mm256_sub_epi8)
+EMU_BINARY(emu_subs8, _mm256_subs_epu8)
 EMU_BINARY(emu_shuffle8, _mm256_shuffle_epi8)
 EMU_TERNARY(emu_dpbusd512, emu_dpbusd)
 EMU_TERNARY(emu_dpwssd512, emu_dpwssd)
@@ -241,6 +250,11 @@ static inline emu_f32x16 emu_cvti(emu_i32x16 a)
 #define _mm512_sub_epi32       emu_sub32
 #define _mm512_mullo_epi32     emu_mullo32
 #define _mm512_min_epu8        emu_min8
+#define _mm512_max_epi32       emu_max32
+#define _mm512_add_epi8        emu_add8
+#define _mm512_sub_epi8        emu_sub8
+#define _mm512_subs_epu8       emu_subs8
+#define _mm512_cvtepu8_epi32   emu_cvtepu8
 #define _mm512_shuffle_epi8    emu_shuffle8
 #define _mm512_broadcast_i32x4 emu_broadcast128
 #define _mm512_cvtepi32_ps     emu_cvti
