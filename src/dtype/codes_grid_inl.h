@@ -7,23 +7,23 @@
 #include "dtype/codes_inl.h"
 #include "dtype/grid_tables.h"
 
-/* n bytes of a code word, 8 or 4, negated where the signs have a bit; none is zero, so that the bytes of
- * ~v + 1 do not touch each other. */
-static inline void codes_grid(int8_t *q, uint64_t word, unsigned signs, int n)
+/* 32 codes negated where `signs` has a bit. A tier may bring its own. */
+#ifndef LS_CODES_NEGATE
+static inline void codes_negate(int8_t *q, uint32_t signs)
 {
-    uint64_t bits = (signs & 255) * 0x0101010101010101u & 0x8040201008040201u;
-    uint64_t ones = ((bits + 0x7f7f7f7f7f7f7f7fu) | bits) >> 7 & 0x0101010101010101u;
-    word = (word ^ ones * 255) + ones;
-    memcpy(q, &word, n == 8 ? 8 : 4);
+    for (int j = 0; j < 32; j++) q[j] = (int8_t)(signs >> j & 1 ? -q[j] : q[j]);
 }
+#endif
 
-/* Eight signs out of seven: their number is even. */
-static inline unsigned codes_even_signs(unsigned seven)
+/* Four times eight signs out of four times seven: the number of each eight is even. */
+static inline uint32_t codes_even_signs(uint32_t sevens)
 {
-    unsigned odd = seven ^ seven >> 4;
+    uint32_t s = (sevens & 0x7f) | (sevens & 0x3f80) << 1 | (sevens & 0x1fc000) << 2 |
+                 (sevens & 0xfe00000) << 3;
+    uint32_t odd = s ^ s >> 4;
     odd ^= odd >> 2;
     odd ^= odd >> 1;
-    return seven | (odd & 1) << 7;
+    return s | (odd & 0x01010101) << 7;
 }
 
 static inline void codes_IQ2_XXS(ls_codes *c, const void *block)
@@ -34,9 +34,9 @@ static inline void codes_IQ2_XXS(ls_codes *c, const void *block)
         uint32_t index = ls_word(b->qs + 4 * g), rest = ls_word(b->qs + 4 * g + 2);
         c->scale[2 * g] = c->scale[2 * g + 1] = (int32_t)(2 * (rest >> 28) + 1);
         for (int l = 0; l < 4; l++) {
-            codes_grid(c->q + 32 * g + 8 * l, ls_grid_iq2_xxs[index >> (8 * l) & 255],
-                       codes_even_signs(rest >> (7 * l) & 127), 8);
+            memcpy(c->q + 32 * g + 8 * l, &ls_grid_iq2_xxs[index >> (8 * l) & 255], 8);
         }
+        codes_negate(c->q + 32 * g, codes_even_signs(rest));
     }
 }
 
@@ -50,9 +50,14 @@ static inline void codes_IQ2_XS(ls_codes *c, const void *block)
     const ls_iq2_xs *b = block;
     codes_plain(c, ls_f16_to_f32(b->d) * 0.125f, 16);
     codes_scales_iq2(c, b->scales);
-    for (int k = 0; k < 32; k++) {
-        codes_grid(c->q + 8 * k, ls_grid_iq2_xs[b->qs[k] & 511], codes_even_signs(b->qs[k] >> 9),
-                   8);
+    for (int g = 0; g < 8; g++) {
+        uint32_t signs = 0;
+        for (int l = 0; l < 4; l++) {
+            uint32_t word = b->qs[4 * g + l];
+            memcpy(c->q + 32 * g + 8 * l, &ls_grid_iq2_xs[word & 511], 8);
+            signs |= word >> 9 << (7 * l);
+        }
+        codes_negate(c->q + 32 * g, codes_even_signs(signs));
     }
 }
 
@@ -61,9 +66,12 @@ static inline void codes_IQ2_S(ls_codes *c, const void *block)
     const ls_iq2_s *b = block;
     codes_plain(c, ls_f16_to_f32(b->d) * 0.125f, 16);
     codes_scales_iq2(c, b->scales);
-    for (int k = 0; k < 32; k++) {
-        int index = b->qs[k] | (b->qh[k / 4] >> (2 * (k % 4)) & 3) << 8;
-        codes_grid(c->q + 8 * k, ls_grid_iq2_s[index], b->signs[k], 8);
+    for (int g = 0; g < 8; g++) {
+        for (int l = 0; l < 4; l++) {
+            int index = b->qs[4 * g + l] | (b->qh[g] >> (2 * l) & 3) << 8;
+            memcpy(c->q + 32 * g + 8 * l, &ls_grid_iq2_s[index], 8);
+        }
+        codes_negate(c->q + 32 * g, ls_word(b->signs + 4 * g));
     }
 }
 
@@ -75,10 +83,9 @@ static inline void codes_IQ3_XXS(ls_codes *c, const void *block)
         uint32_t rest = ls_word(b->words + 4 * g);
         c->scale[2 * g] = c->scale[2 * g + 1] = (int32_t)(2 * (rest >> 28) + 1);
         for (int l = 0; l < 8; l++) {
-            unsigned signs = codes_even_signs(rest >> (7 * (l / 2)) & 127);
-            codes_grid(c->q + 32 * g + 4 * l, ls_grid_iq3_xxs[b->qs[8 * g + l]],
-                       signs >> (4 * (l % 2)), 4);
+            memcpy(c->q + 32 * g + 4 * l, &ls_grid_iq3_xxs[b->qs[8 * g + l]], 4);
         }
+        codes_negate(c->q + 32 * g, codes_even_signs(rest));
     }
 }
 
@@ -89,10 +96,12 @@ static inline void codes_IQ3_S(ls_codes *c, const void *block)
     for (int j = 0; j < 16; j++) {
         c->scale[j] = 2 * (b->scales[j / 4] >> (4 * (j / 2 % 2)) & 15) + 1;
     }
-    for (int k = 0; k < 64; k++) {
-        int index = b->qs[k] | (b->qh[k / 8] >> (k % 8) & 1) << 8;
-        codes_grid(c->q + 4 * k, ls_grid_iq3_s[index],
-                   (unsigned)b->signs[k / 2] >> (4 * (k % 2)), 4);
+    for (int g = 0; g < 8; g++) {
+        for (int l = 0; l < 8; l++) {
+            int index = b->qs[8 * g + l] | (b->qh[g] >> l & 1) << 8;
+            memcpy(c->q + 32 * g + 4 * l, &ls_grid_iq3_s[index], 4);
+        }
+        codes_negate(c->q + 32 * g, ls_word(b->signs + 4 * g));
     }
 }
 

@@ -22,8 +22,8 @@ static const ls_strip_form forms[] = {
     [LS_DTYPE_IQ1_S] = {50, 0, 0, 0, true},    [LS_DTYPE_IQ1_M] = {56, 0, 0, 0, true},
     [LS_DTYPE_IQ2_XXS] = {66, 0, 0, 0, true},  [LS_DTYPE_IQ2_XS] = {74, 0, 0, 0, true},
     [LS_DTYPE_IQ2_S] = {82, 0, 0, 0, true},    [LS_DTYPE_IQ3_XXS] = {98, 0, 0, 0, true},
-    [LS_DTYPE_IQ3_S] = {110, 0, 0, 0, true},   [LS_DTYPE_NVFP4] = {36, 0, 0, 0, true},
-    [LS_DTYPE_Q1_0] = {18, 0, 0, 0, true},     [LS_DTYPE_Q2_0] = {18, 0, 0, 0, true},
+    [LS_DTYPE_IQ3_S] = {110, 0, 0, 0, true},   [LS_DTYPE_NVFP4] = {36, 0, 0, 0, false},
+    [LS_DTYPE_Q1_0] = {18, 1, 0, 0, false},    [LS_DTYPE_Q2_0] = {18, 1, 0, 0, false},
 };
 
 const ls_strip_form *ls_strips_of(int dtype)

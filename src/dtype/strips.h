@@ -4,8 +4,8 @@
  * A strip holds 16 rows, block after block. Of each block first come its 8-bit and its 16-bit scales,
  * as many as the type has, each for all 16 rows; then its other bytes as 32-bit words: word 0 of the
  * 16 rows, word 1, and so on. A plain number is a block by itself: element 0 of the 16 rows, element 1,
- * and so on. Types whose elements are drawn from code books, and a few small ones, are 16 rows one
- * after the other: nothing is gained from having their words side by side.
+ * and so on. Types whose elements are drawn from code books are 16 rows one after the other:
+ * nothing is gained from having their words side by side.
  *
  * Nothing but the order is changed, so a matrix takes as many bytes as before,
  * except that code 3 of I2_S, which counts as 0, is written as code 1, which is 0. */

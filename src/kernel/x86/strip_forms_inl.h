@@ -13,45 +13,43 @@
 
 /* What a product has to know of a type. */
 typedef struct strip_type {
-    int16_t block;  /* elements that are summed before a float takes them: 32, 128, 256         */
-    int16_t group;  /* elements with one integer scale (NVFP4: float scale); 0: there is none   */
+    int16_t block;
+    int16_t group;  /* elements with one integer scale (NVFP4: a float scale); 0: there is none */
     int16_t adds;   /* products of pairs that may be added in 16 bits: codes times 127, 2^15 at
                      * most; 0: signed codes                                                    */
     int16_t offset; /* what codes are larger by than what they stand for                        */
     bool    min;
-    bool    rows;   /* 16 rows one after the other: unpacked by dtype/codes_inl.h, never read as
-                     * they are stored                                                          */
 } strip_type;
 
 static const strip_type strip_types[] = {
-    [LS_DTYPE_Q4_0]    = {32, 0, 8, 8, false, false},
-    [LS_DTYPE_Q4_1]    = {32, 0, 8, 0, true, false},
-    [LS_DTYPE_Q5_0]    = {32, 0, 4, 16, false, false},
-    [LS_DTYPE_Q5_1]    = {32, 0, 4, 0, true, false},
-    [LS_DTYPE_Q8_0]    = {32, 0, 0, STRIP_BIAS, false, false},
-    [LS_DTYPE_Q8_1]    = {32, 0, 0, STRIP_BIAS, false, false},
-    [LS_DTYPE_IQ4_NL]  = {32, 0, 0, STRIP_BIAS, false, false},
-    [LS_DTYPE_MXFP4]   = {32, 0, 4, 12, false, false},
-    [LS_DTYPE_NVFP4]   = {32, 16, 0, STRIP_BIAS, false, true},
-    [LS_DTYPE_Q1_0]    = {32, 0, 8, 1, false, true},
-    [LS_DTYPE_Q2_0]    = {32, 0, 8, 1, false, true},
-    [LS_DTYPE_Q2_K]    = {256, 16, 32, 0, true, false},
-    [LS_DTYPE_Q3_K]    = {256, 16, 8, 4, false, false},
-    [LS_DTYPE_Q4_K]    = {256, 32, 8, 0, true, false},
-    [LS_DTYPE_Q5_K]    = {256, 32, 4, 0, true, false},
-    [LS_DTYPE_Q6_K]    = {256, 16, 2, 32, false, false},
-    [LS_DTYPE_Q8_K]    = {256, 0, 0, STRIP_BIAS, false, false},
-    [LS_DTYPE_TQ1_0]   = {256, 0, 32, 1, false, false},
-    [LS_DTYPE_TQ2_0]   = {256, 0, 32, 1, false, false},
-    [LS_DTYPE_IQ4_XS]  = {256, 32, 0, STRIP_BIAS, false, false},
-    [LS_DTYPE_IQ1_S]   = {256, 32, 4, 9, false, true},
-    [LS_DTYPE_IQ1_M]   = {256, 16, 4, 9, false, true},
-    [LS_DTYPE_IQ2_XXS] = {256, 32, 1, 43, false, true},
-    [LS_DTYPE_IQ2_XS]  = {256, 16, 1, 43, false, true},
-    [LS_DTYPE_IQ2_S]   = {256, 16, 1, 43, false, true},
-    [LS_DTYPE_IQ3_XXS] = {256, 32, 1, 62, false, true},
-    [LS_DTYPE_IQ3_S]   = {256, 32, 4, 15, false, true},
-    [LS_DTYPE_I2_S]    = {128, 0, 32, 0, false, false},
+    [LS_DTYPE_Q4_0]    = {32, 0, 8, 8, false},
+    [LS_DTYPE_Q4_1]    = {32, 0, 8, 0, true},
+    [LS_DTYPE_Q5_0]    = {32, 0, 4, 16, false},
+    [LS_DTYPE_Q5_1]    = {32, 0, 4, 0, true},
+    [LS_DTYPE_Q8_0]    = {32, 0, 0, STRIP_BIAS, false},
+    [LS_DTYPE_Q8_1]    = {32, 0, 0, STRIP_BIAS, false},
+    [LS_DTYPE_IQ4_NL]  = {32, 0, 0, STRIP_BIAS, false},
+    [LS_DTYPE_MXFP4]   = {32, 0, 4, 12, false},
+    [LS_DTYPE_NVFP4]   = {64, 16, 0, STRIP_BIAS, false},
+    [LS_DTYPE_Q1_0]    = {128, 0, 8, 1, false},
+    [LS_DTYPE_Q2_0]    = {64, 0, 8, 1, false},
+    [LS_DTYPE_Q2_K]    = {256, 16, 32, 0, true},
+    [LS_DTYPE_Q3_K]    = {256, 16, 8, 4, false},
+    [LS_DTYPE_Q4_K]    = {256, 32, 8, 0, true},
+    [LS_DTYPE_Q5_K]    = {256, 32, 4, 0, true},
+    [LS_DTYPE_Q6_K]    = {256, 16, 2, 32, false},
+    [LS_DTYPE_Q8_K]    = {256, 0, 0, STRIP_BIAS, false},
+    [LS_DTYPE_TQ1_0]   = {256, 0, 32, 1, false},
+    [LS_DTYPE_TQ2_0]   = {256, 0, 32, 1, false},
+    [LS_DTYPE_IQ4_XS]  = {256, 32, 0, STRIP_BIAS, false},
+    [LS_DTYPE_IQ1_S]   = {256, 32, 4, 9, false},
+    [LS_DTYPE_IQ1_M]   = {256, 16, 4, 9, false},
+    [LS_DTYPE_IQ2_XXS] = {256, 32, 1, 43, false},
+    [LS_DTYPE_IQ2_XS]  = {256, 16, 1, 43, false},
+    [LS_DTYPE_IQ2_S]   = {256, 16, 1, 43, false},
+    [LS_DTYPE_IQ3_XXS] = {256, 32, 1, 62, false},
+    [LS_DTYPE_IQ3_S]   = {256, 32, 4, 15, false},
+    [LS_DTYPE_I2_S]    = {128, 0, 32, 0, false},
 };
 
 LS_INLINE int  block_of(int t) { return strip_types[t].block; }
@@ -63,10 +61,11 @@ LS_INLINE bool has_min(int t) { return strip_types[t].min; }
 /* Sums of activations that go into an integer sum of their own, in blocks of 256. */
 LS_INLINE bool has_pairs(int t) { return has_min(t) || offset_of(t); }
 
-/* Sums that each take a float scale of their own, in blocks of 32. */
-LS_INLINE int parts_of(int t) { return t == LS_DTYPE_NVFP4 ? 2 : 1; }
+/* Elements that are summed before a float takes them, in smaller blocks; such sums in a block. */
+LS_INLINE int part_of(int t) { return t == LS_DTYPE_NVFP4 ? 16 : 32; }
+LS_INLINE int parts_of(int t) { return block_of(t) / part_of(t); }
 
-/* Bytes of a block; the form of its activations; 16-bit and 8-bit scales before the words. */
+/* Bytes of a block; whether its activations are Q8_1; 16-bit scales before the words. */
 LS_INLINE size_t bytes_of(int t)
 {
     switch (t) {
@@ -85,7 +84,7 @@ LS_INLINE bool takes_q8_1(int t) { return block_of(t) == 32 && (has_min(t) || t 
 LS_INLINE size_t halves_of(int t)
 {
     bool two = has_min(t) || t == LS_DTYPE_Q8_1 || t == LS_DTYPE_IQ4_XS;
-    bool none = t == LS_DTYPE_I2_S || t == LS_DTYPE_Q8_K || t == LS_DTYPE_MXFP4;
+    bool none = t == LS_DTYPE_I2_S || t == LS_DTYPE_Q8_K || t == LS_DTYPE_MXFP4 || t == LS_DTYPE_NVFP4;
     return two ? 2 : none ? 0 : 1;
 }
 
@@ -97,7 +96,7 @@ LS_INLINE vi word_at(int t, const uint8_t *p, int w, int h)
     return v_load(p + before + 64 * (size_t)w + 4 * V_ROWS * (size_t)h);
 }
 
-/* Half of 2^(e - 127), as ls_half_e8m0: the lower of two lines where e is 0 or 1, whose halves are
+/* Half of 2^(e - 127), e in bytes, as ls_half_e8m0: the lower of two lines where e is 0 or 1, whose halves are
  * below the normal range. */
 LS_INLINE vf half_e8m0(const uint8_t *e)
 {
@@ -106,10 +105,21 @@ LS_INLINE vf half_e8m0(const uint8_t *e)
                               v_sub32(v_sll32(bits, 21), v_set32(-0x200000))));
 }
 
+/* Byte i of each word as E4M3, halved: its bits in those of a float that is 2^119 times smaller. Bit 7
+ * is ignored, but 0x7f alone is zero. */
+LS_INLINE vf half_e4m3(vi words, int i)
+{
+    vi byte = v_pick(words, i, -1, -1, -1);
+    vi valid = v_sub32(v_zero(), v_min8(v_sub8(byte, v_set32(0x7f)), v_set32(1)));
+    vi bits = v_and(v_sll32(v_and(byte, v_set32(0x7f)), 20), valid);
+    return vf_mul(v_as_float(bits), vf_set(0x1p119f));
+}
+
 /* Scale i of the block. */
 LS_INLINE vf stored_d(int t, const uint8_t *p, int i, int h)
 {
     if (t == LS_DTYPE_MXFP4) return half_e8m0(p + V_ROWS * h);
+    if (t == LS_DTYPE_NVFP4) return half_e4m3(word_at(t, p, 0, h), i);
     if (t == LS_DTYPE_Q8_K) return vf_load((const float *)(const void *)(p + 4 * V_ROWS * (size_t)h));
     return v_f16(p + 32 * (size_t)i + 2 * V_ROWS * (size_t)h);
 }
@@ -119,11 +129,21 @@ LS_INLINE vi low_bits(vi w, int shift, int mask)
     return v_and(shift ? v_srl16(w, shift) : w, v_set8(mask));
 }
 
-/* Bits 4k to 4k + 3 of each word as 16 or 0 in its bytes. */
-LS_INLINE vi fifth_bits(vi w, int k)
+/* Bits 4k to 4k + 3 of each word, a byte each, times 2^up. */
+LS_INLINE vi four_bits(vi w, int k, int up)
 {
-    vi bits = v_and(v_pick(w, k / 2, k / 2, k / 2, k / 2), v_set32(k % 2 ? (int)0x80402010 : 0x08040201));
-    return v_sll16(v_min8(bits, v_set8(1)), 4);
+    vi mask = v_set32(k % 2 ? (int)0x80402010 : 0x08040201);
+    vi bits = v_and(v_pick(w, k / 2, k / 2, k / 2, k / 2), mask);
+    return v_sll16(v_min8(bits, v_set8(1)), up);
+}
+
+/* The four pairs of bits in byte k of each word, a byte each. */
+LS_INLINE vi four_pairs(vi w, int k)
+{
+    vi bits = v_pick(w, k, k, k, k);
+    vi low = v_or(v_and(bits, v_set32(0x3)), v_and(v_srl16(bits, 2), v_set32(0x300)));
+    vi high = v_or(v_and(v_srl16(bits, 4), v_set32(0x30000)), v_and(v_srl16(bits, 6), v_set32(0x3000000)));
+    return v_or(low, high);
 }
 
 /* Digit n of each byte, a fraction in base 3: it times 3^n, modulo 256, has it before the point when
@@ -162,7 +182,14 @@ LS_INLINE vi stored_codes(int t, const uint8_t *p, int k, int h)
     case LS_DTYPE_Q5_0:
     case LS_DTYPE_Q5_1:
         return v_or(low_bits(word_at(t, p, 1 + k % 4, h), 4 * (k / 4), 15),
-                    fifth_bits(word_at(t, p, 0, h), k));
+                    four_bits(word_at(t, p, 0, h), k, 4));
+    case LS_DTYPE_NVFP4:
+        return v_table(ls_values_fp4,
+                       low_bits(word_at(t, p, 1 + 2 * (k / 4) + k % 2, h), 4 * (k % 4 / 2), 15));
+    case LS_DTYPE_Q1_0:
+        return four_bits(word_at(t, p, k / 8, h), k % 8, 1);
+    case LS_DTYPE_Q2_0:
+        return four_pairs(word_at(t, p, k / 4, h), k % 4);
     case LS_DTYPE_Q8_0:
     case LS_DTYPE_Q8_1:
         return word_at(t, p, k, h);

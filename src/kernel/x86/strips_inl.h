@@ -18,9 +18,9 @@
 #include <stddef.h>
 #include <string.h>
 
-#include "dtype/codes_grid_inl.h"
 #include "dtype/strips.h"
 #include "kernel/kernel_priv.h"
+#include "kernel/x86/avx2_unpack_inl.h"
 
 #define LS_INLINE static inline __attribute__((always_inline))
 
@@ -32,7 +32,7 @@ enum { HALVES = LS_STRIP_ROWS / V_ROWS, MAX_COLS = 12, PANEL_FROM = 8 };
 typedef struct strip_job {
     const uint8_t *strip; /* as stored; or the panel: */
     const uint8_t *q;     /* [n / 4][16][4] codes                              */
-    const float   *d;     /* [blocks][16]; NVFP4: [n / 16][16]                 */
+    const float   *d;     /* [blocks][parts][16], in blocks of 256 [blocks][16] */
     const float   *dmin;  /* [blocks][16]                                      */
     const uint8_t *scale; /* [groups][16] a scale, twice, as int16             */
     const uint8_t *pair;  /* [n / 32][16] as stored_pair                       */
@@ -70,35 +70,44 @@ LS_INLINE vi pair_at(int t, bool panel, const strip_job *j, const strip_scales *
     return panel && group_of(t) ? v_load(j->pair + at) : stored_pair(t, s, i);
 }
 
-LS_INLINE vf d_at(int t, bool panel, const strip_job *j, size_t b, int h, bool min)
+/* Scale of part i of a block. */
+LS_INLINE vf d_at(int t, bool panel, const strip_job *j, size_t b, int i, int h)
 {
-    const float *d = min ? j->dmin : j->d;
-    return panel ? vf_load(d + 16 * b + V_ROWS * (size_t)h)
-                 : stored_d(t, block_at(t, j, b), min, h);
+    size_t parts = block_of(t) < 256 ? (size_t)parts_of(t) : 1;
+    if (panel) return vf_load(j->d + 16 * (b * parts + (size_t)i) + V_ROWS * (size_t)h);
+    return stored_d(t, block_at(t, j, b), t == LS_DTYPE_NVFP4 ? i : 0, h);
 }
 
-/* ---- blocks of 32 ---- */
-
-/* Sum of n codes of activations x; Q8_0 has those of block b behind the row. */
-LS_INLINE int sum_of(int t, const uint8_t *x, const uint8_t *sums, size_t b, int n)
+LS_INLINE vf dmin_at(int t, bool panel, const strip_job *j, size_t b, int h)
 {
-    int16_t stored;
+    return panel ? vf_load(j->dmin + 16 * b + V_ROWS * (size_t)h)
+                 : stored_d(t, block_at(t, j, b), 1, h);
+}
+
+/* ---- blocks of 32, and of more with Q8_0 beside them ---- */
+
+LS_INLINE size_t x_bytes_of(int t) { return takes_q8_1(t) ? sizeof(ls_q8_1) : sizeof(ls_q8_0); }
+
+/* Sum of n codes of activations x; Q8_0 has those of 32 behind the row. */
+LS_INLINE int sum_of(int t, const uint8_t *x, const uint8_t *stored, int n)
+{
+    int16_t sum16;
     int     sum = 0;
     if (!takes_q8_1(t) && n == 32) {
-        memcpy(&stored, sums + 2 * b, 2);
-        return stored;
+        memcpy(&sum16, stored, 2);
+        return sum16;
     }
     for (int i = 0; i < n; i++) sum += (int8_t)x[i];
     return sum;
 }
 
-/* Part i of the sums of block b. */
-LS_INLINE void mul_32_part(int t, bool panel, const strip_job *j, size_t b, int i, int nc,
-                           vi (*isum)[HALVES])
+/* Part i of block b: xb is its block of activations. */
+LS_INLINE void mul_part(int t, bool panel, const strip_job *j, size_t b, int i, size_t xb, int nc,
+                        vi (*isum)[HALVES])
 {
-    const int  steps = 8 / parts_of(t);
-    size_t     x_bytes = takes_q8_1(t) ? sizeof(ls_q8_1) : sizeof(ls_q8_0), codes = takes_q8_1(t) ? 4 : 2;
-    size_t     from = x_bytes * b + codes + 4 * (size_t)(i * steps);
+    const int  steps = part_of(t) / 4;
+    size_t     codes = takes_q8_1(t) ? 4 : 2, sums = j->n / 32 * x_bytes_of(t) + 2 * xb;
+    size_t     from = x_bytes_of(t) * xb + codes + 4 * (size_t)(i * steps % 8);
     strip_part part[MAX_COLS][HALVES];
     for (int c = 0; c < nc; c++) {
         for (int h = 0; h < HALVES; h++) isum[c][h] = v_zero();
@@ -115,35 +124,36 @@ LS_INLINE void mul_32_part(int t, bool panel, const strip_job *j, size_t b, int 
             }
         }
     }
-    for (int c = 0; c < nc && offset_of(t); c++) {
-        int sum = sum_of(t, j->x[c] + from, j->x[c] + x_bytes * (j->n / 32), b, 4 * steps);
-        for (int h = 0; h < HALVES; h++) {
-            isum[c][h] = v_sub32(isum[c][h], v_set32(offset_of(t) * sum));
-        }
+#pragma GCC unroll 12
+    for (int c = 0; c < nc; c++) {
+        if (offset_of(t) == 0) break;
+        vi sum = v_set32(offset_of(t) * sum_of(t, j->x[c] + from, j->x[c] + sums, 4 * steps));
+        for (int h = 0; h < HALVES; h++) isum[c][h] = v_sub32(isum[c][h], sum);
     }
 }
 
 LS_INLINE void mul_32(int t, bool panel, const strip_job *j, int nc)
 {
-    const size_t x_bytes = takes_q8_1(t) ? sizeof(ls_q8_1) : sizeof(ls_q8_0), parts = (size_t)parts_of(t);
+    const size_t x_blocks = (size_t)block_of(t) / 32;
     vf           acc[MAX_COLS][HALVES], mins[MAX_COLS][HALVES];
     for (int c = 0; c < nc; c++) {
         for (int h = 0; h < HALVES; h++) acc[c][h] = mins[c][h] = vf_zero();
     }
-    for (size_t b = 0; b < j->n / 32; b++) {
-#pragma GCC unroll 2
-        for (size_t i = 0; i < parts; i++) {
-            vi isum[MAX_COLS][HALVES];
-            mul_32_part(t, panel, j, b, (int)i, nc, isum);
+    for (size_t b = 0; b < j->n / (size_t)block_of(t); b++) {
+#pragma GCC unroll 4
+        for (int i = 0; i < parts_of(t); i++) {
+            const size_t xb = b * x_blocks + (size_t)(i * part_of(t) / 32);
+            vi           isum[MAX_COLS][HALVES];
+            mul_part(t, panel, j, b, i, xb, nc, isum);
 #pragma GCC unroll 12
             for (int c = 0; c < nc; c++) {
-                const uint8_t *xb = j->x[c] + x_bytes * b;
-                vf             dx = v_f16_all(xb);
+                const uint8_t *x = j->x[c] + x_bytes_of(t) * xb;
+                vf             dx = v_f16_all(x);
                 for (int h = 0; h < HALVES; h++) {
-                    vf d = vf_mul(d_at(t, panel, j, parts * b + i, h, false), dx);
+                    vf d = vf_mul(d_at(t, panel, j, b, i, h), dx);
                     acc[c][h] = vf_fma(d, v_float(isum[c][h]), acc[c][h]);
                     if (has_min(t)) {
-                        mins[c][h] = vf_fma(d_at(t, panel, j, b, h, true), v_f16_all(xb + 2), mins[c][h]);
+                        mins[c][h] = vf_fma(dmin_at(t, panel, j, b, h), v_f16_all(x + 2), mins[c][h]);
                     }
                 }
             }
@@ -214,9 +224,9 @@ LS_INLINE void mul_256(int t, bool panel, const strip_job *j, int nc)
             for (int c = 0; c < nc; c++) {
                 vf dx = vf_all(j->x[c] + sizeof(ls_q8_k) * b);
                 if (has_pairs(t) && !has_min(t)) isum[c] = v_sub32(isum[c], msum[c]);
-                acc[c] = vf_fma(vf_mul(d_at(t, panel, j, b, h, false), dx), v_float(isum[c]), acc[c]);
+                acc[c] = vf_fma(vf_mul(d_at(t, panel, j, b, 0, h), dx), v_float(isum[c]), acc[c]);
                 if (has_min(t)) {
-                    mins[c] = vf_fma(vf_mul(d_at(t, panel, j, b, h, true), dx), v_float(msum[c]), mins[c]);
+                    mins[c] = vf_fma(vf_mul(dmin_at(t, panel, j, b, h), dx), v_float(msum[c]), mins[c]);
                 }
             }
         }
@@ -261,9 +271,9 @@ LS_INLINE void mul_row(int t, bool panel, const strip_job *j, int nc)
 
 LS_INLINE void mul(int t, bool panel, const strip_job *j, int nc)
 {
-    if (block_of(t) == 32) mul_32(t, panel, j, nc);
+    if (t == LS_DTYPE_I2_S) mul_row(t, panel, j, nc);
     else if (block_of(t) == 256) mul_256(t, panel, j, nc);
-    else mul_row(t, panel, j, nc);
+    else mul_32(t, panel, j, nc);
 }
 
 /* ---- panels ---- */
@@ -283,7 +293,7 @@ LS_INLINE void place_panel(int t, strip_job *j, uint8_t *scratch, strip_panel *t
     to->scale = to->q + blocks * block * 16;
     to->pair = to->scale + blocks * groups * 64;
     to->d = (float *)(void *)(to->pair + blocks * (groups ? 8 : 0) * 64);
-    to->dmin = to->d + 16 * blocks * (size_t)parts_of(t);
+    to->dmin = to->d + 16 * blocks * (block < 256 ? (size_t)parts_of(t) : 1);
     j->q = to->q;
     j->scale = to->scale;
     j->pair = to->pair;
@@ -315,51 +325,49 @@ LS_INLINE void unpack(int t, strip_job *j, uint8_t *scratch)
             for (int i = 0; i < 8 && groups; i++) {
                 v_store(to.pair + (b * 8 + (size_t)i) * 64 + at, stored_pair(t, &s, i));
             }
-            if (t != LS_DTYPE_I2_S) vf_store(to.d + 16 * b + V_ROWS * h, stored_d(t, p, 0, h));
             if (has_min(t)) vf_store(to.dmin + 16 * b + V_ROWS * h, stored_d(t, p, 1, h));
+            const int scales = t == LS_DTYPE_I2_S ? 0 : block < 256 ? parts_of(t) : 1;
+#pragma GCC unroll 4
+            for (int i = 0; i < scales; i++) {
+                vf d = stored_d(t, p, t == LS_DTYPE_NVFP4 ? i : 0, h);
+                vf_store(to.d + 16 * (b * (size_t)scales + (size_t)i) + V_ROWS * h, d);
+            }
         }
     }
 }
 
-/* ---- panels of rows, whatever their blocks are (dtype/codes_inl.h) ---- */
+/* ---- panels of rows, whose blocks of 256 dtype/codes_grid_inl.h unpacks ---- */
 
 /* Two int16 side by side. */
 LS_INLINE uint32_t two(int low, int high) { return ((uint32_t)low & 0xffff) | (uint32_t)high << 16; }
 
-/* Row r of a block of n elements, the first of which is element 32 * at of the row. */
-LS_INLINE void put_codes(int t, const strip_panel *to, ls_codes *c, size_t at, size_t r, size_t n)
+/* Block b of row r. */
+LS_INLINE void put_codes(int t, const strip_panel *to, ls_codes *c, size_t b, size_t r)
 {
-    const int offset = offset_of(t), group = group_of(t);
-    for (size_t i = 0; i < n && adds_of(t); i++) c->q[i] = (int8_t)(c->q[i] + offset);
-    for (size_t k = 0; k < n / 4; k++) memcpy(to->q + (8 * at + k) * 64 + 4 * r, c->q + 4 * k, 4);
-    if (block_of(t) == 32) {
-        const size_t parts = (size_t)parts_of(t);
-        for (size_t i = 0; i < n / 32 * parts; i++) {
-            to->d[(at * parts + i) * 16 + r] = group ? c->d * (float)c->scale[i] : c->d;
-        }
-        return;
-    }
-    to->d[2 * at + r] = c->d;
-    for (size_t g = 0; g < 256 / (size_t)group; g++) {
-        uint32_t s = two(c->scale[g * (size_t)group / 16], c->scale[g * (size_t)group / 16]);
-        memcpy(to->scale + (32 * at / (size_t)group + g) * 64 + 4 * r, &s, 4);
+    const size_t group = (size_t)group_of(t), groups = 256 / group;
+    for (size_t i = 0; i < 256; i++) c->q[i] = (int8_t)(c->q[i] + offset_of(t));
+    for (size_t k = 0; k < 64; k++) memcpy(to->q + (64 * b + k) * 64 + 4 * r, c->q + 4 * k, 4);
+    for (size_t g = 0; g < groups; g++) {
+        uint32_t s = two(c->scale[g * group / 16], c->scale[g * group / 16]);
+        memcpy(to->scale + (groups * b + g) * 64 + 4 * r, &s, 4);
     }
     for (size_t i = 0; i < 8; i++) {
-        uint32_t m = two(offset * c->scale[2 * i], offset * c->scale[2 * i + 1]);
-        memcpy(to->pair + (at + i) * 64 + 4 * r, &m, 4);
+        uint32_t m = two(offset_of(t) * c->scale[2 * i], offset_of(t) * c->scale[2 * i + 1]);
+        memcpy(to->pair + (8 * b + i) * 64 + 4 * r, &m, 4);
     }
+    to->d[16 * b + r] = c->d;
 }
 
-LS_INLINE void unpack_rows(int t, ls_unpack_fn *codes, size_t elements, strip_job *j, uint8_t *scratch)
+LS_INLINE void unpack_rows(int t, ls_unpack_fn *codes, strip_job *j, uint8_t *scratch)
 {
-    const size_t blocks = j->n / elements;
+    const size_t blocks = j->n / 256;
     strip_panel  to;
     ls_codes     c;
     place_panel(t, j, scratch, &to);
     for (size_t b = 0; b < blocks; b++) {
         for (size_t r = 0; r < LS_STRIP_ROWS; r++) {
             codes(&c, j->strip + (r * blocks + b) * bytes_of(t));
-            put_codes(t, &to, &c, b * (elements / 32), r, elements);
+            put_codes(t, &to, &c, b, r);
         }
     }
 }
@@ -370,7 +378,7 @@ typedef void unpack_fn(strip_job *j, uint8_t *scratch);
 static void strips_run(const ls_matmul *m, unpack_fn *unpack_to, strip_fn *stored, strip_fn *one,
                        strip_fn *many, size_t width)
 {
-    bool      panel = m->n_cols >= PANEL_FROM || !stored;
+    bool      panel = m->n_cols >= PANEL_FROM;
     strip_job j = {.n = m->n, .w_scale = m->w_scale};
     for (size_t r = 0; r < m->n_rows; r += LS_STRIP_ROWS) {
         j.strip = (const uint8_t *)m->w + r * m->row_bytes;
@@ -396,6 +404,9 @@ static void strips_run(const ls_matmul *m, unpack_fn *unpack_to, strip_fn *store
     X(q8_1,   Q8_1,   STRIP_SIGNED)     \
     X(iq4_nl, IQ4_NL, STRIP_SIGNED)     \
     X(mxfp4,  MXFP4,  STRIP_NARROW)     \
+    X(nvfp4,  NVFP4,  STRIP_SIGNED)     \
+    X(q1_0,   Q1_0,   STRIP_NARROW)     \
+    X(q2_0,   Q2_0,   STRIP_NARROW)     \
     X(q2_k,   Q2_K,   STRIP_WIDE)       \
     X(q3_k,   Q3_K,   STRIP_WIDE)       \
     X(q4_k,   Q4_K,   STRIP_WIDE)       \
@@ -407,18 +418,15 @@ static void strips_run(const ls_matmul *m, unpack_fn *unpack_to, strip_fn *store
     X(tq2_0,  TQ2_0,  STRIP_WIDE)       \
     X(i2_s,   I2_S,   STRIP_NARROW)
 
-/* The same of types kept as rows, and elements of a block. */
-#define STRIP_ROW_TYPES(X)                    \
-    X(iq1_s,   IQ1_S,   STRIP_WIDE,   256)    \
-    X(iq1_m,   IQ1_M,   STRIP_WIDE,   256)    \
-    X(iq2_xxs, IQ2_XXS, STRIP_WIDE,   256)    \
-    X(iq2_xs,  IQ2_XS,  STRIP_WIDE,   256)    \
-    X(iq2_s,   IQ2_S,   STRIP_WIDE,   256)    \
-    X(iq3_xxs, IQ3_XXS, STRIP_WIDE,   256)    \
-    X(iq3_s,   IQ3_S,   STRIP_WIDE,   256)    \
-    X(nvfp4,   NVFP4,   STRIP_SIGNED, 64)     \
-    X(q1_0,    Q1_0,    STRIP_NARROW, 128)    \
-    X(q2_0,    Q2_0,    STRIP_NARROW, 64)
+/* The same of types that stay rows. */
+#define STRIP_ROW_TYPES(X)              \
+    X(iq1_s,   IQ1_S,   STRIP_WIDE)     \
+    X(iq1_m,   IQ1_M,   STRIP_WIDE)     \
+    X(iq2_xxs, IQ2_XXS, STRIP_WIDE)     \
+    X(iq2_xs,  IQ2_XS,  STRIP_WIDE)     \
+    X(iq2_s,   IQ2_S,   STRIP_WIDE)     \
+    X(iq3_xxs, IQ3_XXS, STRIP_WIDE)     \
+    X(iq3_s,   IQ3_S,   STRIP_WIDE)
 
 #define STRIP_KERNEL(name, sym, width)                                                          \
     static void unpack_##name(strip_job *j, uint8_t *s) { unpack(LS_DTYPE_##sym, j, s); }       \
@@ -432,23 +440,29 @@ static void strips_run(const ls_matmul *m, unpack_fn *unpack_to, strip_fn *store
 STRIP_TYPES(STRIP_KERNEL)
 #undef STRIP_KERNEL
 
-#define STRIP_KERNEL(name, sym, width, elements)                                                \
+/* A few columns are not worth a panel. */
+#define STRIP_KERNEL(name, sym, width)                                                          \
     static void unpack_##name(strip_job *j, uint8_t *s)                                         \
     {                                                                                           \
-        unpack_rows(LS_DTYPE_##sym, codes_##sym, elements, j, s);                               \
+        unpack_rows(LS_DTYPE_##sym, codes_##sym, j, s);                                         \
     }                                                                                           \
     static void one_##name(const strip_job *j) { mul(LS_DTYPE_##sym, true, j, 1); }             \
     static void many_##name(const strip_job *j) { mul(LS_DTYPE_##sym, true, j, width); }        \
     static void strips_##name(const ls_matmul *m)                                               \
     {                                                                                           \
-        strips_run(m, unpack_##name, NULL, one_##name, many_##name, width);                     \
+        ls_kernels k;                                                                           \
+        ls_matmul  whole = *m;                                                                  \
+        ls_kernels_avx2_codes(&k);                                                              \
+        whole.whole = true;                                                                     \
+        if (m->n_cols < PANEL_FROM) k.matmul_##name(&whole);                                    \
+        else strips_run(m, unpack_##name, NULL, one_##name, many_##name, width);                \
     }
 STRIP_ROW_TYPES(STRIP_KERNEL)
 #undef STRIP_KERNEL
 
 LS_INLINE void strips_fill(ls_kernels *k)
 {
-#define STRIP_KERNEL(name, sym, ...) k->strips_##name = strips_##name;
+#define STRIP_KERNEL(name, sym, width) k->strips_##name = strips_##name;
     STRIP_TYPES(STRIP_KERNEL)
     STRIP_ROW_TYPES(STRIP_KERNEL)
 #undef STRIP_KERNEL
