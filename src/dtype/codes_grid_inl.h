@@ -7,8 +7,8 @@
 #include "dtype/codes_inl.h"
 #include "dtype/grid_tables.h"
 
-/* 256 codes negated where `signs` has a bit, all at once: reading what was only just written in smaller
- * pieces would stall a processor. A tier may bring its own. */
+/* 256 codes negated where `signs` has a bit, all at once: reading what was only just written in
+ * smaller pieces would stall a processor. A tier may bring its own. */
 #ifndef LS_CODES_NEGATE
 static inline void codes_negate(int8_t *q, const uint32_t *signs)
 {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* avx2_unpack_inl.h - what the unpacking of blocks (dtype/codes_inl.h, dtype/codes_grid_inl.h) lets a
- * tier bring along, with AVX2. */
+/* avx2_unpack_inl.h - what the unpacking of blocks (dtype/codes_inl.h, dtype/codes_grid_inl.h) lets
+ * a tier bring along, with AVX2. */
 #ifndef LS_KERNEL_AVX2_UNPACK_INL_H
 #define LS_KERNEL_AVX2_UNPACK_INL_H
 
@@ -29,7 +29,8 @@ static inline void codes_table(int8_t *q, const uint8_t *qs, int n, const int8_t
 }
 #define LS_CODES_TABLE
 
-/* 256 codes negated where `signs` has a bit: of each 32, the sign of byte j is bit j % 8 of byte j / 8. */
+/* 256 codes negated where `signs` has a bit: of each 32, that of code j is bit j % 8 of byte
+ * j / 8. */
 static inline void codes_negate(int8_t *q, const uint32_t *signs)
 {
     const __m256i byte = _mm256_setr_epi64x(0, 0x0101010101010101, 0x0202020202020202,
@@ -39,7 +40,8 @@ static inline void codes_negate(int8_t *q, const uint32_t *signs)
         __m256i v = _mm256_loadu_si256((const __m256i *)(const void *)q);
         __m256i s = _mm256_shuffle_epi8(_mm256_set1_epi32((int)signs[g]), byte);
         __m256i minus = _mm256_cmpeq_epi8(_mm256_and_si256(s, bit), bit);
-        _mm256_storeu_si256((__m256i *)(void *)q, _mm256_sub_epi8(_mm256_xor_si256(v, minus), minus));
+        v = _mm256_sub_epi8(_mm256_xor_si256(v, minus), minus);
+        _mm256_storeu_si256((__m256i *)(void *)q, v);
     }
 }
 #define LS_CODES_NEGATE

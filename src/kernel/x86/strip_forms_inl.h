@@ -84,7 +84,8 @@ LS_INLINE bool takes_q8_1(int t) { return block_of(t) == 32 && (has_min(t) || t 
 LS_INLINE size_t halves_of(int t)
 {
     bool two = has_min(t) || t == LS_DTYPE_Q8_1 || t == LS_DTYPE_IQ4_XS;
-    bool none = t == LS_DTYPE_I2_S || t == LS_DTYPE_Q8_K || t == LS_DTYPE_MXFP4 || t == LS_DTYPE_NVFP4;
+    bool none = t == LS_DTYPE_I2_S || t == LS_DTYPE_Q8_K || t == LS_DTYPE_MXFP4 ||
+                t == LS_DTYPE_NVFP4;
     return two ? 2 : none ? 0 : 1;
 }
 
@@ -96,8 +97,8 @@ LS_INLINE vi word_at(int t, const uint8_t *p, int w, int h)
     return v_load(p + before + 64 * (size_t)w + 4 * V_ROWS * (size_t)h);
 }
 
-/* Half of 2^(e - 127), e in bytes, as ls_half_e8m0: the lower of two lines where e is 0 or 1, whose halves are
- * below the normal range. */
+/* Half of 2^(e - 127), e in bytes, as ls_half_e8m0: where e is 0 or 1 the result is below the
+ * normal range, and its bits are on another line. */
 LS_INLINE vf half_e8m0(const uint8_t *e)
 {
     vi bits = v_bytes(e);
@@ -105,8 +106,8 @@ LS_INLINE vf half_e8m0(const uint8_t *e)
                               v_sub32(v_sll32(bits, 21), v_set32(-0x200000))));
 }
 
-/* Byte i of each word as E4M3, halved: its bits in those of a float that is 2^119 times smaller. Bit 7
- * is ignored, but 0x7f alone is zero. */
+/* Byte i of each word as E4M3, halved: its bits in those of a float that is 2^119 times smaller.
+ * Bit 7 is ignored, but 0x7f alone is zero. */
 LS_INLINE vf half_e4m3(vi words, int i)
 {
     vi byte = v_pick(words, i, -1, -1, -1);
@@ -120,7 +121,7 @@ LS_INLINE vf stored_d(int t, const uint8_t *p, int i, int h)
 {
     if (t == LS_DTYPE_MXFP4) return half_e8m0(p + V_ROWS * h);
     if (t == LS_DTYPE_NVFP4) return half_e4m3(word_at(t, p, 0, h), i);
-    if (t == LS_DTYPE_Q8_K) return vf_load((const float *)(const void *)(p + 4 * V_ROWS * (size_t)h));
+    if (t == LS_DTYPE_Q8_K) return vf_load((const float *)(const void *)p + V_ROWS * h);
     return v_f16(p + 32 * (size_t)i + 2 * V_ROWS * (size_t)h);
 }
 
@@ -142,12 +143,13 @@ LS_INLINE vi four_pairs(vi w, int k)
 {
     vi bits = v_pick(w, k, k, k, k);
     vi low = v_or(v_and(bits, v_set32(0x3)), v_and(v_srl16(bits, 2), v_set32(0x300)));
-    vi high = v_or(v_and(v_srl16(bits, 4), v_set32(0x30000)), v_and(v_srl16(bits, 6), v_set32(0x3000000)));
-    return v_or(low, high);
+    vi third = v_and(v_srl16(bits, 4), v_set32(0x30000));
+    vi fourth = v_and(v_srl16(bits, 6), v_set32(0x3000000));
+    return v_or(low, v_or(third, fourth));
 }
 
-/* Digit n of each byte, a fraction in base 3: it times 3^n, modulo 256, has it before the point when
- * it is multiplied by 3 once more, which is a matter of two thresholds. */
+/* Digit n of each byte, a fraction in base 3: times 3^n, modulo 256, it is the first one, and
+ * that is a matter of two thresholds. */
 LS_INLINE vi digit(vi byte, int n)
 {
     for (int i = 0; i < n; i++) byte = v_add8(v_add8(byte, byte), byte);
@@ -219,8 +221,8 @@ LS_INLINE vi stored_codes(int t, const uint8_t *p, int k, int h)
     }
 }
 
-/* Scales and minimums of a block, four groups to a word, a byte each: unpacked once a block, and taken
- * from there by a shuffle. */
+/* Scales and minimums of a block, four groups to a word, a byte each: unpacked once a block, and
+ * taken from there by a shuffle. */
 typedef struct strip_scales {
     vi scale[4], min[4];
 } strip_scales;
@@ -254,7 +256,8 @@ LS_INLINE void scales_iq4(int t, const uint8_t *p, int h, strip_scales *s)
         vi a = v_pick(low, 2 * i, 2 * i, 2 * i + 1, 2 * i + 1), b = v_pick(high, i, i, i, i);
         vi four = v_or(v_and(a, v_set32(0x000f000f)), v_and(v_srl16(a, 4), v_set32(0x0f000f00)));
         vi even = v_or(v_and(v_sll16(b, 4), v_set32(0x30)), v_and(b, v_set32(0x300000)));
-        vi odd = v_or(v_and(v_sll16(b, 2), v_set32(0x3000)), v_and(v_srl16(b, 2), v_set32(0x30000000)));
+        vi second = v_and(v_sll16(b, 2), v_set32(0x3000));
+        vi odd = v_or(second, v_and(v_srl16(b, 2), v_set32(0x30000000)));
         s->scale[i] = v_sub8(v_or(four, v_or(even, odd)), v_set8(32));
     }
 }

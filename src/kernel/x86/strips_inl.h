@@ -9,7 +9,7 @@
  * bytes and its scales as 16-bit pairs, unpacked once into scratch that stays in the cache.
  *
  * A tier defines, before it includes this: V_ROWS, the lanes of a register; vi and vf, registers of
- * integers and floats; the v_ functions; strip_part, strip_step and strip_end (the sums of a group);
+ * integers and floats; the v_ functions; strip_part and strip_step (the sums of a group);
  * STRIP_NARROW and STRIP_WIDE, columns that share a panel's loads in blocks of 32 and of 256;
  * STRIP_BIAS, what it adds to signed codes to make them unsigned. */
 #ifndef LS_KERNEL_STRIPS_INL_H
@@ -120,7 +120,8 @@ LS_INLINE void mul_part(int t, bool panel, const strip_job *j, size_t b, int i, 
         for (int c = 0; c < nc; c++) {
             vi x = v_broadcast(j->x[c] + from + 4 * (size_t)k);
             for (int h = 0; h < HALVES; h++) {
-                strip_step(adds_of(t), k, steps, &part[c][h], &isum[c][h], w[h], x, v_set16(1), false);
+                strip_step(adds_of(t), k, steps, &part[c][h], &isum[c][h], w[h], x, v_set16(1),
+                           false);
             }
         }
     }
@@ -153,7 +154,8 @@ LS_INLINE void mul_32(int t, bool panel, const strip_job *j, int nc)
                     vf d = vf_mul(d_at(t, panel, j, b, i, h), dx);
                     acc[c][h] = vf_fma(d, v_float(isum[c][h]), acc[c][h]);
                     if (has_min(t)) {
-                        mins[c][h] = vf_fma(dmin_at(t, panel, j, b, h), v_f16_all(x + 2), mins[c][h]);
+                        vf m = dmin_at(t, panel, j, b, h);
+                        mins[c][h] = vf_fma(m, v_f16_all(x + 2), mins[c][h]);
                     }
                 }
             }
@@ -226,7 +228,8 @@ LS_INLINE void mul_256(int t, bool panel, const strip_job *j, int nc)
                 if (has_pairs(t) && !has_min(t)) isum[c] = v_sub32(isum[c], msum[c]);
                 acc[c] = vf_fma(vf_mul(d_at(t, panel, j, b, 0, h), dx), v_float(isum[c]), acc[c]);
                 if (has_min(t)) {
-                    mins[c] = vf_fma(vf_mul(dmin_at(t, panel, j, b, h), dx), v_float(msum[c]), mins[c]);
+                    vf dmin = vf_mul(dmin_at(t, panel, j, b, h), dx);
+                    mins[c] = vf_fma(dmin, v_float(msum[c]), mins[c]);
                 }
             }
         }
@@ -254,7 +257,8 @@ LS_INLINE void mul_row(int t, bool panel, const strip_job *j, int nc)
             for (int c = 0; c < nc; c++) {
                 vi x = v_broadcast(j->x[c] + sizeof(ls_i8_row) + 128 * b + 4 * (size_t)k);
                 for (int h = 0; h < HALVES; h++) {
-                    strip_step(adds_of(t), k, 32, &part[c][h], &isum[c][h], w[h], x, v_set16(1), false);
+                    strip_step(adds_of(t), k, 32, &part[c][h], &isum[c][h], w[h], x, v_set16(1),
+                               false);
                 }
             }
         }
@@ -319,7 +323,8 @@ LS_INLINE void unpack(int t, strip_job *j, uint8_t *scratch)
             }
 #pragma GCC unroll 16
             for (int g = 0; g < groups; g++) {
-                v_store(to.scale + (b * (size_t)groups + (size_t)g) * 64 + at, stored_scale(t, &s, g));
+                uint8_t *scale = to.scale + (b * (size_t)groups + (size_t)g) * 64;
+                v_store(scale + at, stored_scale(t, &s, g));
             }
 #pragma GCC unroll 8
             for (int i = 0; i < 8 && groups; i++) {
@@ -339,7 +344,10 @@ LS_INLINE void unpack(int t, strip_job *j, uint8_t *scratch)
 /* ---- panels of rows, whose blocks of 256 dtype/codes_grid_inl.h unpacks ---- */
 
 /* Two int16 side by side. */
-LS_INLINE uint32_t two(int low, int high) { return ((uint32_t)low & 0xffff) | (uint32_t)high << 16; }
+LS_INLINE uint32_t two(int low, int high)
+{
+    return ((uint32_t)low & 0xffff) | (uint32_t)high << 16;
+}
 
 /* Block b of row r. */
 LS_INLINE void put_codes(int t, const strip_panel *to, ls_codes *c, size_t b, size_t r)
