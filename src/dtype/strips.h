@@ -14,6 +14,9 @@
 #include <stdint.h>
 
 enum { LS_STRIP_ROWS = 16 };
+/* Counts up whenever the bytes of a strip change, or which types have strips: files with strips
+ * (model/prepacked.c) name it. */
+enum { LS_STRIPS_LAYOUT = 1 };
 
 /* A block of the type: bytes, how many 16-bit scales, and where they begin. */
 typedef struct ls_strip_form {

@@ -186,7 +186,7 @@ ls_status ls_model_pack(ls_model *m, int n_threads, ls_error *err)
 {
     packing   p = {0};
     ls_status status = LS_OK;
-    if (m->strips.data) return LS_OK;
+    if (m->strips.data || m->prepacked.data) return LS_OK;
     LS_TRY(ls_strip_plan_make(&p.plan, m, err));
     if (p.plan.bytes && !too_large(p.plan.bytes)) status = fill_image(m, &p, n_threads, err);
     ls_strip_plan_fini(&p.plan);
