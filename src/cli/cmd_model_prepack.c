@@ -94,7 +94,7 @@ static const cli_group groups[] = {
 const cli_command cli_cmd_model_prepack = {
     .noun = "model",
     .verb = "prepack",
-    .summary = "Write the weights as the fast products read them, so that models open at once",
+    .summary = "Write weights as they are read, to open at once",
     .details =
         "The native engine puts the rows of matrices side by side when a model is opened, which "
         "takes a copy of the weights. Where a file with this copy lies beside the model, the file "

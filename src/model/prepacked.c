@@ -272,8 +272,9 @@ static bool item_agrees(const ls_model *m, const ls_strip_plan *p, size_t i, con
     for (size_t k = 0; k < n && same; k++) {
         size_t s = all ? k : k == 0 ? it->n_strips - 1 : i * 2654435761u % it->n_strips;
         same = agrees(it, image, room, s);
-        ls_gguf_forget(m->gguf, (const uint8_t *)it->w->data + s * bytes, bytes);
+        if (all) ls_gguf_forget(m->gguf, (const uint8_t *)it->w->data + s * bytes, bytes);
     }
+    ls_gguf_forget(m->gguf, it->w->data, it->bytes);
     return same;
 }
 
