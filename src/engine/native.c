@@ -151,7 +151,7 @@ static ls_status prepare_weights(native *n, const ls_engine_options *opt, ls_err
     if (opt->follow) return LS_OK; /* the reference's order of sums has kernels of its own */
     if (!path || *path) {
         status = ls_model_use_prepacked(n->model, path, &used, &why);
-        if (status != LS_OK && path) {
+        if (status == LS_ERR_NOMEM || (status != LS_OK && path)) {
             if (err) *err = why;
             return status;
         }
