@@ -62,6 +62,7 @@ typedef struct ls_prepack_options { /* zero means: default */
     int n_threads;                  /* 0: one per core */
     void (*progress)(void *ctx, size_t done, size_t total); /* bytes; NULL: silent */
     void *progress_ctx;
+    const volatile int *cancelled;  /* becomes non-zero: give up with CANCELLED; NULL: never */
 } ls_prepack_options;
 
 typedef struct ls_prepacked {
@@ -73,7 +74,7 @@ typedef struct ls_prepacked {
 /* Write what ls_model_pack makes to a file, which ls_model_use_prepacked then maps. path NULL:
  * beside the model's file, with LS_PREPACKED_SUFFIX; a file that is there is replaced when the new one is complete.
  * Never more than one matrix is held in memory. out may be NULL.
- * Errors: UNSUPPORTED (no GGUF file; no matrix has such a form), IO, NOMEM. */
+ * Errors: UNSUPPORTED (no GGUF file; no matrix has such a form), IO, NOMEM, CANCELLED. */
 LS_API ls_status ls_model_prepack(ls_prepacked *out, ls_model *m, const char *path,
                                   const ls_prepack_options *opt, ls_error *err);
 /* Do what ls_model_pack does by mapping such a file. *used false and LS_OK: path is NULL and there is

@@ -17,9 +17,11 @@ static ls_status write_it(const cli_context *ctx, const prepack_opts *o, ls_mode
                           ls_prepacked *out, ls_error *err)
 {
     cli_progress       progress;
-    ls_prepack_options opt = {
-        .n_threads = o->threads, .progress = cli_progress_update, .progress_ctx = &progress};
-    ls_status status;
+    ls_prepack_options opt = {.n_threads = o->threads,
+                              .progress = cli_progress_update,
+                              .progress_ctx = &progress,
+                              .cancelled = cli_catch_interrupt()};
+    ls_status          status;
     if (!cli_given(ctx, "threads")) LS_TRY(cli_env_threads(ctx->env, &opt.n_threads, err));
     cli_progress_begin(&progress, ctx, "prepacking");
     status = ls_model_prepack(out, m, o->output, &opt, err);

@@ -138,6 +138,7 @@ static ls_status write_image(writer *w, const ls_model *m, const ls_strip_plan *
     enum { PART = 4 << 20 };
     for (size_t i = 0; i < p->n; i++) {
         const ls_strip_item *it = &p->items[i];
+        if (opt->cancelled && *opt->cancelled) return ls_fail(err, LS_ERR_CANCELLED, "interrupted");
         w->item = it;
         ls_pool_run(w->pool, pack, w, it->n_strips, 4);
         ls_gguf_forget(m->gguf, it->w->data, it->bytes);

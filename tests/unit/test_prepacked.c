@@ -331,6 +331,25 @@ static void what_cannot_be_written_leaves_nothing_behind(void **state)
     ls_model_close(m);
 }
 
+static void an_interrupted_prepack_leaves_nothing_behind(void **state)
+{
+    const volatile int cancelled = 1;
+    ls_prepack_options o = {.cancelled = &cancelled};
+    fixture            f;
+    ls_model          *m;
+    char               tmp[400];
+    (void)state;
+    set_up(&f, "stories260K.gguf");
+    unlink(f.strips);
+    m = open_model(f.model);
+    assert_int_equal(ls_model_prepack(NULL, m, NULL, &o, NULL), LS_ERR_CANCELLED);
+    snprintf(tmp, sizeof(tmp), "%s.tmp-%ld", f.strips, (long)getpid());
+    assert_int_not_equal(access(f.strips, F_OK), 0);
+    assert_int_not_equal(access(tmp, F_OK), 0);
+    ls_model_close(m);
+    tear_down(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -344,6 +363,7 @@ int main(void)
         cmocka_unit_test(the_file_of_another_model_is_refused),
         cmocka_unit_test(an_engine_passes_over_what_does_not_fit_with_a_note),
         cmocka_unit_test(what_cannot_be_written_leaves_nothing_behind),
+        cmocka_unit_test(an_interrupted_prepack_leaves_nothing_behind),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
