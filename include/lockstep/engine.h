@@ -23,6 +23,8 @@ typedef struct ls_engine_info {
     int32_t lanes;        /* width of its vector sums: 8 or 16  */
     bool    follow;       /* native: sums follow the reference  */
     bool    bf16_pairs;   /* adds products of BF16 two by two   */
+    char    note[512];    /* native: why a file of prepacked weights beside the model is not used; "": nothing
+                             to say                             */
 } ls_engine_info;
 
 /* Work done so far, measured inside the engine (without waiting for the verifier). */
@@ -57,6 +59,8 @@ typedef struct ls_engine_options { /* zero means: default */
     bool            follow;        /* sums in the reference's order for each batch, see model.h */
     bool            bf16_pairs;    /* part of that order, see model.h    */
     const ls_faults *faults;       /* NULL: none; borrowed until close   */
+    const char     *prepacked;     /* what ls_model_prepack wrote; NULL: the file beside the model if it
+                                      is there and fits; "": none. Without `follow` alone */
 } ls_engine_options;
 
 typedef struct ls_engine ls_engine;

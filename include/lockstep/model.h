@@ -52,6 +52,40 @@ LS_API void      ls_model_close(ls_model *m); /* NULL is allowed; sessions must 
  * quarters of the machine's memory; no session of the
  * model may be at work. Errors: NOMEM, IO (threads); the model remains usable. */
 LS_API ls_status ls_model_pack(ls_model *m, int n_threads, ls_error *err);
+
+/* ---- the same form, in a file ---- */
+
+/* What goes after the name of a model's file. */
+#define LS_PREPACKED_SUFFIX ".strips"
+
+typedef struct ls_prepack_options { /* zero means: default */
+    int n_threads;                  /* 0: one per core */
+    void (*progress)(void *ctx, size_t done, size_t total); /* bytes; NULL: silent */
+    void *progress_ctx;
+    const volatile int *cancelled;  /* becomes non-zero: give up with CANCELLED; NULL: never */
+} ls_prepack_options;
+
+typedef struct ls_prepacked {
+    size_t   n_matrices; /* all experts of a kind in a layer count as one    */
+    uint64_t n_bytes;    /* of the weights; the file has a head before them  */
+    char     blake3[65]; /* of the weights                                   */
+} ls_prepacked;
+
+/* Write what ls_model_pack makes to a file, which ls_model_use_prepacked then maps. path NULL:
+ * beside the model's file, with LS_PREPACKED_SUFFIX; a file that is there is replaced when the new one is complete.
+ * Never more than one matrix is held in memory. out may be NULL.
+ * Errors: UNSUPPORTED (no GGUF file; no matrix has such a form), IO, NOMEM, CANCELLED. */
+LS_API ls_status ls_model_prepack(ls_prepacked *out, ls_model *m, const char *path,
+                                  const ls_prepack_options *opt, ls_error *err);
+/* Do what ls_model_pack does by mapping such a file. *used false and LS_OK: path is NULL and there is
+ * no file beside the model. The file must have been made of this very file: head, length, inode and times of
+ * change are compared, and some rows of every matrix. Errors: FORMAT with the reason, and nothing of the file
+ * is used; IO, NOMEM. The model remains usable. No session of it may be at work. */
+LS_API ls_status ls_model_use_prepacked(ls_model *m, const char *path, bool *used, ls_error *err);
+/* Compare every byte of such a file with the model. Parameters and errors as above; out may be NULL. */
+LS_API ls_status ls_model_verify_prepacked(ls_prepacked *out, ls_model *m, const char *path,
+                                           bool *found, ls_error *err);
+
 LS_API const ls_gguf         *ls_model_gguf(const ls_model *m);
 LS_API const ls_model_config *ls_model_get_config(const ls_model *m);
 

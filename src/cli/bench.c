@@ -129,6 +129,7 @@ ls_status bench_engine_options(const bench *b, int engine, int32_t n_threads,
     cli_engine_opts o = CLI_ENGINE_DEFAULTS;
     ls_faults       none;
     o.isa = b->o->isa;
+    o.prepacked = b->o->prepacked;
     o.timeout_s = b->o->timeout_s;
     LS_TRY(cli_engine_resolve(b->ctx, &o, out, &none, err));
     out->model_path = b->o->model.path;
@@ -351,6 +352,13 @@ const cli_option bench_table[] = {
      .choices = tiers,
      .def = "auto",
      .help = "Instruction set of the native engine."},
+    {.name = "prepacked",
+     .kind = CLI_STRING,
+     .off = AT(prepacked),
+     .metavar = "FILE",
+     .def = "the file beside the model, if it is there and fits",
+     .help = "Weights of the native engine as `model prepack` wrote them; none: do not look for "
+             "them."},
     {.name = "timeout",
      .kind = CLI_DOUBLE,
      .off = AT(timeout_s),

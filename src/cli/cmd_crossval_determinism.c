@@ -137,6 +137,7 @@ static ls_status run_one(state *s, run_row *row, ls_error *err)
     ls_status           status;
     LS_TRY(ls_engine_open_native(&e, &opt, err));
     if (s->n_done == 0) s->info = *ls_engine_get_info(e);
+    if (s->n_done == 0) cli_engine_note(s->ctx, e);
     status = ls_fingerprint_run(&f, e, s->in.ids, s->in.n_ids, batch, cancelled, err);
     if (status == LS_OK && row->warm) {
         ls_fingerprint_fini(&f);

@@ -140,7 +140,7 @@ static ls_status plan_context(run_state *r, ls_error *err)
 
 static ls_status open_reference(run_state *r, ls_ref_kind kind, ls_error *err)
 {
-    static const char *const only_native[] = {"fault", "isa", "act-quant", "lanes"};
+    static const char *const only_native[] = {"fault", "isa", "act-quant", "lanes", "prepacked"};
     for (size_t i = 0; i < sizeof(only_native) / sizeof(only_native[0]); i++)
         if (cli_given(r->ctx, only_native[i]))
             return cli_usage(r->ctx, err, "option '--%s' acts on the native engine, not on '%s'",
@@ -187,6 +187,7 @@ static ls_status open_engine(run_state *r, ls_error *err)
 static void say_engine(const run_state *r)
 {
     const ls_engine_info *i = ls_engine_get_info(r->engine);
+    cli_engine_note(r->ctx, r->engine);
     cli_note(r->ctx, "engine %s%s%s%s%s, %d thread%s", i->engine, i->version[0] ? " " : "",
              i->version, i->isa[0] ? ", " : "", i->isa, (int)i->n_threads,
              i->n_threads == 1 ? "" : "s");

@@ -186,6 +186,13 @@ const cli_option cli_engine_table[] = {
      .def = "auto",
      .help = "Rounding of activations in the native engine: as the weights' type asks, or int8 "
              "per row before every matrix of the layers, as I2_S does it."},
+    {.name = "prepacked",
+     .kind = CLI_STRING,
+     .off = offsetof(cli_engine_opts, prepacked),
+     .metavar = "FILE",
+     .def = "the file beside the model, if it is there and fits",
+     .help = "Weights of the native engine as `model prepack` wrote them; none: do not look for "
+             "them. The results are the same to the bit."},
     {.name = "timeout",
      .kind = CLI_DOUBLE,
      .off = offsetof(cli_engine_opts, timeout_s),
@@ -216,7 +223,9 @@ ls_status cli_engine_resolve(const cli_context *ctx, const cli_engine_opts *o,
                                .cancelled = cli_catch_interrupt(),
                                .tier = (ls_tier)o->isa,
                                .rounding = (ls_act_rounding)o->act_quant,
-                               .lanes = o->lanes};
+                               .lanes = o->lanes,
+                               .prepacked = o->prepacked};
+    if (o->prepacked && strcmp(o->prepacked, "none") == 0) out->prepacked = "";
     *faults = (ls_faults){0};
     if (!cli_given(ctx, "threads")) LS_TRY(cli_env_threads(ctx->env, &out->n_threads, err));
     if (!cli_given(ctx, "timeout")) LS_TRY(cli_env_timeout(ctx->env, &out->timeout_s, err));
@@ -234,6 +243,12 @@ ls_status cli_engine_resolve(const cli_context *ctx, const cli_engine_opts *o,
     }
     if (faults->n) out->faults = faults;
     return LS_OK;
+}
+
+void cli_engine_note(const cli_context *ctx, const ls_engine *e)
+{
+    const char *note = ls_engine_get_info(e)->note;
+    if (note[0]) cli_note(ctx, "note: %s; packing the weights instead", note);
 }
 
 /* ---- template ---- */

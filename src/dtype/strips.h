@@ -17,6 +17,9 @@
 #include <stdint.h>
 
 enum { LS_STRIP_ROWS = 16 };
+/* Counts up whenever the bytes of a strip change, or which types have strips: files with strips
+ * (model/prepacked.c) name it. */
+enum { LS_STRIPS_LAYOUT = 1 };
 
 /* A block of the type: bytes, how many 16-bit scales, and where they begin; how many 8-bit scales
  * the block begins with. */

@@ -7,6 +7,7 @@
 #ifndef LS_MODEL_WEIGHTS_H
 #define LS_MODEL_WEIGHTS_H
 
+#include "base/map.h"
 #include "base/pages.h"
 #include "lockstep/model.h"
 
@@ -55,6 +56,7 @@ struct ls_model {
     float                *vectors;            /* owned: every vector above, decoded          */
     uint8_t              *unpacked;           /* owned: rows of matrices that the file packs */
     ls_pages              strips;             /* owned: matrices in strips (strips.c)        */
+    ls_map                prepacked;          /* owned: a file that holds them (prepacked.c) */
 };
 
 /* config.c: read and check the hyper-parameters.
