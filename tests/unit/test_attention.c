@@ -82,7 +82,38 @@ static shown *evaluate(const ls_model *m, int32_t layer, int kv_type, int thread
 
 static float rounded(float x, int kv_type)
 {
+    if (kv_type == LS_DTYPE_BF16) return ls_bf16_to_f32(ls_f32_to_bf16(x));
     return kv_type == LS_DTYPE_F16 ? ls_f16_to_f32(ls_f32_to_f16(x)) : x;
+}
+
+/* Clause 3, Q8_0: the scale and the codes of 32 elements. */
+static float q8_0(const float *x, int *codes)
+{
+    float amax = 0;
+    for (int i = 0; i < 32; i++) amax = fabsf(x[i]) > amax ? fabsf(x[i]) : amax;
+    for (int i = 0; i < 32; i++) codes[i] = (int)nearbyintf(x[i] * (127.0f / amax));
+    return ls_f16_to_f32(ls_f32_to_f16(amax / 127.0f));
+}
+
+/* Clause 4, whole blocks. */
+static float score_q8_0(const float *q, const float *k, size_t K)
+{
+    float acc = 0;
+    for (size_t b = 0; b < K; b += 32) {
+        int   a[32], c[32], sum = 0;
+        float da = q8_0(q + b, a), dc = q8_0(k + b, c);
+        for (int i = 0; i < 32; i++) sum += a[i] * c[i];
+        acc = fmaf(dc * da, (float)sum, acc);
+    }
+    return acc;
+}
+
+/* Element d of a cached value. */
+static float value(const float *v, size_t d, int kv_type)
+{
+    int codes[32];
+    if (kv_type != LS_DTYPE_Q8_0) return rounded(v[d], kv_type);
+    return q8_0(v + d / 32 * 32, codes) * (float)codes[d % 32];
 }
 
 static void same(float got, float expected, const char *what, int t, size_t h, size_t i)
@@ -103,6 +134,7 @@ static void check_head(const ls_model_config *c, const shown *s, int t, size_t h
             chain = fmaf(rounded(s->q[t][h * K + d], kv_type), rounded(s->k[p][g * K + d], kv_type),
                          chain);
         }
+        if (kv_type == LS_DTYPE_Q8_0) chain = score_q8_0(s->q[t] + h * K, s->k[p] + g * K, K);
         if (p < from) chain = -INFINITY;
         same(s->scores[t][h][p], chain * scale, "score", t, h, (size_t)p);
         if (p < from) same(s->weights[t][h][p], 0, "weight", t, h, (size_t)p);
@@ -114,7 +146,7 @@ static void check_head(const ls_model_config *c, const shown *s, int t, size_t h
             for (int p = b; p <= t && p < b + 64; p++) {
                 if (p < from) continue;
                 chain = fmaf(rounded(s->weights[t][h][p], kv_type),
-                             rounded(s->v[p][g * K + d], kv_type), chain);
+                             value(s->v[p] + g * K, d, kv_type), chain);
             }
             out += chain;
         }
@@ -127,8 +159,10 @@ static void check(const ls_model *m, int32_t layer, int32_t window)
     static const int       calls[] = {N, 7, 1, 7}, threads[] = {1, 3, 8, 8};
     const ls_model_config *c = ls_model_get_config(m);
     assert_true(c->n_heads * c->head_dim <= MAX_ROW && c->n_heads <= MAX_HEADS);
-    for (int k = 0; k < 2; k++) {
-        int kv_type = k ? LS_DTYPE_F32 : LS_DTYPE_F16;
+    for (int k = 0; k < 4; k++) {
+        static const int types[] = {LS_DTYPE_F16, LS_DTYPE_F32, LS_DTYPE_BF16, LS_DTYPE_Q8_0};
+        int              kv_type = types[k];
+        if (kv_type == LS_DTYPE_Q8_0 && c->head_dim % 32) continue;
         for (int i = 0; i < 4; i++) {
             shown *s = evaluate(m, layer, kv_type, threads[i], calls[i]);
             for (int t = 0; t < N; t++) {
@@ -165,6 +199,7 @@ static void is_what_the_contract_says_where_a_window_hides_positions(void **stat
     assert_int_equal(ls_mini_write(path, &opt, NULL), LS_OK);
     assert_int_equal(ls_model_open(&m, path, NULL), LS_OK);
     assert_in_range(ls_model_get_config(m)->n_swa, 1, N / 2);
+    assert_int_equal(ls_model_get_config(m)->head_dim % 32, 0); /* for Q8_0 */
     check(m, 0, ls_model_get_config(m)->n_swa);
     check(m, 1, 0);
     ls_model_close(m);
