@@ -108,12 +108,24 @@ static float score_q8_0(const float *q, const float *k, size_t K)
     return acc;
 }
 
-/* Element d of a cached value. */
-static float value(const float *v, size_t d, int kv_type)
+/* What was shown, as the cache and the weights hold it. Queries and keys of Q8_0 stay: their codes
+ * are multiplied. */
+static void round_shown(const ls_model_config *c, shown *s, int kv_type)
 {
-    int codes[32];
-    if (kv_type != LS_DTYPE_Q8_0) return rounded(v[d], kv_type);
-    return q8_0(v + d / 32 * 32, codes) * (float)codes[d % 32];
+    size_t K = (size_t)c->head_dim, GK = (size_t)c->n_kv_heads * K, H = (size_t)c->n_heads;
+    for (int t = 0; t < N; t++) {
+        for (size_t b = 0; kv_type == LS_DTYPE_Q8_0 && b < GK; b += 32) {
+            int   codes[32];
+            float d = q8_0(s->v[t] + b, codes);
+            for (size_t i = 0; i < 32; i++) s->v[t][b + i] = d * (float)codes[i];
+        }
+        for (size_t i = 0; i < GK; i++) s->v[t][i] = rounded(s->v[t][i], kv_type);
+        for (size_t i = 0; i < GK; i++) s->k[t][i] = rounded(s->k[t][i], kv_type);
+        for (size_t i = 0; i < H * K; i++) s->q[t][i] = rounded(s->q[t][i], kv_type);
+        for (size_t h = 0; h < H; h++) {
+            for (int p = 0; p <= t; p++) s->weights[t][h][p] = rounded(s->weights[t][h][p], kv_type);
+        }
+    }
 }
 
 static void same(float got, float expected, const char *what, int t, size_t h, size_t i)
@@ -131,8 +143,7 @@ static void check_head(const ls_model_config *c, const shown *s, int t, size_t h
     for (int p = 0; p <= t; p++) {
         float chain = 0;
         for (size_t d = 0; d < K; d++) {
-            chain = fmaf(rounded(s->q[t][h * K + d], kv_type), rounded(s->k[p][g * K + d], kv_type),
-                         chain);
+            chain = fmaf(s->q[t][h * K + d], s->k[p][g * K + d], chain);
         }
         if (kv_type == LS_DTYPE_Q8_0) chain = score_q8_0(s->q[t] + h * K, s->k[p] + g * K, K);
         if (p < from) chain = -INFINITY;
@@ -145,8 +156,7 @@ static void check_head(const ls_model_config *c, const shown *s, int t, size_t h
             float chain = 0;
             for (int p = b; p <= t && p < b + 64; p++) {
                 if (p < from) continue;
-                chain = fmaf(rounded(s->weights[t][h][p], kv_type),
-                             value(s->v[p] + g * K, d, kv_type), chain);
+                chain = fmaf(s->weights[t][h][p], s->v[p][g * K + d], chain);
             }
             out += chain;
         }
@@ -165,6 +175,7 @@ static void check(const ls_model *m, int32_t layer, int32_t window)
         if (kv_type == LS_DTYPE_Q8_0 && c->head_dim % 32) continue;
         for (int i = 0; i < 4; i++) {
             shown *s = evaluate(m, layer, kv_type, threads[i], calls[i]);
+            round_shown(c, s, kv_type);
             for (int t = 0; t < N; t++) {
                 int from = window > 0 && t + 1 > window ? t + 1 - window : 0;
                 for (size_t h = 0; h < (size_t)c->n_heads; h++)
