@@ -422,8 +422,8 @@ static struct llama_context_params context_params(const ls_ref_open *opt)
     if (llama.watched) p.cb_eval = on_node;
     if (needs_flash(opt) || !ref_for_speed) {
 #if LS_HAS_FLASH_TYPE
-        p.flash_attn_type = needs_flash(opt) ? LLAMA_FLASH_ATTN_TYPE_ENABLED
-                                             : LLAMA_FLASH_ATTN_TYPE_DISABLED;
+        p.flash_attn_type =
+            needs_flash(opt) ? LLAMA_FLASH_ATTN_TYPE_ENABLED : LLAMA_FLASH_ATTN_TYPE_DISABLED;
 #else
         p.flash_attn = needs_flash(opt);
 #endif

@@ -270,9 +270,9 @@ static json_t *report_json(const state *s, int exit_code, const ls_error *failur
         "model",
         cli_json_text(s->o->in.model.path ? s->o->in.model.path : "",
                       s->o->in.model.path ? strlen(s->o->in.model.path) : 0),
-        "kv_type", ls_dtype_name(s->o->kv_type), "lanes", (int)s->info.lanes,
-        "sha256", s->verdict == LS_VERDICT_MATCH ? json_string(s->rows[0].sha256) : json_null(),
-        "tokens", "prompt", ids, "coverage", "runs_planned", (json_int_t)s->n_rows, "runs_compared",
+        "kv_type", ls_dtype_name(s->o->kv_type), "lanes", (int)s->info.lanes, "sha256",
+        s->verdict == LS_VERDICT_MATCH ? json_string(s->rows[0].sha256) : json_null(), "tokens",
+        "prompt", ids, "coverage", "runs_planned", (json_int_t)s->n_rows, "runs_compared",
         (json_int_t)s->n_done, "positions", (json_int_t)s->first.n, "vocab",
         (json_int_t)s->first.n_vocab, "runs", rows_json(s));
     return j;

@@ -99,7 +99,7 @@ static void multiply_bf16(const job *j, float *y, const ls_matmul *m, size_t row
 {
     const ls_session *s = j->s;
     bool              pairs = s->opt.bf16_pairs;
-    bool vectors = j->T == 1 || m->n % (pairs ? 32 : (size_t)s->opt.lanes) || rows % 4;
+    bool              vectors = j->T == 1 || m->n % (pairs ? 32 : (size_t)s->opt.lanes) || rows % 4;
     for (size_t r = 0; r < m->n_rows && (pairs || vectors); r++) {
         const void *w = (const uint8_t *)m->w + r * m->row_bytes;
         y[r] = pairs ? s->k.dot_bf16_pairs(w, m->x, m->n, vectors ? 16 : 8)
@@ -135,8 +135,8 @@ static void mix_bf16(const job *j, float *out, const float *weights, size_t g, s
     size_t            whole = (n + BF16_STEP - 1) / BF16_STEP * BF16_STEP;
     ls_matmul         m = {.y = out,
                            .ldy = K,
-                           .w = (const uint16_t *)s->v_cache +
-                               ((size_t)j->layer * kv_row(s) + g * K) * room,
+                           .w =
+                               (const uint16_t *)s->v_cache + ((size_t)j->layer * kv_row(s) + g * K) * room,
                            .row_bytes = 2 * room,
                            .n_rows = K,
                            .x = w16,
@@ -266,7 +266,10 @@ void ls_attend(ls_session *s, int32_t i, const ls_attn *a, size_t T)
               .T = T,
               .wide_scores = vectors || (s->opt.follow && c->head_dim % s->opt.lanes),
               .wide_values = vectors};
-    if (ls_own_attention(s)) {
+    bool flash = s->opt.follow && s->opt.kv_type == LS_DTYPE_Q8_0;
+    if (flash) {
+        ls_attend_flash(&j);
+    } else if (!s->opt.follow) {
         ls_attend_own(&j);
     } else {
         cache_store(s, i, T);
@@ -283,4 +286,5 @@ void ls_attend(ls_session *s, int32_t i, const ls_attn *a, size_t T)
         s->opt.watch.fn(s->opt.watch.ctx, &v);
     }
     ls_tap_rows(s, LS_OP_ATTN_OUT, i, s->att, HK, HK, T);
+    if (flash) ls_flash_turn_back(s, s->att, T); /* behind what the reference shows */
 }

@@ -110,7 +110,7 @@ static ls_status allocate(ls_session *s, ls_error *err)
            threads = (size_t)s->opt.n_threads, half = (size_t)c->rope_dims / 2;
     size_t codes = s->opt.rounding == LS_ROUND_I8; /* rows only where they are used */
     size_t watched = s->opt.watch.fn ? (size_t)c->n_heads : 0;
-    size_t panels = ls_own_attention(s) ? threads : 0;
+    size_t panels = s->opt.follow ? 0 : threads;
     size_t P16 = (P + 15) / 16 * 16, K16 = (K + 15) / 16 * 16, GK16 = (size_t)c->n_kv_heads * K16;
     size_t k_bytes = GK * ls_kv_element(s), v_bytes = GK16 * ls_kv_element(s);
     size_t experts = s->opt.watch.fn ? (size_t)c->n_expert_used : 0;
@@ -121,9 +121,10 @@ static ls_status allocate(ls_session *s, ls_error *err)
 
     if (s->opt.kv_type == LS_DTYPE_Q8_0) {
         k_bytes = GK / 32 * sizeof(ls_q8_0);
-        v_bytes = GK16 * LS_CHAIN_GROUP_BYTES / (LS_CHAIN_GROUP * LS_CHAIN_LANES);
+        v_bytes = s->opt.follow ? k_bytes
+                                : GK16 * LS_CHAIN_GROUP_BYTES / (LS_CHAIN_GROUP * LS_CHAIN_LANES);
     }
-    s->attn_rows = ls_own_attention(s) ? larger(threads * LS_ATTN_ROWS, (size_t)c->n_heads) : 0;
+    s->attn_rows = s->opt.follow ? 0 : larger(threads * LS_ATTN_ROWS, (size_t)c->n_heads);
     s->half_row = (larger(P, 2 * K) + 63) / 64 * 64;
     s->panel_bytes = ls_strips_scratch(widest(c));
 
@@ -154,13 +155,13 @@ static ls_status allocate(ls_session *s, ls_error *err)
         {&s->sincos[1], {T, half, 2}, 4, "RoPE angles"},
         {&s->rope_div, {1, 1, half}, 4, "RoPE angles"},
         {&s->rope_mix, {1, 1, half}, 4, "RoPE angles"},
-        {&s->scores, {1, larger(s->attn_rows, threads), P16}, 4, "attention scores"},
+        {&s->scores, {1, larger(s->attn_rows, 2 * threads), P16}, 4, "attention scores"},
         {&s->queries, {1, s->attn_rows, K}, 4, "attention scores"},
         {&s->mixed, {1, s->attn_rows, K16}, 4, "attention sums"},
         {&s->spans, {1, 1, s->attn_rows}, sizeof(ls_span), "attention scores"},
         {&s->shown[0], {watched, T, P}, 4, "attention scores"},
         {&s->shown[1], {watched, T, P}, 4, "attention scores"},
-        {&s->stripes, {ls_own_attention(s) ? 0 : threads, LS_MAX_STRIPES, K}, 4, "attention sums"},
+        {&s->stripes, {s->opt.follow ? threads : 0, LS_MAX_STRIPES, K}, 4, "attention sums"},
         {&s->panel, {1, panels, s->panel_bytes}, 1, "weights at work"},
         {&s->half, {1, threads, s->half_row}, 2, "attention scores"},
         {&s->hidden, {1, T, D}, 4, "activations"},

@@ -51,7 +51,7 @@ struct ls_session {
     float  rope_step[2];     /* factor from the angle of one pair to the next      */
     float  rope_mscale[2];   /* multiplies cosine and sine (YaRN)                  */
     size_t attn_rows;        /* own sums: queries at work, LS_ATTN_ROWS a thread or H */
-    float *scores;           /* [threads or attn_rows][n_ctx]                      */
+    float *scores;           /* [2 * threads or attn_rows][n_ctx]                  */
     float *queries;          /* [attn_rows][K] rounded                             */
     float *mixed;            /* [attn_rows][K] sums of values                      */
     ls_span *spans;          /* [attn_rows] positions that a query sees            */
@@ -66,12 +66,6 @@ struct ls_session {
     size_t logit_rows, logit_first, logit_n; /* rows held: [first, first + n)      */
 };
 
-/* Are sums of attention in the engine's own order? With Q8_0 in any case: the reference has it with
- * flash attention only, whose order is not followed. */
-static inline bool ls_own_attention(const ls_session *s)
-{
-    return !s->opt.follow || s->opt.kv_type == LS_DTYPE_Q8_0;
-}
 /* Bytes of a plain element of the cache. */
 static inline size_t ls_kv_element(const ls_session *s)
 {
@@ -82,7 +76,7 @@ static inline size_t ls_kv_element(const ls_session *s)
 static inline size_t ls_v_positions(const ls_session *s)
 {
     size_t n = ((size_t)s->opt.n_ctx + 15) / 16 * 16;
-    if (!ls_own_attention(s)) return (n + 63) / 64 * 64;
+    if (s->opt.follow) return (n + 63) / 64 * 64;
     return n + (s->opt.kv_type == LS_DTYPE_Q8_0 ? LS_CHAIN_GROUP : 2);
 }
 

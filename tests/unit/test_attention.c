@@ -123,7 +123,8 @@ static void round_shown(const ls_model_config *c, shown *s, int kv_type)
         for (size_t i = 0; i < GK; i++) s->k[t][i] = rounded(s->k[t][i], kv_type);
         for (size_t i = 0; i < H * K; i++) s->q[t][i] = rounded(s->q[t][i], kv_type);
         for (size_t h = 0; h < H; h++) {
-            for (int p = 0; p <= t; p++) s->weights[t][h][p] = rounded(s->weights[t][h][p], kv_type);
+            for (int p = 0; p <= t; p++)
+                s->weights[t][h][p] = rounded(s->weights[t][h][p], kv_type);
         }
     }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* test_long_context.c - 32,768 positions: the same bits whatever batches and threads, in memory that
- * grows with their number and not with its square. */
+/* test_long_context.c - 32,768 positions: the same bits whatever batches and threads, in memory
+ * that grows with their number and not with its square. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
