@@ -6,8 +6,9 @@
  * clause 7). The keys of a Q8_0 cache are a matrix of weights in strips (dtype/strips.h). The
  * queries that share a KV head, of all tokens of the batch, are its rows: row r is head r mod R of
  * token r / R, with R queries to a KV head. A work item is LS_ATTN_ROWS of them; where that is too
- * few items for the threads, positions, rows and elements are shared instead. No sum is ever
- * shared, so that the bits are the same.
+ * few items for the threads, positions, rows and elements are shared instead, and where these are
+ * too few, too, the chains that a sum is made of. Nothing is added in another order, so that the
+ * bits are the same.
  */
 #include <math.h>
 #include <string.h>
@@ -221,30 +222,61 @@ static void weigh(const job *j, const part *p, size_t i)
     if (rounding(j)) rounding(j)(scores + from, scores + from, n - from);
 }
 
+/* Row i of a part, elements from `from` on. */
+static float *row_out(const job *j, const part *p, size_t i, size_t from)
+{
+    size_t r = p->first + i, H = (size_t)j->s->model->config.n_heads;
+    return j->s->att + (row_token(j, r) * H + row_head(j, p->g, r)) * head_dim(j) + from;
+}
+
 /* Elements in strips [begin, end) of the weighted values. */
 static void multiply_values(const job *j, const part *p, size_t begin, size_t end)
 {
     const ls_session *s = j->s;
-    size_t K = head_dim(j), H = (size_t)s->model->config.n_heads, n = row_n(j, p->first + p->n - 1);
-    size_t from = begin * LANES, to = end * LANES < K ? end * LANES : K;
-    ls_chains m = {
-        .y = s->mixed + p->at * padded(K) + from,
-        .ldy = padded(K),
-        .w = v_element(j, v_at(j, p->g) + begin * v_strip(j)),
-        .strip = v_strip(j),
-        .n_strips = end - begin,
-        .x = row_scores(j, p->at),
-        .ldx = padded((size_t)s->opt.n_ctx),
-        .n_cols = p->n,
-        .n = n,
-        .block = BLOCK,
-        .spans = s->spans + p->at,
+    size_t            K = head_dim(j), n = row_n(j, p->first + p->n - 1);
+    size_t            from = begin * LANES, to = end * LANES < K ? end * LANES : K;
+    ls_chains         m = {
+                .y = s->mixed + p->at * padded(K) + from,
+                .ldy = padded(K),
+                .w = v_element(j, v_at(j, p->g) + begin * v_strip(j)),
+                .strip = v_strip(j),
+                .n_strips = end - begin,
+                .x = row_scores(j, p->at),
+                .ldx = padded((size_t)s->opt.n_ctx),
+                .n_cols = p->n,
+                .n = n,
+                .block = BLOCK,
+                .spans = s->spans + p->at,
     };
     ls_kernels_chains(&s->k, s->opt.kv_type)(&m);
+    for (size_t i = 0; i < p->n; i++)
+        memcpy(row_out(j, p, i, from), m.y + i * m.ldy, (to - from) * sizeof(float));
+}
+
+/* Chain b of every element of a part whose rows see the same positions, to s->chains. */
+static void multiply_block(const job *j, const part *p, size_t b, int thread)
+{
+    const ls_session *s = j->s;
+    size_t            K = head_dim(j), n = row_n(j, 0), stop = (b + 1) * BLOCK;
+    ls_span          *spans = s->spans + ((size_t)thread + 1) * s->attn_rows;
+    ls_chains         m = {
+                .y = s->chains + (b * (size_t)s->model->config.n_heads + p->at) * padded(K),
+                .ldy = padded(K),
+                .w = v_element(j, v_at(j, p->g)),
+                .strip = v_strip(j),
+                .n_strips = padded(K) / LANES,
+                .x = row_scores(j, p->at),
+                .ldx = padded((size_t)s->opt.n_ctx),
+                .n_cols = p->n,
+                .n = n < stop ? n : stop,
+                .block = BLOCK,
+                .spans = spans,
+    };
     for (size_t i = 0; i < p->n; i++) {
-        size_t r = p->first + i, row = row_token(j, r) * H + row_head(j, p->g, r);
-        memcpy(s->att + row * K + from, m.y + i * m.ldy, (to - from) * sizeof(float));
+        size_t from = s->spans[p->at + i].from;
+        spans[i] = (ls_span){from > b * BLOCK ? from : b * BLOCK, m.n};
     }
+    ls_kernels_chains(&s->k, s->opt.kv_type)(&m);
 }
 
 /* ---- work ---- */
@@ -318,6 +350,36 @@ static void share_values(void *ctx, size_t begin, size_t end, int thread)
     }
 }
 
+static size_t first_block(const job *j) { return ls_attn_from(j, row_n(j, 0)) / BLOCK; }
+
+static void share_blocks(void *ctx, size_t begin, size_t end, int thread)
+{
+    const shared *w = ctx;
+    for (size_t item = begin; item < end; item++) {
+        part   p = whole_head(w->j, item / w->parts);
+        size_t last = (row_n(w->j, 0) + BLOCK - 1) / BLOCK, at = item % w->parts * w->grain;
+        for (size_t b = at; b < at + w->grain && b < last; b++) {
+            if (b >= first_block(w->j)) multiply_block(w->j, &p, b, thread);
+        }
+    }
+}
+
+/* The chains of a row, added in ascending order. */
+static void add_blocks(void *ctx, size_t begin, size_t end, int thread)
+{
+    const shared     *w = ctx;
+    const ls_session *s = w->j->s;
+    size_t            K = head_dim(w->j), rows = per_group(w->j);
+    (void)thread;
+    for (size_t item = begin; item < end; item++) {
+        part   p = whole_head(w->j, item / rows);
+        float *y = row_out(w->j, &p, item % rows, 0);
+        memset(y, 0, K * sizeof(float));
+        for (size_t b = first_block(w->j); b * BLOCK < row_n(w->j, 0); b++)
+            s->k.add(y, y, s->chains + (b * rows * n_groups(w->j) + item) * padded(K), K);
+    }
+}
+
 /* Items for a step over n strips of each KV head, about four to a thread. */
 static void share(const job *j, ls_pool_fn *fn, size_t n)
 {
@@ -347,5 +409,10 @@ void ls_attend_own(const ls_attn_job *j)
     shared w = {j, 1, 1};
     share(j, share_keys, n_strips(n));
     ls_pool_run(s->pool, share_rows, &w, G * rows, 1);
-    share(j, share_values, n_strips(head_dim(j)));
+    if (s->chains && j->T == 1) {
+        share(j, share_blocks, (n + BLOCK - 1) / BLOCK);
+        ls_pool_run(s->pool, add_blocks, &w, G * rows, 1);
+    } else {
+        share(j, share_values, n_strips(head_dim(j)));
+    }
 }

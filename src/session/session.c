@@ -113,7 +113,7 @@ static ls_status allocate(ls_session *s, ls_error *err)
     size_t panels = s->opt.follow ? 0 : threads;
     size_t P16 = (P + 15) / 16 * 16, K16 = (K + 15) / 16 * 16, GK16 = (size_t)c->n_kv_heads * K16;
     size_t k_bytes = GK * ls_kv_element(s), v_bytes = GK16 * ls_kv_element(s);
-    size_t experts = s->opt.watch.fn ? (size_t)c->n_expert_used : 0;
+    size_t sums, experts = s->opt.watch.fn ? (size_t)c->n_expert_used : 0;
 
     s->logit_rows = LOGIT_BYTES / (V * sizeof(float));
     if (s->logit_rows < 1) s->logit_rows = 1;
@@ -158,7 +158,7 @@ static ls_status allocate(ls_session *s, ls_error *err)
         {&s->scores, {1, larger(s->attn_rows, 2 * threads), P16}, 4, "attention scores"},
         {&s->queries, {1, s->attn_rows, K}, 4, "attention scores"},
         {&s->mixed, {1, s->attn_rows, K16}, 4, "attention sums"},
-        {&s->spans, {1, 1, s->attn_rows}, sizeof(ls_span), "attention scores"},
+        {&s->spans, {1, 1 + threads, s->attn_rows}, sizeof(ls_span), "attention scores"},
         {&s->shown[0], {watched, T, P}, 4, "attention scores"},
         {&s->shown[1], {watched, T, P}, 4, "attention scores"},
         {&s->stripes, {s->opt.follow ? threads : 0, LS_MAX_STRIPES, K}, 4, "attention sums"},
@@ -174,7 +174,11 @@ static ls_status allocate(ls_session *s, ls_error *err)
         }
         LS_TRY(ls_alloc_aligned(plan[i].out, n, plan[i].size, plan[i].what, err));
     }
-    return LS_OK;
+    /* Few elements for many threads: then chains of 64 positions are shared. */
+    if (s->opt.follow || threads < 2 || GK16 / 16 >= 2 * threads) return LS_OK;
+    if (!ls_mul_size((size_t)c->n_heads * K16, (P + 63) / 64, &sums))
+        return ls_fail(err, LS_ERR_NOMEM, "not enough memory for attention sums");
+    return ls_alloc_aligned(&s->chains, sums, sizeof(float), "attention sums", err);
 }
 
 ls_status ls_session_create(ls_session **out, const ls_model *m, const ls_session_options *opt,
@@ -210,8 +214,8 @@ void ls_session_destroy(ls_session *s)
                            s->proj,     s->ffn,      s->router,     s->chosen,    s->gelu,
                            s->act,      s->codes,    s->code_scale, s->sincos[0], s->sincos[1],
                            s->rope_div, s->rope_mix, s->scores,     s->shown[0],  s->shown[1],
-                           s->queries,  s->mixed,    s->spans,      s->stripes,   s->panel,
-                           s->half,     s->hidden,   s->logits};
+                           s->queries,  s->mixed,    s->spans,      s->chains,    s->stripes,
+                           s->panel,    s->half,     s->hidden,     s->logits};
     for (size_t i = 0; i < sizeof(owned) / sizeof(owned[0]); i++) free(owned[i]);
     for (size_t k = 0; k < sizeof(s->in_experts) / sizeof(s->in_experts[0]); k++)
         free(s->in_experts[k]);

@@ -54,7 +54,9 @@ struct ls_session {
     float *scores;           /* [2 * threads or attn_rows][n_ctx]                  */
     float *queries;          /* [attn_rows][K] rounded                             */
     float *mixed;            /* [attn_rows][K] sums of values                      */
-    ls_span *spans;          /* [attn_rows] positions that a query sees            */
+    ls_span *spans;          /* [1 + threads][attn_rows] positions that a query sees, of a block */
+    float *chains;           /* [n_ctx/64][H][K] sums of 64 values, where few elements keep
+                              * the threads waiting; else NULL                     */
     float *shown[2];         /* [H][T][n_ctx] scores and weights for who watches   */
     float *stripes;          /* [threads][LS_MAX_STRIPES][K] sums of values        */
     uint8_t *panel;          /* [threads][panel_bytes] strips at work                */

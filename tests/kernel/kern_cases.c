@@ -461,10 +461,8 @@ void kern_invoke(kern_data *d, const kern_case *c, const ls_kernels *k, int whic
         k->scale(y, n ? b[n / 2] : 1, n);
         return;
     case KERN_round_f16:
-        k->round_f16(y, a, n);
-        return;
     case KERN_round_bf16:
-        k->round_bf16(y, a, n);
+        (c->kernel == KERN_round_f16 ? k->round_f16 : k->round_bf16)(y, a, n);
         return;
     case KERN_rope_normal:
         k->rope_normal(y, u, n);
