@@ -487,6 +487,8 @@ static int32_t n_vocab_of(const struct llama_model *model)
 uint32_t ref_open(const char *path, const ls_ref_open *opt, ls_ref_opened *out)
 {
     struct llama_model_params params;
+    if (opt->kv_type < 0 || opt->kv_type >= LS_REF_N_KV)
+        return ref_fail(LS_REF_MISUSED, "a KV cache of type %d", (int)opt->kv_type);
     api.llama_backend_init();
     params = api.llama_model_default_params();
     params.n_gpu_layers = 0;
