@@ -266,11 +266,10 @@ void ls_attend(ls_session *s, int32_t i, const ls_attn *a, size_t T)
               .T = T,
               .wide_scores = vectors || (s->opt.follow && c->head_dim % s->opt.lanes),
               .wide_values = vectors};
-    bool flash = s->opt.follow && s->opt.kv_type == LS_DTYPE_Q8_0;
-    if (flash) {
-        ls_attend_flash(&j);
-    } else if (!s->opt.follow) {
+    if (!s->opt.follow) {
         ls_attend_own(&j);
+    } else if (s->opt.kv_type == LS_DTYPE_Q8_0) {
+        ls_attend_flash(&j);
     } else {
         cache_store(s, i, T);
         ls_pool_run(s->pool, attend, &j, T * (size_t)c->n_heads, 1);
@@ -286,5 +285,4 @@ void ls_attend(ls_session *s, int32_t i, const ls_attn *a, size_t T)
         s->opt.watch.fn(s->opt.watch.ctx, &v);
     }
     ls_tap_rows(s, LS_OP_ATTN_OUT, i, s->att, HK, HK, T);
-    if (flash) ls_flash_turn_back(s, s->att, T); /* behind what the reference shows */
 }

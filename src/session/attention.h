@@ -24,8 +24,7 @@ static inline size_t ls_attn_from(const ls_attn_job *j, size_t n)
 void ls_attn_tap(const ls_attn_job *j, ls_op op, size_t t, size_t head, float *scores, size_t n);
 /* Keys and values of T tokens into the cache, and s->att, with sums in the engine's own order. */
 void ls_attend_own(const ls_attn_job *j);
-/* The same as the reference's flash attention adds, for Q8_0; and the sums turned back afterwards. */
+/* The same as the reference's flash attention adds, for Q8_0. */
 void ls_attend_flash(const ls_attn_job *j);
-void ls_flash_turn_back(const ls_session *s, float *rows, size_t T);
 
 #endif

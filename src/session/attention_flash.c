@@ -52,12 +52,6 @@ static void turn(float *y, const float *x, size_t n, size_t size)
     }
 }
 
-void ls_flash_turn_back(const ls_session *s, float *rows, size_t T)
-{
-    size_t n = (size_t)s->model->config.n_heads * head_dim(s);
-    turn(rows, rows, T * n, turned_values(head_dim(s)));
-}
-
 /* ---- one head of one token ---- */
 
 /* Where a thread works. */
@@ -165,7 +159,7 @@ static void attend(void *ctx, size_t begin, size_t end, int thread)
         ls_attn_tap(j, LS_OP_ATTN_SCORES, t, h, r.scores, n);
         mix(j, &r, g, h, from, n, looked);
         if (looked) show_weights(j, &r, t, h, g, n);
-        memcpy(s->att + item * K, r.sum, K * sizeof(float));
+        turn(s->att + item * K, r.sum, K, turned_values(K));
     }
 }
 
