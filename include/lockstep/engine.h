@@ -18,7 +18,7 @@ typedef struct ls_engine_info {
     char    isa[64];      /* "avx2", or the CPU library picked  */
     char    library[512]; /* path of the library; "" for native */
     int32_t n_threads, n_batch, n_ctx, n_vocab;
-    char    kv_type[8];   /* "f16", "f32"                       */
+    char    kv_type[8];   /* "f16", "f32", "bf16", "q8_0"       */
     int32_t flash_attn;   /* 0 off, 1 on, -1 the engine decides */
     int32_t lanes;        /* width of its vector sums: 8 or 16  */
     bool    follow;       /* native: sums follow the reference  */
@@ -38,7 +38,7 @@ typedef struct ls_engine_options { /* zero means: default */
     const char *model_path;
     ls_gguf    *model;      /* native only: the model where it is open already, shared; NULL: opened */
     int32_t     n_ctx, n_batch, n_threads;
-    int         kv_type;           /* LS_DTYPE_F32 (which is 0) or LS_DTYPE_F16 */
+    int         kv_type;           /* LS_DTYPE_F32 (which is 0), _F16, _BF16, _Q8_0 */
     double      timeout_s;         /* references: per request; 0: 300    */
     const volatile int *cancelled; /* references: becomes non-zero on SIGINT, which ends a wait with
                                       CANCELLED; NULL: never; borrowed until close */

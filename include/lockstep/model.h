@@ -106,7 +106,7 @@ typedef struct ls_session_options { /* zero means: default */
     int32_t         n_ctx;     /* positions the KV cache holds; 0: the training context  */
     int32_t         n_batch;   /* tokens evaluated together at most; 0: 512              */
     int32_t         n_threads; /* 0: one per core                                        */
-    int             kv_type;   /* LS_DTYPE_F32 (which is 0) or LS_DTYPE_F16             */
+    int             kv_type;   /* LS_DTYPE_F32 (which is 0), _F16, _BF16 or _Q8_0       */
     ls_tier         tier;      /* LS_TIER_AUTO: the best                                 */
     ls_act_rounding rounding;
     int             lanes;     /* width of vector sums, 8 or 16; 0: 16. Part of the arithmetic

@@ -271,9 +271,9 @@ static json_t *report_json(const state *s, int exit_code, const ls_error *failur
         "model",
         cli_json_text(s->o->in.model.path ? s->o->in.model.path : "",
                       s->o->in.model.path ? strlen(s->o->in.model.path) : 0),
-        "kv_type", s->o->kv_type == LS_DTYPE_F32 ? "f32" : "f16", "lanes", (int)s->info.lanes,
-        "sha256", s->verdict == LS_VERDICT_MATCH ? json_string(s->rows[0].sha256) : json_null(),
-        "tokens", "prompt", ids, "coverage", "runs_planned", (json_int_t)s->n_rows, "runs_compared",
+        "kv_type", ls_dtype_name(s->o->kv_type), "lanes", (int)s->info.lanes, "sha256",
+        s->verdict == LS_VERDICT_MATCH ? json_string(s->rows[0].sha256) : json_null(), "tokens",
+        "prompt", ids, "coverage", "runs_planned", (json_int_t)s->n_rows, "runs_compared",
         (json_int_t)s->n_done, "positions", (json_int_t)s->first.n, "vocab",
         (json_int_t)s->first.n_vocab, "runs", rows_json(s));
     return j;
@@ -303,7 +303,11 @@ static ls_status run(cli_context *ctx, void *opts, ls_error *err)
 static const cli_choice tiers[] = {{"all", LS_TIER_AUTO},  {"scalar", LS_TIER_SCALAR},
                                    {"avx2", LS_TIER_AVX2}, {"avx512", LS_TIER_AVX512},
                                    {"neon", LS_TIER_NEON}, {NULL, 0}};
-static const cli_choice kv_types[] = {{"f16", LS_DTYPE_F16}, {"f32", LS_DTYPE_F32}, {NULL, 0}};
+static const cli_choice kv_types[] = {{"f16", LS_DTYPE_F16},
+                                      {"f32", LS_DTYPE_F32},
+                                      {"bf16", LS_DTYPE_BF16},
+                                      {"q8_0", LS_DTYPE_Q8_0},
+                                      {NULL, 0}};
 static const cli_choice lane_counts[] = {{"8", 8}, {"16", 16}, {NULL, 0}};
 
 static const cli_option variation[] = {

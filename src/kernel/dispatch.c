@@ -116,6 +116,20 @@ ls_matmul_fn *ls_kernels_strips(const ls_kernels *k, int dtype)
     return find(k, strips, sizeof(strips) / sizeof(strips[0]), dtype);
 }
 
+ls_chains_fn *ls_kernels_chains(const ls_kernels *k, int dtype)
+{
+    switch (dtype) {
+    case LS_DTYPE_F16:
+        return k->chains_f16;
+    case LS_DTYPE_BF16:
+        return k->chains_bf16;
+    case LS_DTYPE_Q8_0:
+        return k->chains_q8_0;
+    default:
+        return k->chains_f32;
+    }
+}
+
 ls_act_fn *ls_kernels_act(const ls_kernels *k, int act)
 {
     switch ((ls_act)act) {

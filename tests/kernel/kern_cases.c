@@ -93,7 +93,10 @@ static const struct {
     [KERN_act_i8_tl] = {KIND_ACT, LS_ACT_I8_TL, false},
     [KERN_chains_f32] = {KIND_CHAINS, LS_DTYPE_F32, false},
     [KERN_chains_f16] = {KIND_CHAINS, LS_DTYPE_F16, false},
+    [KERN_chains_bf16] = {KIND_CHAINS, LS_DTYPE_BF16, false},
+    [KERN_chains_q8_0] = {KIND_CHAINS, LS_DTYPE_Q8_0, false},
     [KERN_round_f16] = {KIND_ROUND, 0, false},
+    [KERN_round_bf16] = {KIND_ROUND, 0, false},
     [KERN_dot_f32] = {KIND_DOT, LS_DTYPE_F32, true},
     [KERN_dot_f16] = {KIND_DOT, LS_DTYPE_F16, true},
     [KERN_dot_f16_wide] = {KIND_DOT, LS_DTYPE_F16, true},
@@ -221,16 +224,40 @@ static void prepare_matmul(kern_data *d, const kern_case *c, int dtype, uint64_t
 }
 
 /* Chains: rows are strips, with a gap between them; every other number of columns has spans. */
-static size_t chains_strip(const kern_case *c) { return LS_CHAIN_LANES * (c->n + c->n % 3); }
+static size_t chains_strip(const kern_case *c)
+{
+    size_t n = c->n + c->n % 3, group = LS_CHAIN_GROUP;
+    if (kern_info_of(c->kernel)->type == LS_DTYPE_Q8_0) n = (n + group - 1) / group * group;
+    return LS_CHAIN_LANES * n;
+}
+
+/* Codes as they come, and a scale that is now and then the type's largest, smallest, 0 or none. */
+static void fill_groups(uint8_t *group, size_t n, kern_pattern p, uint64_t *rng)
+{
+    for (size_t g = 0; g < n; g++, group += LS_CHAIN_GROUP_BYTES) {
+        ls_q8_0 blocks[LS_CHAIN_GROUP];
+        kern_fill_weights(LS_DTYPE_Q8_0, blocks, LS_CHAIN_GROUP * 32, p, rng);
+        for (size_t i = 0; i < LS_CHAIN_GROUP; i++) {
+            memcpy(group + 2 * i, &blocks[i].d, 2);
+            memcpy(group + 2 * LS_CHAIN_GROUP + LS_CHAIN_LANES * i, blocks[i].qs, LS_CHAIN_LANES);
+        }
+    }
+}
 
 static void prepare_chains(kern_data *d, const kern_case *c, int dtype, uint64_t *rng)
 {
-    size_t elem = dtype == LS_DTYPE_F16 ? 2 : 4, step = chains_strip(c);
+    size_t elem = dtype == LS_DTYPE_F32 ? 4 : 2, step = chains_strip(c);
     size_t y = ((c->cols - 1) * (LS_CHAIN_LANES * c->rows + 3) + LS_CHAIN_LANES * c->rows) * 4;
-    kern_buf_place(&d->in[0], ((c->rows - 1) * step + LS_CHAIN_LANES * c->n) * elem, c->place,
-                   elem);
+    size_t groups = c->rows * step / (LS_CHAIN_GROUP * LS_CHAIN_LANES);
+    size_t bytes = ((c->rows - 1) * step + LS_CHAIN_LANES * c->n) * elem;
+    if (dtype == LS_DTYPE_Q8_0) bytes = groups * LS_CHAIN_GROUP_BYTES;
+    kern_buf_place(&d->in[0], bytes, c->place, elem);
     kern_buf_place(&d->in[1], c->cols * c->n * 4, c->place, 4);
-    kern_fill_weights(dtype, d->in[0].data, d->in[0].bytes / elem, c->pattern, rng);
+    if (dtype == LS_DTYPE_Q8_0) {
+        fill_groups(d->in[0].data, groups, c->pattern, rng);
+    } else {
+        kern_fill_weights(dtype, d->in[0].data, bytes / elem, c->pattern, rng);
+    }
     kern_fill_f32((float *)(void *)d->in[1].data, c->cols * c->n, c->pattern, rng);
     for (int o = 0; o < 2; o++) {
         kern_buf_place(&d->out[o], y, c->place, 4);
@@ -357,7 +384,7 @@ static void invoke_chains(kern_data *d, const kern_case *c, const ls_kernels *k,
         if (spans[i].from > spans[i].to) spans[i].from = spans[i].to;
     }
     if (c->cols % 2 == 0) m.spans = spans;
-    (c->kernel == KERN_chains_f16 ? k->chains_f16 : k->chains_f32)(&m);
+    ls_kernels_chains(k, kern_info_of(c->kernel)->type)(&m);
 }
 
 void kern_invoke(kern_data *d, const kern_case *c, const ls_kernels *k, int which)
@@ -450,7 +477,8 @@ void kern_invoke(kern_data *d, const kern_case *c, const ls_kernels *k, int whic
         k->scale(y, n ? b[n / 2] : 1, n);
         return;
     case KERN_round_f16:
-        k->round_f16(y, a, n);
+    case KERN_round_bf16:
+        (c->kernel == KERN_round_f16 ? k->round_f16 : k->round_bf16)(y, a, n);
         return;
     case KERN_rope_normal:
         k->rope_normal(y, u, n);

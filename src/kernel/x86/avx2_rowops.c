@@ -61,6 +61,7 @@ void ls_kernels_avx2_rowops(ls_kernels *k)
     k->act_bf16 = row_act_bf16;
     k->floats_f16 = floats_f16;
     k->floats_bf16 = row_floats_bf16;
+    k->round_bf16 = row_round_bf16;
     k->act_q8_0 = row_act_q8_0;
     k->sums_q8_0 = row_sums_q8_0;
     k->act_q8_k = row_act_q8_k;

@@ -80,6 +80,15 @@ EMU __m256i emu_cvtps_ph(emu_f32x16 a)
                             lo);
 }
 
+EMU emu_i32x16 emu_cvtepi8(__m128i a)
+{
+    int8_t     b[16];
+    emu_i32x16 r;
+    _mm_storeu_si128((__m128i *)(void *)b, a);
+    for (int j = 0; j < 16; j++) r.i[j] = (uint32_t)(int32_t)b[j];
+    return r;
+}
+
 EMU emu_i32x16 emu_cvtepu16(__m256i a)
 {
     uint16_t   h[16];
@@ -289,6 +298,7 @@ EMU emu_f32x16 emu_cvti(emu_i32x16 a)
 #undef _mm512_cvtps_ph
 #define _mm512_cvtps_ph(a, rounding) emu_cvtps_ph(a)
 #define _mm512_cvtepu16_epi32        emu_cvtepu16
+#define _mm512_cvtepi8_epi32         emu_cvtepi8
 #undef _mm512_slli_epi32
 #define _mm512_slli_epi32         emu_slli
 #define _mm512_castsi512_ps       emu_cast
