@@ -65,14 +65,14 @@ typedef struct plan { /* one pass counts, the next writes the directory, the las
     rng      r;
 } plan;
 
-/* Scales such that values stay near those of the other types: of numbers that are whole, of blocks whose
- * scale would else be any, and of ternary codes, whose scale is behind them. */
+/* Scales such that values stay near those of the other types: of numbers that are whole, of blocks
+ * whose scale would else be any, and of ternary codes, whose scale is behind them. */
 static bool put_small(plan *p, uint32_t dtype, size_t n)
 {
     static const uint8_t tail[32] = {0, 0, 0, 0x3d}; /* 2^-5 */
     size_t               block = ls_dtype_block_bytes((int)dtype), count = n;
     uint8_t              bytes[320];
-    bool                 whole = dtype == LS_DTYPE_I16 || dtype == LS_DTYPE_I32 || dtype == LS_DTYPE_I64;
+    bool whole = dtype == LS_DTYPE_I16 || dtype == LS_DTYPE_I32 || dtype == LS_DTYPE_I64;
     bool ternary = dtype == LS_DTYPE_I2_S, sums = dtype == LS_DTYPE_Q8_1;
     if (!ls_mini_has_dtype((int)dtype) && !whole && !sums) return false;
     for (count = n / ls_dtype_block((int)dtype); count; count--) {
