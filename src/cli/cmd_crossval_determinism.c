@@ -45,7 +45,7 @@ typedef struct state {
     int32_t                 threads[MAX_THREADS], batches[MAX_BATCHES];
     size_t                  n_threads, n_batches;
     ls_faults               faults; /* of every run but the first */
-    run_row                *rows; /* [MAX_RUNS] */
+    run_row                *rows;   /* [MAX_RUNS] */
     size_t                  n_rows, n_done, n_different, n_not_finite;
     ls_fingerprint          first;
     ls_engine_info          info; /* of the first engine */
@@ -74,8 +74,8 @@ static ls_status read_lists(state *s, ls_error *err)
                                 err));
     }
     for (int32_t n = 1; !o->threads && n <= o->threads_max; n++) s->threads[s->n_threads++] = n;
-    LS_TRY(cli_numbers_read(s->ctx, "batches", o->batches, &batches, s->batches, &s->n_batches,
-                            err));
+    LS_TRY(
+        cli_numbers_read(s->ctx, "batches", o->batches, &batches, s->batches, &s->n_batches, err));
     return cli_faults_read(&o->faults, &s->faults, err);
 }
 
@@ -408,9 +408,9 @@ const cli_command cli_cmd_crossval_determinism = {
     .summary = "Show that threads, batches and instruction sets do not change a bit",
     .details =
         "Evaluates the prompt with every combination of 1 to 4 threads, batches of 1, 7, 64 and "
-        "512 tokens and each instruction set of the machine, every time in an engine of its own, and "
-        "on each instruction set once more on a KV cache that has been used. The SHA-256 of all "
-        "logits must be the same everywhere.\n\n"
+        "512 tokens and each instruction set of the machine, every time in an engine of its own, "
+        "and on each instruction set once more on a KV cache that has been used. The SHA-256 of "
+        "all logits must be the same everywhere.\n\n"
         "Exit code: 0 if it is, 1 if a run differs (it is named, and the first position where it "
         "does), 3 if nothing could be compared.\n",
     .examples = "$ lockstep crossval determinism -m model.gguf -p \"Once upon a time\"\n",

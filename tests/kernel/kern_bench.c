@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
-/* kern_bench.c - times every kernel of every tier against what the machine can do; one CSV row each.
+/* kern_bench.c - times every kernel of every tier against what the machine can do; one CSV row
+ * each.
  *
- * Matrices are walked as a session walks them, in claims of some rows out of a large one. Tiers take
- * turns, so that a ratio is of the same moment; a time is the median of its samples, in CPU time of
- * the thread: other programs' turns are not in it. */
+ * Matrices are walked as a session walks them, in claims of some rows out of a large one. Tiers
+ * take turns, so that a ratio is of the same moment; a time is the median of its samples, in CPU
+ * time of the thread: other programs' turns are not in it. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,10 +19,10 @@
 
 enum { SAMPLES = 7, SAMPLE_NS = 3000000, CACHED_BYTES = 256 << 10, READ_BYTES = 256 << 20 };
 
-/* The rows of the table that a kernel has: matrices out of the cache and out of memory for one token, and
- * for 512; sums of attention for the queries of one, four and twelve heads. */
+/* The rows of the table that a kernel has: matrices out of the cache and out of memory for one
+ * token, and for 512; sums of attention for the queries of one, four and twelve heads. */
 typedef struct shape {
-    const char *place; /* "cache", "memory" */
+    const char *place;                /* "cache", "memory" */
     size_t      n, rows, cols, bytes; /* rows 0: as many as have `bytes` */
 } shape;
 static const shape matrices[] = {{"cache", 2048, 0, 1, CACHED_BYTES},
@@ -29,10 +30,8 @@ static const shape matrices[] = {{"cache", 2048, 0, 1, CACHED_BYTES},
                                  {"memory", 2048, 2048, 512, 0},
                                  {"memory", 8192, 2048, 512, 0},
                                  {NULL, 0, 0, 0, 0}};
-static const shape heads[] = {{"cache", 64, 64, 1, 0},
-                              {"cache", 64, 64, 4, 0},
-                              {"cache", 64, 64, 12, 0},
-                              {NULL, 0, 0, 0, 0}};
+static const shape heads[] = {
+    {"cache", 64, 64, 1, 0}, {"cache", 64, 64, 4, 0}, {"cache", 64, 64, 12, 0}, {NULL, 0, 0, 0, 0}};
 static const shape vectors[] = {{"cache", 4096, 1, 1, 0}, {NULL, 0, 0, 0, 0}};
 
 /* One thread's limits. */
@@ -122,8 +121,8 @@ static void make_matrix(job *j, const shape *s)
                        .lanes = 16,
                        .rows = j->c.kernel == KERN_matmul_q4_0_lanes ? LS_ROWS_LANES : 0,
                        .whole = true,
-                       .scratch = (uint8_t *)j->w.data +
-                                  (j->n_claims * j->claim_bytes + 63) / 64 * 64};
+                       .scratch =
+                           (uint8_t *)j->w.data + (j->n_claims * j->claim_bytes + 63) / 64 * 64};
 }
 
 static void multiply(job *j, const ls_kernels *k)
@@ -318,19 +317,26 @@ static void time_shape(int kernel, const shape *s, ls_tier only, const limits *l
 void kern_bench_columns(void)
 {
     puts("Columns of --bench:\n"
-         "  kernel, tier   what was timed; `code` says whether the tier has one of its own or inherits\n"
+         "  kernel, tier   what was timed; `code` says whether the tier has one of its own or "
+         "inherits\n"
          "                 scalar's\n"
-         "  place          of the matrix: `cache` (256 KiB) or `memory` (out of a matrix too large for\n"
-         "                 a cache, or one claim after another of one that 512 tokens are multiplied with)\n"
-         "  n, rows, cols  elements of a row, rows of a call (as many as a thread claims at a time),\n"
+         "  place          of the matrix: `cache` (256 KiB) or `memory` (out of a matrix too large "
+         "for\n"
+         "                 a cache, or one claim after another of one that 512 tokens are "
+         "multiplied with)\n"
+         "  n, rows, cols  elements of a row, rows of a call (as many as a thread claims at a "
+         "time),\n"
          "                 tokens\n"
          "  ns             of a call: median, CPU time of the thread\n"
          "  gb_per_s       operands and results, each counted once\n"
          "  gop_per_s      a multiplication and an addition are two operations; 0: not counted\n"
-         "  limit          what the machine runs into first: reading from `memory` or `cache`, products of\n"
+         "  limit          what the machine runs into first: reading from `memory` or `cache`, "
+         "products of\n"
          "                 bytes (int8), of BF16 pairs (bf16) or of floats (fp32)\n"
-         "  limit_per_s    that limit in GB/s or GOP/s, measured in this run with one thread: the lines\n"
-         "                 above the table; memory again beside each row, since it changes over minutes\n"
+         "  limit_per_s    that limit in GB/s or GOP/s, measured in this run with one thread: the "
+         "lines\n"
+         "                 above the table; memory again beside each row, since it changes over "
+         "minutes\n"
          "  of_limit       time at that limit / time measured\n"
          "  times_scalar   scalar's time / this one's; the two took turns");
 }
