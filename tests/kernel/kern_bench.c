@@ -17,7 +17,14 @@
 #include "kern.h"
 #include "lockstep/bench.h"
 
-enum { SAMPLES = 7, SAMPLE_NS = 3000000, CACHED_BYTES = 256 << 10, READ_BYTES = 256 << 20 };
+enum {
+    SAMPLES = 7,
+    SLOW_SAMPLES = 3,
+    SAMPLE_NS = 3000000,
+    SLOW_NS = 50000000,
+    CACHED_BYTES = 256 << 10,
+    READ_BYTES = 256 << 20
+};
 
 /* The rows of the table that a kernel has: matrices out of the cache and out of memory for one
  * token, and for 512; sums of attention for the queries of one, four and twelve heads. */
@@ -289,7 +296,7 @@ static void time_shape(int kernel, const shape *s, ls_tier only, const limits *l
     uint64_t   kept = 0;
     ls_kernels k[LS_N_TIERS];
     double     ns[LS_N_TIERS][SAMPLES];
-    int        tiers[LS_N_TIERS], n = 0;
+    int        tiers[LS_N_TIERS], n = 0, n_samples[LS_N_TIERS];
     for (int t = LS_TIER_SCALAR; t < LS_N_TIERS; t++) {
         bool asked = !only || only == (ls_tier)t || t == LS_TIER_SCALAR;
         if (!asked || !kern_available((ls_tier)t)) continue;
@@ -297,19 +304,25 @@ static void time_shape(int kernel, const shape *s, ls_tier only, const limits *l
         tiers[n++] = t;
     }
     make(&j, kernel, s);
-    for (int i = 0; i < n; i++) call(&j, &k[i]); /* whatever is done once */
+    for (int i = 0; i < n; i++) {
+        /* whatever is done once; and who is slow takes part in fewer turns */
+        double begin = cpu_ns();
+        call(&j, &k[i]);
+        n_samples[i] = cpu_ns() - begin > SLOW_NS ? SLOW_SAMPLES : SAMPLES;
+    }
     if (s->place[0] == 'm' && s->cols == 1) now.machine.read_bytes = 0;
     for (int r = 0; r < SAMPLES; r++) {
-        for (int i = 0; i < n; i++) ns[i][r] = sample(&j, &k[i]);
+        for (int i = 0; i < n; i++)
+            if (r < n_samples[i]) ns[i][r] = sample(&j, &k[i]);
         if (s->place[0] != 'm' || s->cols > 1) continue;
         /* memory changes its speed over minutes: it takes its turn, too */
         double rate = reading(j.w.data, j.n_claims * j.claim_bytes / 512 * 512, 1, 1, &kept);
         if (rate > now.machine.read_bytes) now.machine.read_bytes = rate;
     }
-    for (int i = 0; i < n; i++) qsort(ns[i], SAMPLES, sizeof(double), by_value);
+    for (int i = 0; i < n; i++) qsort(ns[i], (size_t)n_samples[i], sizeof(double), by_value);
     for (int i = 0; i < n; i++)
         print_row(&j, s, kern_tier_name((ls_tier)tiers[i]), i == 0 || is_own(kernel, &k[0], &k[i]),
-                  ns[i][SAMPLES / 2], ns[0][SAMPLES / 2], &now);
+                  ns[i][n_samples[i] / 2], ns[0][n_samples[0] / 2], &now);
     if (kept == 1) puts("");
     drop(&j);
 }
