@@ -11,28 +11,6 @@
 
 /* ---- the plan ---- */
 
-/* "128,512": whole numbers from min to max. */
-static ls_status read_list(const cli_context *ctx, const char *option, const char *text, long min,
-                           long max, int32_t *out, size_t *n, ls_error *err)
-{
-    const char *at = text;
-    *n = 0;
-    for (;;) {
-        char *end;
-        long  v = strtol(at, &end, 10);
-        if (end == at || *at < '0' || *at > '9' || (*end != ',' && *end != '\0'))
-            return cli_usage(ctx, err, "option '--%s': '%s' is no list of numbers", option, text);
-        if (v < min || v > max)
-            return cli_usage(ctx, err, "option '--%s': %.*s is not from %ld to %ld", option,
-                             (int)(end - at), at, min, max);
-        if (*n == BENCH_MAX)
-            return cli_usage(ctx, err, "option '--%s': more than %d numbers", option, BENCH_MAX);
-        out[(*n)++] = (int32_t)v;
-        if (*end == '\0') return LS_OK;
-        at = end + 1;
-    }
-}
-
 static void add_test(bench *b, ls_bench_test t)
 {
     int32_t need = t.n_depth + t.n_prompt + t.n_gen + 1;
@@ -43,10 +21,12 @@ static void add_test(bench *b, ls_bench_test t)
 
 static ls_status plan_threads(bench *b, ls_error *err)
 {
+    const cli_numbers counts = {1, 256, BENCH_MAX};
     b->n_threads = 1;
     b->threads[0] = 0;
     if (b->o->threads)
-        return read_list(b->ctx, "threads", b->o->threads, 1, 256, b->threads, &b->n_threads, err);
+        return cli_numbers_read(b->ctx, "threads", b->o->threads, &counts, b->threads,
+                                &b->n_threads, err);
     LS_TRY(cli_env_threads(b->ctx->env, &b->threads[0], err));
     if (!b->threads[0]) b->threads[0] = b->machine.n_cpus;
     return LS_OK;
@@ -56,15 +36,16 @@ ls_status bench_plan(bench *b, cli_context *ctx, const bench_opts *o, bool every
                      ls_error *err)
 {
     enum { MOST = 1 << 22 };
-    int32_t prompt[BENCH_MAX], gen[BENCH_MAX], depth[BENCH_MAX];
-    size_t  n_prompt, n_gen, n_depth;
+    const cli_numbers sizes = {0, MOST, BENCH_MAX};
+    int32_t           prompt[BENCH_MAX], gen[BENCH_MAX], depth[BENCH_MAX];
+    size_t            n_prompt, n_gen, n_depth;
     b->ctx = ctx;
     b->o = o;
     ls_machine_describe(&b->machine);
     LS_TRY(cli_model_check(ctx, &o->model, err));
-    LS_TRY(read_list(ctx, "prompt", o->prompt, 0, MOST, prompt, &n_prompt, err));
-    LS_TRY(read_list(ctx, "gen", o->gen, 0, MOST, gen, &n_gen, err));
-    LS_TRY(read_list(ctx, "depth", o->depth, 0, MOST, depth, &n_depth, err));
+    LS_TRY(cli_numbers_read(ctx, "prompt", o->prompt, &sizes, prompt, &n_prompt, err));
+    LS_TRY(cli_numbers_read(ctx, "gen", o->gen, &sizes, gen, &n_gen, err));
+    LS_TRY(cli_numbers_read(ctx, "depth", o->depth, &sizes, depth, &n_depth, err));
     LS_TRY(plan_threads(b, err));
     for (size_t d = 0; d < (every_depth ? n_depth : 1); d++) {
         for (size_t i = 0; i < n_prompt; i++)

@@ -209,6 +209,17 @@ ls_status cli_ids_read(const cli_context *ctx, const cli_ids_opts *o, int32_t n_
 ls_status cli_prompt_read(const cli_context *ctx, const cli_prompt_opts *o, char **text,
                           size_t *len, ls_error *err);
 
+/* "128,512", the value of an option: whole numbers from min to max, `most` of them at most. Errors:
+ * USAGE. */
+typedef struct cli_numbers {
+    int32_t min, max;
+    size_t  most;
+} cli_numbers;
+ls_status cli_numbers_read(const cli_context *ctx, const char *option, const char *text,
+                           const cli_numbers *range, int32_t *out, size_t *n, ls_error *err);
+
+/* What --fault was given, one by one. Errors: USAGE. */
+ls_status cli_faults_read(const cli_list *list, ls_faults *out, ls_error *err);
 /* --threads --batch --ctx --kv-type --isa --lanes --act-quant --prepacked --fault. Defaults: CLI_ENGINE_DEFAULTS. */
 typedef struct cli_engine_opts {
     int32_t  threads, batch, ctx;

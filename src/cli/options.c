@@ -121,6 +121,29 @@ ls_status cli_ids_read(const cli_context *ctx, const cli_ids_opts *o, int32_t n_
     return cli_usage(ctx, err, "option '--ids' is empty");
 }
 
+/* ---- numbers ---- */
+
+ls_status cli_numbers_read(const cli_context *ctx, const char *option, const char *text,
+                           const cli_numbers *range, int32_t *out, size_t *n, ls_error *err)
+{
+    const char *at = text;
+    *n = 0;
+    for (;;) {
+        char *end;
+        long  v = strtol(at, &end, 10);
+        if (end == at || *at < '0' || *at > '9' || (*end != ',' && *end != '\0'))
+            return cli_usage(ctx, err, "option '--%s': '%s' is no list of numbers", option, text);
+        if (v < range->min || v > range->max)
+            return cli_usage(ctx, err, "option '--%s': %.*s is not from %d to %d", option,
+                             (int)(end - at), at, (int)range->min, (int)range->max);
+        if (*n == range->most)
+            return cli_usage(ctx, err, "option '--%s': more than %zu numbers", option, range->most);
+        out[(*n)++] = (int32_t)v;
+        if (*end == '\0') return LS_OK;
+        at = end + 1;
+    }
+}
+
 /* ---- engine ---- */
 
 static const cli_choice kv_types[] = {{"f16", LS_DTYPE_F16},
@@ -216,6 +239,19 @@ const cli_option cli_engine_table[] = {
     {0},
 };
 
+ls_status cli_faults_read(const cli_list *list, ls_faults *out, ls_error *err)
+{
+    *out = (ls_faults){0};
+    for (size_t i = 0; i < list->n; i++) {
+        ls_status status = ls_faults_add(out, list->at[i], err);
+        if (status != LS_OK) {
+            ls_fail_at(err, "--fault %s", list->at[i]);
+            return status;
+        }
+    }
+    return LS_OK;
+}
+
 ls_status cli_engine_resolve(const cli_context *ctx, const cli_engine_opts *o,
                              ls_engine_options *out, ls_faults *faults, ls_error *err)
 {
@@ -230,7 +266,6 @@ ls_status cli_engine_resolve(const cli_context *ctx, const cli_engine_opts *o,
                                .lanes = o->lanes,
                                .prepacked = o->prepacked};
     if (o->prepacked && strcmp(o->prepacked, "none") == 0) out->prepacked = "";
-    *faults = (ls_faults){0};
     if (!cli_given(ctx, "threads")) LS_TRY(cli_env_threads(ctx->env, &out->n_threads, err));
     if (!cli_given(ctx, "timeout")) LS_TRY(cli_env_timeout(ctx->env, &out->timeout_s, err));
     if (!ls_tier_available(out->tier)) {
@@ -238,13 +273,7 @@ ls_status cli_engine_resolve(const cli_context *ctx, const cli_engine_opts *o,
                 ls_tier_name(out->tier));
         return ls_fail_hint(err, "its best is '%s'", ls_tier_name(ls_tier_best()));
     }
-    for (size_t i = 0; i < o->faults.n; i++) {
-        ls_status status = ls_faults_add(faults, o->faults.at[i], err);
-        if (status != LS_OK) {
-            ls_fail_at(err, "--fault %s", o->faults.at[i]);
-            return status;
-        }
-    }
+    LS_TRY(cli_faults_read(&o->faults, faults, err));
     if (faults->n) out->faults = faults;
     return LS_OK;
 }

@@ -186,7 +186,7 @@ static int list(void)
 
 typedef struct options {
     kern_case c;
-    bool      single, list, bench, self_test;
+    bool      single, list, bench, self_test, help;
     ls_tier   tier; /* LS_TIER_AUTO: every available one */
 } options;
 
@@ -201,10 +201,11 @@ static int find_name(const char *name, bool pattern)
 static bool parse(options *o, int argc, char **argv)
 {
     static const struct option longs[] = {
-        {"kernel", 1, 0, 'k'}, {"tier", 1, 0, 't'},  {"pattern", 1, 0, 'p'},   {"seed", 1, 0, 's'},
-        {"n", 1, 0, 'n'},      {"rows", 1, 0, 'r'},  {"cols", 1, 0, 'c'},      {"place", 1, 0, 'a'},
-        {"list", 0, 0, 'l'},   {"bench", 0, 0, 'b'}, {"self-test", 0, 0, 'x'}, {"lanes", 1, 0, 'w'},
-        {0, 0, 0, 0},
+        {"kernel", 1, 0, 'k'}, {"tier", 1, 0, 't'},  {"pattern", 1, 0, 'p'},
+        {"seed", 1, 0, 's'},   {"n", 1, 0, 'n'},     {"rows", 1, 0, 'r'},
+        {"cols", 1, 0, 'c'},   {"place", 1, 0, 'a'}, {"list", 0, 0, 'l'},
+        {"bench", 0, 0, 'b'},  {"help", 0, 0, 'h'},  {"self-test", 0, 0, 'x'},
+        {"lanes", 1, 0, 'w'},  {0, 0, 0, 0},
     };
     int pattern = PAT_RANDOM;
     *o = (options){.c = {.kernel = N_KERNELS, .seed = 1, .rows = 1, .cols = 1, .lanes = 16}};
@@ -244,6 +245,9 @@ static bool parse(options *o, int argc, char **argv)
         case 'b':
             o->bench = true;
             break;
+        case 'h':
+            o->help = true;
+            break;
         case 'x':
             o->self_test = true;
             break;
@@ -270,16 +274,26 @@ static void check_tier(const options *o, ls_tier tier)
     }
 }
 
+static void usage(FILE *f)
+{
+    fputs("usage: checkkern [--kernel NAME] [--tier T] [--seed N] [--list | --bench | "
+          "--self-test | --help] [--n N --pattern P --rows R --cols C --place 0|1|2 --lanes "
+          "0|8|16]\n",
+          f);
+}
+
 int main(int argc, char **argv)
 {
     options o;
     int     tiers = 0;
     if (!parse(&o, argc, argv)) {
-        fprintf(
-            stderr,
-            "usage: checkkern [--kernel NAME] [--tier T] [--seed N] [--list | --bench | "
-            "--self-test] [--n N --pattern P --rows R --cols C --place 0|1|2 --lanes 0|8|16]\n");
+        usage(stderr);
         return 2;
+    }
+    if (o.help) {
+        usage(stdout);
+        kern_bench_columns();
+        return 0;
     }
     if (o.list) return list();
     for (int i = 0; i < N_KERNELS; i++) {

@@ -200,6 +200,29 @@ static int act_of(const kern_case *c)
     return floats ? LS_ACT_F32 : (int)ls_dtype_act(k->type);
 }
 
+size_t kern_act_stride(const kern_case *c) { return act_stride(act_of(c), c->n); }
+
+int kern_n_inputs(const kern_case *c)
+{
+    switch (kern_info_of(c->kernel)->kind) {
+    case KIND_MATMUL:
+    case KIND_STRIPS:
+    case KIND_CHAINS:
+    case KIND_DOT:
+    case KIND_NORM:
+    case KIND_GLU:
+        return 2;
+    case KIND_ADD:
+        return c->kernel == KERN_add ? 2 : 1;
+    case KIND_SOFTMAX:
+    case KIND_SCALE:
+    case KIND_SUMS:
+        return 0;
+    default:
+        return 1;
+    }
+}
+
 static void prepare_matmul(kern_data *d, const kern_case *c, int dtype, uint64_t *rng)
 {
     bool   strips = kern_info_of(c->kernel)->kind == KIND_STRIPS;
