@@ -89,5 +89,7 @@ ls_act_fn    *ls_kernels_act(const ls_kernels *k, int act);
 void ls_kernels_init_scalar(ls_kernels *k);
 void ls_kernels_init_avx2(ls_kernels *k);
 void ls_kernels_init_avx512(ls_kernels *k);
+void ls_kernels_init_neon(ls_kernels *k);
+void ls_kernels_init_dotprod(ls_kernels *k);
 
 #endif
