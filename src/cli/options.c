@@ -124,9 +124,12 @@ ls_status cli_ids_read(const cli_context *ctx, const cli_ids_opts *o, int32_t n_
 /* ---- engine ---- */
 
 static const cli_choice kv_types[] = {{"f16", LS_DTYPE_F16}, {"f32", LS_DTYPE_F32}, {NULL, 0}};
-static const cli_choice tiers[] = {{"auto", LS_TIER_AUTO}, {"scalar", LS_TIER_SCALAR},
-                                   {"avx2", LS_TIER_AVX2}, {"avx512", LS_TIER_AVX512},
-                                   {"neon", LS_TIER_NEON}, {"dotprod", LS_TIER_DOTPROD},
+static const cli_choice tiers[] = {{"auto", LS_TIER_AUTO},
+                                   {"scalar", LS_TIER_SCALAR},
+                                   {"avx2", LS_TIER_AVX2},
+                                   {"avx512", LS_TIER_AVX512},
+                                   {"neon", LS_TIER_NEON},
+                                   {"dotprod", LS_TIER_DOTPROD},
                                    {NULL, 0}};
 static const cli_choice lane_counts[] = {{"auto", 0}, {"8", 8}, {"16", 16}, {NULL, 0}};
 static const cli_choice roundings[] = {{"auto", LS_ROUND_AUTO}, {"i8", LS_ROUND_I8}, {NULL, 0}};

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* dotprod_codes.c - products of the formats without a kernel of their own, with SDOT. */
+/* dotprod_codes.c - products of formats by their unpacked integers, with SDOT. */
 #include <arm_neon.h>
 
 /* Sums of four bytes' products. */
@@ -7,4 +7,4 @@ static inline int32x4_t dot4(int8x16_t a, int8x16_t b) { return vdotq_s32(vdupq_
 
 #include "kernel/arm/codes_inl.h"
 
-void ls_kernels_dotprod_codes(ls_kernels *k) { codes_fill(k); }
+void ls_kernels_dotprod_codes(ls_kernels *k) { arm_codes_fill(k); }

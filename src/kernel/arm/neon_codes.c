@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* neon_codes.c - products of the formats without a kernel of their own, for NEON. */
+/* neon_codes.c - products of formats by their unpacked integers, for NEON. */
 #include <arm_neon.h>
 
 /* Sums of four bytes' products. Two stay below 2^15: |a| <= 128, |b| <= 127. */
@@ -11,4 +11,4 @@ static inline int32x4_t dot4(int8x16_t a, int8x16_t b)
 
 #include "kernel/arm/codes_inl.h"
 
-void ls_kernels_neon_codes(ls_kernels *k) { codes_fill(k); }
+void ls_kernels_neon_codes(ls_kernels *k) { arm_codes_fill(k); }

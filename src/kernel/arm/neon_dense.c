@@ -99,42 +99,54 @@ LS_INLINE void dense_of(elem e, const ls_matmul *m, int lanes)
         for (size_t c = 0; c < m->n_cols; c++) {
             const uint8_t *x = (const uint8_t *)m->x + c * m->x_bytes;
             float         *y = m->y + c * m->ldy + r;
-            if (rows == 1) dense_tile(e, 1, w, x, m->n, lanes, y);
-            else dense_tile(e, TILE_ROWS, w, x, m->n, lanes, y);
+            if (rows == 1)
+                dense_tile(e, 1, w, x, m->n, lanes, y);
+            else
+                dense_tile(e, TILE_ROWS, w, x, m->n, lanes, y);
         }
     }
 }
 
 LS_INLINE void dense_matmul(elem e, const ls_matmul *m)
 {
-    if (m->lanes == 8) dense_of(e, m, 8);
-    else dense_of(e, m, 16);
+    if (m->lanes == 8)
+        dense_of(e, m, 8);
+    else
+        dense_of(e, m, 16);
 }
 
 static void matmul_f32(const ls_matmul *m)
 {
-    if (m->whole) rows_f32(m);
-    else dense_matmul(F32, m);
+    if (m->whole)
+        rows_f32(m);
+    else
+        dense_matmul(F32, m);
 }
 
 static void matmul_f16(const ls_matmul *m)
 {
-    if (m->whole) rows_f16(m);
-    else dense_matmul(F16, m);
+    if (m->whole)
+        rows_f16(m);
+    else
+        dense_matmul(F16, m);
 }
 
 static void matmul_bf16(const ls_matmul *m)
 {
-    if (m->whole) rows_bf16(m);
-    else dense_matmul(BF16, m);
+    if (m->whole)
+        rows_bf16(m);
+    else
+        dense_matmul(BF16, m);
 }
 
 static float dot_f16(const uint16_t *a, const uint16_t *b, size_t n, int lanes)
 {
     const uint8_t *w = (const uint8_t *)a;
     float          y;
-    if (lanes == 8) dense_tile(F16, 1, &w, (const uint8_t *)b, n, 8, &y);
-    else dense_tile(F16, 1, &w, (const uint8_t *)b, n, 16, &y);
+    if (lanes == 8)
+        dense_tile(F16, 1, &w, (const uint8_t *)b, n, 8, &y);
+    else
+        dense_tile(F16, 1, &w, (const uint8_t *)b, n, 16, &y);
     return y;
 }
 
