@@ -4,7 +4,7 @@
 #
 # usage: run.sh BUILD_DIR checkkern OPTION...   checkkern with these options
 #        run.sh BUILD_DIR logits TYPE...        models of these types: all logits of both tiers against
-#                                               what `crossval determinism` prints here. Needs LS, TOOLS
+#                                               what `crossval determinism` prints here; LS names the program
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 build=$1 what=$2
@@ -70,9 +70,10 @@ checkkern)
     exec "$emulator" -cpu "${cpu[$tier]}" "$build/checkkern" "$@"
     ;;
 logits)
+    [[ -x ${LS:-} ]] || die "LS has to name the program"
     T=$(mktemp -d) && trap 'rm -rf "$T"' EXIT
     for type in "$@"; do
-        "$LS" model mini --type "$type" --seed 5 -o "$T/m.gguf" >/dev/null 2>"$T/e" || die "$type: $(cat "$T/e")"
+        "$LS" model mini --type "$type" --seed 5 --force -o "$T/m.gguf" >/dev/null 2>"$T/e" || die "$type: $(cat "$T/e")"
         runs=("2 7")
         [[ $type != q4_0 && $type != f16 ]] || runs=("1 1" "1 7" "1 64" "2 1" "2 7" "2 64" "4 1" "4 7" "4 64")
         compare_model "$T/m.gguf" "$type" "${runs[@]}"
