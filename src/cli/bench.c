@@ -289,9 +289,13 @@ const char *bench_peak_text(const ls_peak *p, const char *unit, char *buf, size_
 
 /* ---- the command line ---- */
 
-static const cli_choice tiers[] = {{"auto", LS_TIER_AUTO}, {"scalar", LS_TIER_SCALAR},
-                                   {"avx2", LS_TIER_AVX2}, {"avx512", LS_TIER_AVX512},
-                                   {"neon", LS_TIER_NEON}, {NULL, 0}};
+static const cli_choice tiers[] = {{"auto", LS_TIER_AUTO},
+                                   {"scalar", LS_TIER_SCALAR},
+                                   {"avx2", LS_TIER_AVX2},
+                                   {"avx512", LS_TIER_AVX512},
+                                   {"neon", LS_TIER_NEON},
+                                   {"dotprod", LS_TIER_DOTPROD},
+                                   {NULL, 0}};
 
 #define AT(field) offsetof(bench_opts, field)
 

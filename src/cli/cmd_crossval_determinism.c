@@ -333,9 +333,13 @@ static ls_status run(cli_context *ctx, void *opts, ls_error *err)
     return status != LS_OK ? status : printed;
 }
 
-static const cli_choice tiers[] = {{"all", LS_TIER_AUTO},  {"scalar", LS_TIER_SCALAR},
-                                   {"avx2", LS_TIER_AVX2}, {"avx512", LS_TIER_AVX512},
-                                   {"neon", LS_TIER_NEON}, {NULL, 0}};
+static const cli_choice tiers[] = {{"all", LS_TIER_AUTO},
+                                   {"scalar", LS_TIER_SCALAR},
+                                   {"avx2", LS_TIER_AVX2},
+                                   {"avx512", LS_TIER_AVX512},
+                                   {"neon", LS_TIER_NEON},
+                                   {"dotprod", LS_TIER_DOTPROD},
+                                   {NULL, 0}};
 static const cli_choice kv_types[] = {{"f16", LS_DTYPE_F16},
                                       {"f32", LS_DTYPE_F32},
                                       {"bf16", LS_DTYPE_BF16},

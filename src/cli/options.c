@@ -151,9 +151,13 @@ static const cli_choice kv_types[] = {{"f16", LS_DTYPE_F16},
                                       {"bf16", LS_DTYPE_BF16},
                                       {"q8_0", LS_DTYPE_Q8_0},
                                       {NULL, 0}};
-static const cli_choice tiers[] = {{"auto", LS_TIER_AUTO}, {"scalar", LS_TIER_SCALAR},
-                                   {"avx2", LS_TIER_AVX2}, {"avx512", LS_TIER_AVX512},
-                                   {"neon", LS_TIER_NEON}, {NULL, 0}};
+static const cli_choice tiers[] = {{"auto", LS_TIER_AUTO},
+                                   {"scalar", LS_TIER_SCALAR},
+                                   {"avx2", LS_TIER_AVX2},
+                                   {"avx512", LS_TIER_AVX512},
+                                   {"neon", LS_TIER_NEON},
+                                   {"dotprod", LS_TIER_DOTPROD},
+                                   {NULL, 0}};
 static const cli_choice lane_counts[] = {{"auto", 0}, {"8", 8}, {"16", 16}, {NULL, 0}};
 static const cli_choice roundings[] = {{"auto", LS_ROUND_AUTO}, {"i8", LS_ROUND_I8}, {NULL, 0}};
 

@@ -38,6 +38,21 @@ void ls_kernels_init_avx512(ls_kernels *k)
     ls_kernels_avx512_strips(k);
     ls_kernels_avx512_rowops(k);
 }
+#elif defined(__aarch64__)
+void ls_kernels_init_neon(ls_kernels *k)
+{
+    ls_kernels_neon_dense(k);
+    ls_kernels_neon_chains(k);
+    ls_kernels_neon_codes(k);
+    ls_kernels_neon_strips(k);
+    ls_kernels_neon_rowops(k);
+}
+
+void ls_kernels_init_dotprod(ls_kernels *k)
+{
+    ls_kernels_dotprod_codes(k);
+    ls_kernels_dotprod_strips(k);
+}
 #endif
 
 ls_kernels ls_kernels_for(ls_tier tier)
@@ -49,6 +64,9 @@ ls_kernels ls_kernels_for(ls_tier tier)
 #if defined(__x86_64__)
     if (k.tier == LS_TIER_AVX2 || k.tier == LS_TIER_AVX512) ls_kernels_init_avx2(&k);
     if (k.tier == LS_TIER_AVX512) ls_kernels_init_avx512(&k);
+#elif defined(__aarch64__)
+    if (k.tier >= LS_TIER_NEON) ls_kernels_init_neon(&k);
+    if (k.tier == LS_TIER_DOTPROD) ls_kernels_init_dotprod(&k);
 #endif
     return k;
 }

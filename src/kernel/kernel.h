@@ -96,5 +96,7 @@ ls_chains_fn *ls_kernels_chains(const ls_kernels *k, int dtype);
 void ls_kernels_init_scalar(ls_kernels *k);
 void ls_kernels_init_avx2(ls_kernels *k);
 void ls_kernels_init_avx512(ls_kernels *k);
+void ls_kernels_init_neon(ls_kernels *k);
+void ls_kernels_init_dotprod(ls_kernels *k);
 
 #endif
