@@ -175,7 +175,7 @@ ls_attn ls_attn_default(const ls_session *s, int32_t i)
     };
 }
 
-void ls_attend(ls_session *s, int32_t i, const ls_attn *a, size_t T)
+size_t ls_attend(ls_session *s, int32_t i, const ls_attn *a, size_t T)
 {
     const ls_model_config *c = &s->model->config;
     size_t                 HK = (size_t)c->n_heads * (size_t)c->head_dim;
@@ -193,6 +193,7 @@ void ls_attend(ls_session *s, int32_t i, const ls_attn *a, size_t T)
         ls_pool_run(s->pool, attend, &j, T * (size_t)c->n_heads, 1);
     } else {
         ls_attend_own(&j);
+        T = j.T;
     }
     for (int k = 0; s->opt.watch.fn && k < 2; k++) {
         ls_tap_values v = {k ? LS_OP_ATTN_SCORES_SOFTMAX : LS_OP_ATTN_SCORES,
@@ -205,4 +206,5 @@ void ls_attend(ls_session *s, int32_t i, const ls_attn *a, size_t T)
         s->opt.watch.fn(s->opt.watch.ctx, &v);
     }
     ls_tap_rows(s, LS_OP_ATTN_OUT, i, s->att, HK, HK, T);
+    return T;
 }

@@ -51,6 +51,7 @@ static ls_status resolve(ls_session *s, const ls_session_options *opt, ls_error 
                        ls_tier_name(s->opt.tier));
     }
     for (size_t i = 0; i < LS_MAX_TAPS; i++) s->has_taps |= s->opt.taps[i].fn != NULL;
+    s->last_only = s->opt.last_only && !s->opt.follow && !ls_is_watched(s);
     return LS_OK;
 }
 
@@ -217,9 +218,8 @@ ls_status ls_session_eval(ls_session *s, const int32_t *tokens, size_t n, ls_err
     while (done < n) {
         size_t T = done == 0 && n % batch ? n % batch : batch;
         s->base = s->pos;
-        ls_forward(s, tokens + done, T);
-        s->row_skip = done;
-        s->n_rows = T;
+        s->n_rows = ls_forward(s, tokens + done, T);
+        s->row_skip = done + T - s->n_rows;
         s->pos += (int32_t)T;
         done += T;
     }
