@@ -44,7 +44,6 @@ size_t ls_last_rows(ls_session *s, int32_t i, size_t T)
     memcpy(s->q, s->q + last * HK, HK * sizeof(float));
     memcpy(s->x, s->x + last * D, D * sizeof(float));
     memcpy(s->norm, s->norm + last * D, D * sizeof(float));
-    memcpy(s->norm2, s->norm2 + last * D, D * sizeof(float));
     s->base += (int32_t)last;
     return 1;
 }

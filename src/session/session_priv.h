@@ -69,7 +69,7 @@ struct ls_session {
  * rows: T, or 1 with last_only. */
 size_t ls_forward(ls_session *s, const int32_t *tokens, size_t T);
 /* Once the cache has the keys and values of layer i: the rows that this layer goes on with. Where that
- * is the last one alone, it becomes row 0 of q, x, norm and norm2, at position s->base. */
+ * is the last one alone, it becomes row 0 of q, x and norm, at position s->base. */
 size_t ls_last_rows(ls_session *s, int32_t i, size_t T);
 /* One product of a group: y[t][w->n_rows] = W . x[t], rows of y ldy floats apart. */
 typedef struct ls_product {
