@@ -53,6 +53,8 @@ typedef struct ls_engine_options { /* zero means: default */
                                   attention, AMX and polling threads where it has them, and its logits
                                   are those of an eval's last token alone */
     /* native only */
+    bool            last_only;     /* logits are asked for of an eval's last token alone, see model.h;
+                                      for_speed implies it */
     ls_tier         tier;
     ls_act_rounding rounding;
     int             lanes;         /* width of vector sums, 8 or 16; 0: 16 */

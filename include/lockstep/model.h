@@ -115,6 +115,10 @@ typedef struct ls_session_options { /* zero means: default */
     bool            follow;    /* add in the order of llama.cpp's kernels for a batch of this very
                                 * shape (NUMERICS.md, clause 9). Results then depend on the
                                 * batches, as the reference's do                             */
+    bool            last_only; /* logits are asked for of an eval's last token alone: what the
+                                * last layer would compute for the others is left out, unless
+                                * taps or a watch want to see it, or `follow` its shape. The
+                                * logits are the same bits                                   */
     bool            bf16_pairs; /* with `follow`: BF16 products two by two, as llama.cpp's builds
                                 * for AVX512_BF16 add them                                   */
     struct { ls_tap_fn *fn; void *ctx; } taps[LS_MAX_TAPS]; /* called in order; fn NULL: unused */
@@ -134,8 +138,8 @@ LS_API void      ls_session_destroy(ls_session *s); /* NULL is allowed */
 LS_API ls_status ls_session_eval(ls_session *s, const int32_t *tokens, size_t n, ls_error *err);
 
 /* Logits [n_vocab] of token i of the last ls_session_eval call (0-based; one of the last
- * n_batch tokens of that call). Computed on demand, several rows at a time. Borrowed until the
- * next eval, logits or destroy. Errors: USAGE (i out of range). */
+ * n_batch tokens of that call; with last_only the last one alone). Computed on demand, several rows
+ * at a time. Borrowed until the next eval, logits or destroy. Errors: USAGE (i out of range). */
 LS_API ls_status ls_session_logits(ls_session *s, size_t i, const float **row, ls_error *err);
 
 /* Forget everything after position n_keep (0: all). n_keep must not exceed the position. */

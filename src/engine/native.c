@@ -125,6 +125,7 @@ static ls_status open_session(native *n, const ls_engine_options *opt, ls_error 
         .rounding = opt->rounding,
         .lanes = opt->lanes,
         .follow = opt->follow,
+        .last_only = opt->last_only || opt->for_speed,
         .bf16_pairs = opt->bf16_pairs,
         .watch = opt->watch,
     };

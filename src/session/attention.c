@@ -253,7 +253,7 @@ ls_attn ls_attn_default(const ls_session *s, int32_t i)
     };
 }
 
-void ls_attend(ls_session *s, int32_t i, const ls_attn *a, size_t T)
+size_t ls_attend(ls_session *s, int32_t i, const ls_attn *a, size_t T)
 {
     const ls_model_config *c = &s->model->config;
     size_t                 HK = (size_t)c->n_heads * (size_t)c->head_dim;
@@ -268,6 +268,7 @@ void ls_attend(ls_session *s, int32_t i, const ls_attn *a, size_t T)
               .wide_values = vectors};
     if (!s->opt.follow) {
         ls_attend_own(&j);
+        T = j.T;
     } else if (s->opt.kv_type == LS_DTYPE_Q8_0) {
         ls_attend_flash(&j);
     } else {
@@ -285,4 +286,5 @@ void ls_attend(ls_session *s, int32_t i, const ls_attn *a, size_t T)
         s->opt.watch.fn(s->opt.watch.ctx, &v);
     }
     ls_tap_rows(s, LS_OP_ATTN_OUT, i, s->att, HK, HK, T);
+    return T;
 }

@@ -210,7 +210,7 @@ static void weigh(const job *j, const part *p, size_t i)
     ls_session *s = j->s;
     size_t      r = p->first + i, t = row_token(j, r), h = row_head(j, p->g, r);
     size_t      from = s->spans[p->at + i].from, n = s->spans[p->at + i].to;
-    size_t      start = s->has_taps || s->opt.watch.fn ? 0 : from / LANES * LANES;
+    size_t      start = ls_is_watched(s) ? 0 : from / LANES * LANES;
     float      *scores = row_scores(j, p->at + i);
 
     if (j->a->softcap > 0) ls_softcap(s, scores + from, j->a->softcap, n - from);
@@ -389,17 +389,19 @@ static void share(const job *j, ls_pool_fn *fn, size_t n)
     ls_pool_run(j->s->pool, fn, &w, n_groups(j) * w.parts, 1);
 }
 
-void ls_attend_own(const ls_attn_job *j)
+void ls_attend_own(ls_attn_job *j)
 {
     ls_session *s = j->s;
-    size_t      G = n_groups(j), rows = j->T * per_group(j), threads = (size_t)s->opt.n_threads;
-    size_t      items = (rows + LS_ATTN_ROWS - 1) / LS_ATTN_ROWS * G, n = row_n(j, rows - 1);
-    bool        few = threads > 1 && items < 2 * threads && G * rows <= s->attn_rows && n >= FEW;
-    job         copy = *j;
+    size_t      G = n_groups(j), all = j->T;
+    ls_pool_run(s->pool, store, j, G, all > 1 ? 1 : G);
+    j->T = ls_last_rows(s, j->layer, all);
 
-    ls_pool_run(s->pool, store, &copy, G, j->T > 1 ? 1 : G);
+    size_t rows = j->T * per_group(j), threads = (size_t)s->opt.n_threads;
+    size_t items = (rows + LS_ATTN_ROWS - 1) / LS_ATTN_ROWS * G, n = row_n(j, rows - 1);
+    bool   few = threads > 1 && items < 2 * threads && G * rows <= s->attn_rows && n >= FEW;
+
     if (!few) {
-        ls_pool_run(s->pool, attend_rows, &copy, items, 1);
+        ls_pool_run(s->pool, attend_rows, j, items, 1);
         return;
     }
     for (size_t g = 0; g < G; g++) {

@@ -211,7 +211,7 @@ static bool parse(options *o, int argc, char **argv)
         {"seed", 1, 0, 's'},   {"n", 1, 0, 'n'},     {"rows", 1, 0, 'r'},
         {"cols", 1, 0, 'c'},   {"place", 1, 0, 'a'}, {"list", 0, 0, 'l'},
         {"bench", 0, 0, 'b'},  {"help", 0, 0, 'h'},  {"self-test", 0, 0, 'x'},
-        {"lanes", 1, 0, 'w'},  {"every", 1, 0, 'e'},  {0, 0, 0, 0},
+        {"lanes", 1, 0, 'w'},  {"every", 1, 0, 'e'}, {0, 0, 0, 0},
     };
     int pattern = PAT_RANDOM;
     *o = (options){.c = {.kernel = N_KERNELS, .seed = 1, .rows = 1, .cols = 1, .lanes = 16}};
@@ -286,7 +286,8 @@ static void check_tier(const options *o, ls_tier tier)
 static void usage(FILE *f)
 {
     fputs("usage: checkkern [--kernel NAME] [--tier T] [--seed N] [--every N] [--list | "
-          "--bench | --self-test | --help] [--n N --pattern P --rows R --cols C --place 0|1|2 --lanes "
+          "--bench | --self-test | --help] [--n N --pattern P --rows R --cols C --place 0|1|2 "
+          "--lanes "
           "0|8|16]\n",
           f);
 }
