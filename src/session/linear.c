@@ -13,6 +13,9 @@
 
 /* Products that share their activations. */
 enum { MAX_PRODUCTS = 4 };
+/* Tokens from which claims of several matrices alternate. With fewer, weights are read but once,
+ * and memory is faster in one stream than in turns. */
+enum { JOIN_FROM = 8 };
 /* Weight rows handed out at a time: few enough to balance, enough to be worth a claim. */
 enum { ROWS_PER_CLAIM = 32, PLAIN_ROWS_PER_CLAIM = 64 };
 /* A decoded piece of a weight row (a multiple of every block), and the tokens that share it. */
@@ -323,7 +326,7 @@ void ls_linear_end(ls_session *s, const ls_product *p, size_t n, const float *x,
         j[i] = job_of(s, &p[i], x, ldx, T, true);
         alike = alike && j[i].form == j[0].form && j[i].claim == j[0].claim;
     }
-    if (!alike) {
+    if (!alike || T < JOIN_FROM) {
         ls_linear(s, p, n, x, ldx, T, true);
         end->fn(end->ctx, 0, rows);
         return;

@@ -38,8 +38,8 @@ typedef struct ls_attn {
 
 /* Scale 1 / sqrt(K), and the window of layer i, if it has one. */
 ls_attn ls_attn_default(const ls_session *s, int32_t i);
-/* The cache takes the keys and values; s->att = attention. The number of rows that the layer goes on
- * with: T, or in the last layer 1 where nobody asks for more (ls_last_rows). */
+/* The cache takes the keys and values; s->att = attention. The number of rows that the layer goes
+ * on with: T, or in the last layer 1 where nobody asks for more (ls_last_rows). */
 __attribute__((warn_unused_result)) size_t ls_attend(ls_session *s, int32_t i, const ls_attn *a,
                                                      size_t T);
 /* y = output projection of s->att, with its bias. */

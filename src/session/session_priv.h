@@ -86,8 +86,8 @@ static inline size_t ls_v_positions(const ls_session *s)
 /* forward.c: evaluate T <= n_batch tokens at position s->base; fills s->hidden. The number of its
  * rows: T, or 1 with last_only. */
 size_t ls_forward(ls_session *s, const int32_t *tokens, size_t T);
-/* Once the cache has the keys and values of layer i: the rows that this layer goes on with. Where that
- * is the last one alone, it becomes row 0 of q, x and norm, at position s->base. */
+/* Once the cache has the keys and values of layer i: the rows that this layer goes on with. Where
+ * that is the last one alone, it becomes row 0 of q, x and norm, at position s->base. */
 size_t ls_last_rows(ls_session *s, int32_t i, size_t T);
 /* One product of a group: y[t][w->n_rows] = W . x[t], rows of y ldy floats apart. */
 typedef struct ls_product {
@@ -95,19 +95,19 @@ typedef struct ls_product {
     float           *y;
     size_t           ldy;
 } ls_product;
-/* linear.c: n <= 4 products of the same T rows of x (ldx floats apart), rounded as each weight asks.
- * layer_weight: LS_ROUND_I8 applies. */
+/* linear.c: n <= 4 products of the same T rows of x (ldx floats apart), rounded as each weight
+ * asks. layer_weight: LS_ROUND_I8 applies. */
 void ls_linear(ls_session *s, const ls_product *p, size_t n, const float *x, size_t ldx, size_t T,
                bool layer_weight);
-/* What comes of elements [begin, end) of each row of y, as soon as all products have them; begin is a
- * multiple of 16. Called by several threads. */
+/* What comes of elements [begin, end) of each row of y, as soon as all products have them; begin is
+ * a multiple of 16. Called by several threads. */
 typedef struct ls_row_end {
     void (*fn)(void *ctx, size_t begin, size_t end);
     void *ctx;
 } ls_row_end;
 /* The same with layer weights of as many rows each, and then `end` for every element. */
-void ls_linear_end(ls_session *s, const ls_product *p, size_t n, const float *x, size_t ldx, size_t T,
-                   const ls_row_end *end);
+void ls_linear_end(ls_session *s, const ls_product *p, size_t n, const float *x, size_t ldx,
+                   size_t T, const ls_row_end *end);
 /* Does anybody see what the operations compute? Then each of them is done by itself. */
 static inline bool ls_is_watched(const ls_session *s) { return s->has_taps || s->opt.watch.fn; }
 /* Call the taps for T rows of n values (ld floats apart), and show them to who watches (ld = n). */
