@@ -8,7 +8,7 @@
 #include "kern.h"
 #include "kernel/numeric_inl.h"
 
-enum { N_WRONG = 8 };
+enum { N_WRONG = 9 };
 
 /* One unit in the last place off, in the last of more than 16 elements. */
 static void add_one_ulp(float *y, const float *a, const float *b, size_t n)
@@ -57,6 +57,14 @@ static void strips_one_chain(const ls_matmul *m)
             m->y[c * m->ldy + r] = sum;
         }
     }
+}
+
+/* The strip of a type with bytes before its words, read as if it were rows. */
+static void strips_as_rows(const ls_matmul *m)
+{
+    ls_matmul rows = *m;
+    rows.whole = true;
+    ls_kernels_for(LS_TIER_SCALAR).matmul_mxfp4(&rows);
 }
 
 /* A NaN that is lost. */
@@ -135,6 +143,7 @@ int kern_self_test(void)
         {KERN_scale, "one element written behind the end"},
         {KERN_chains_f16, "blocks that are not kept apart"},
         {KERN_strips_bf16, "one chain for the whole row"},
+        {KERN_strips_mxfp4, "a strip read as rows"},
         {KERN_act_bf16, "one element read behind the end"},
     };
     for (int i = 0; i < N_WRONG; i++) k[i] = right;
@@ -145,6 +154,7 @@ int kern_self_test(void)
     k[4].scale = scale_too_long;
     k[5].chains_f16 = chains_one_block;
     k[6].strips_bf16 = strips_one_chain;
+    k[7].strips_mxfp4 = strips_as_rows;
     k[N_WRONG - 1].act_bf16 = act_reads_on; /* in a child: the last one */
     for (int i = 0; i < N_WRONG; i++) {
         bool ok = i == N_WRONG - 1 ? caught_in_child(wrong[i].kernel, &k[i])
