@@ -84,6 +84,14 @@ static void strips_wrap(const ls_matmul *m)
     }
 }
 
+/* The strip of a type with bytes before its words, read as if it were rows. */
+static void strips_as_rows(const ls_matmul *m)
+{
+    ls_matmul rows = *m;
+    rows.whole = true;
+    ls_kernels_for(LS_TIER_SCALAR).matmul_mxfp4(&rows);
+}
+
 /* A NaN that is lost. */
 static void relu2_no_nan(float *y, const float *gate, const float *up, size_t n)
 {
@@ -161,6 +169,7 @@ int kern_self_test(void)
         {KERN_chains_f16, "blocks that are not kept apart"},
         {KERN_strips_bf16, "one chain for the whole row"},
         {KERN_strips_q8_0, "16-bit sums that wrap"},
+        {KERN_strips_mxfp4, "a strip read as rows"},
         {KERN_act_bf16, "one element read behind the end"},
     };
     for (int i = 0; i < N_WRONG; i++) k[i] = right;
@@ -172,6 +181,7 @@ int kern_self_test(void)
     k[5].chains_f16 = chains_one_block;
     k[6].strips_bf16 = strips_one_chain;
     k[7].strips_q8_0 = strips_wrap;
+    k[8].strips_mxfp4 = strips_as_rows;
     k[N_WRONG - 1].act_bf16 = act_reads_on; /* in a child: the last one */
     for (int i = 0; i < N_WRONG; i++) {
         bool ok = i == N_WRONG - 1 ? caught_in_child(wrong[i].kernel, &k[i])
