@@ -400,26 +400,36 @@ static bool on_node(struct ggml_tensor *t, bool ask, void *ctx)
     return true;
 }
 
+static const enum ggml_type kv_types[LS_REF_N_KV] = {[LS_REF_KV_F32] = GGML_TYPE_F32,
+                                                     [LS_REF_KV_F16] = GGML_TYPE_F16,
+                                                     [LS_REF_KV_BF16] = GGML_TYPE_BF16,
+                                                     [LS_REF_KV_Q8_0] = GGML_TYPE_Q8_0};
+
+/* Values that are quantised the engine has with flash attention only. */
+static bool needs_flash(const ls_ref_open *opt) { return opt->kv_type == LS_REF_KV_Q8_0; }
+
 static struct llama_context_params context_params(const ls_ref_open *opt)
 {
     struct llama_context_params p = api.llama_context_default_params();
-    enum ggml_type              kv = opt->kv_type == LS_REF_KV_F32 ? GGML_TYPE_F32 : GGML_TYPE_F16;
     p.n_ctx = (uint32_t)opt->n_ctx;
     p.n_batch = (uint32_t)opt->n_batch;
     p.n_threads = p.n_threads_batch = opt->n_threads;
-    p.type_k = p.type_v = kv;
+    p.type_k = p.type_v = kv_types[opt->kv_type];
     p.offload_kqv = false;
 #if LS_HAS_OP_OFFLOAD
     p.op_offload = false;
 #endif
     if (llama.watched) p.cb_eval = on_node;
+    if (needs_flash(opt) || !ref_for_speed) {
+#if LS_HAS_FLASH_TYPE
+        p.flash_attn_type =
+            needs_flash(opt) ? LLAMA_FLASH_ATTN_TYPE_ENABLED : LLAMA_FLASH_ATTN_TYPE_DISABLED;
+#else
+        p.flash_attn = needs_flash(opt);
+#endif
+    }
     if (ref_for_speed) return p; /* with its own n_ubatch and flash attention */
     p.n_ubatch = p.n_batch;
-#if LS_HAS_FLASH_TYPE
-    p.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_DISABLED;
-#else
-    p.flash_attn = false;
-#endif
 #if LS_HAS_LOGITS_ALL
     p.logits_all = true;
 #endif
@@ -477,6 +487,8 @@ static int32_t n_vocab_of(const struct llama_model *model)
 uint32_t ref_open(const char *path, const ls_ref_open *opt, ls_ref_opened *out)
 {
     struct llama_model_params params;
+    if (opt->kv_type < 0 || opt->kv_type >= LS_REF_N_KV)
+        return ref_fail(LS_REF_MISUSED, "a KV cache of type %d", (int)opt->kv_type);
     api.llama_backend_init();
     params = api.llama_model_default_params();
     params.n_gpu_layers = 0;
@@ -502,7 +514,7 @@ uint32_t ref_open(const char *path, const ls_ref_open *opt, ls_ref_opened *out)
     if (out->n_batch > opt->n_batch) out->n_batch = opt->n_batch;
     out->n_threads = opt->n_threads;
     out->kv_type = opt->kv_type;
-    out->flash_attn = ref_for_speed ? -1 : 0; /* -1: it decides */
+    out->flash_attn = needs_flash(opt) ? 1 : ref_for_speed ? -1 : 0; /* -1: it decides */
     find_isa(out->isa, sizeof(out->isa));
     return LS_REF_DONE;
 }

@@ -77,7 +77,7 @@ enum {
 };
 
 /* Types of the KV cache, bos modes. */
-enum { LS_REF_KV_F32 = 0, LS_REF_KV_F16 = 1 };
+enum { LS_REF_KV_F32 = 0, LS_REF_KV_F16, LS_REF_KV_BF16, LS_REF_KV_Q8_0, LS_REF_N_KV };
 enum { LS_REF_BOS_AUTO = 0, LS_REF_BOS_YES, LS_REF_BOS_NO };
 
 typedef struct ls_ref_msg {

@@ -46,7 +46,7 @@ typedef struct ls_bench_work {
     int      dtype;              /* of the matrices that do most operations                      */
 } ls_bench_work;
 
-/* `kv_dtype` LS_DTYPE_F16 or LS_DTYPE_F32. Windows of attention are taken as unbounded. */
+/* `kv_dtype`: type of the KV cache. Windows of attention are taken as unbounded. */
 LS_API void ls_bench_work_of(ls_bench_work *out, const ls_gguf *g, const ls_model_config *c,
                              int kv_dtype);
 /* Bytes that decoding n tokens after `depth` positions reads for a token, on average. */

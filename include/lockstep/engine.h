@@ -18,11 +18,13 @@ typedef struct ls_engine_info {
     char    isa[64];      /* "avx2", or the CPU library picked  */
     char    library[512]; /* path of the library; "" for native */
     int32_t n_threads, n_batch, n_ctx, n_vocab;
-    char    kv_type[8];   /* "f16", "f32"                       */
+    char    kv_type[8];   /* "f16", "f32", "bf16", "q8_0"       */
     int32_t flash_attn;   /* 0 off, 1 on, -1 the engine decides */
     int32_t lanes;        /* width of its vector sums: 8 or 16  */
     bool    follow;       /* native: sums follow the reference  */
     bool    bf16_pairs;   /* adds products of BF16 two by two   */
+    char    note[512];    /* native: why a file of prepacked weights beside the model is not used; "": nothing
+                             to say                             */
 } ls_engine_info;
 
 /* Work done so far, measured inside the engine (without waiting for the verifier). */
@@ -36,7 +38,7 @@ typedef struct ls_engine_options { /* zero means: default */
     const char *model_path;
     ls_gguf    *model;      /* native only: the model where it is open already, shared; NULL: opened */
     int32_t     n_ctx, n_batch, n_threads;
-    int         kv_type;           /* LS_DTYPE_F32 (which is 0) or LS_DTYPE_F16 */
+    int         kv_type;           /* LS_DTYPE_F32 (which is 0), _F16, _BF16, _Q8_0 */
     double      timeout_s;         /* references: per request; 0: 300    */
     const volatile int *cancelled; /* references: becomes non-zero on SIGINT, which ends a wait with
                                       CANCELLED; NULL: never; borrowed until close */
@@ -51,12 +53,16 @@ typedef struct ls_engine_options { /* zero means: default */
                                   attention, AMX and polling threads where it has them, and its logits
                                   are those of an eval's last token alone */
     /* native only */
+    bool            last_only;     /* logits are asked for of an eval's last token alone, see model.h;
+                                      for_speed implies it */
     ls_tier         tier;
     ls_act_rounding rounding;
     int             lanes;         /* width of vector sums, 8 or 16; 0: 16 */
     bool            follow;        /* sums in the reference's order for each batch, see model.h */
     bool            bf16_pairs;    /* part of that order, see model.h    */
     const ls_faults *faults;       /* NULL: none; borrowed until close   */
+    const char     *prepacked;     /* what ls_model_prepack wrote; NULL: the file beside the model if it
+                                      is there and fits; "": none. Without `follow` alone */
 } ls_engine_options;
 
 typedef struct ls_engine ls_engine;

@@ -89,6 +89,8 @@ LS_API ls_status ls_gguf_open_as(ls_gguf **out, const char *path, const ls_gguf_
 /* These bytes of a tensor's data will not be read soon: their memory may be given to others. They
  * stay readable. Ignored where the data are not those of a mapped file. */
 LS_API void      ls_gguf_forget(const ls_gguf *g, const void *data, size_t n);
+/* These bytes of a tensor's data will be read soon: the system may begin to. Ignored as above. */
+LS_API void      ls_gguf_fetch(const ls_gguf *g, const void *data, size_t n);
 LS_API void      ls_gguf_close(ls_gguf *g); /* NULL is allowed */
 /* One more owner of an open model: it stays open until each has closed it. Returns g. */
 LS_API ls_gguf *ls_gguf_share(ls_gguf *g);
@@ -108,6 +110,16 @@ LS_API ls_gguf_source ls_gguf_get_source(const ls_gguf *g);
 /* SHA-256 of the model's files as hex: of one file its own, of several that of their bytes one file
  * after the other. Errors: IO, NOMEM. */
 LS_API ls_status ls_gguf_sha256(char hex[65], const ls_gguf *g, ls_error *err);
+
+/* What tells this file from others, and from itself before and after a change, without reading its
+ * weights. `head`: BLAKE3 of everything before the tensor data; `files`: of length, inode and times
+ * of change, as they were when the file was opened; of several files one after the other. `changed_s` and
+ * `changed_ns`: when any of them was last written or renamed (since 1970). UNSUPPORTED for a Hugging Face folder; NOMEM. */
+typedef struct ls_gguf_identity {
+    uint8_t head[32], files[32];
+    int64_t changed_s, changed_ns;
+} ls_gguf_identity;
+LS_API ls_status ls_gguf_identify(ls_gguf_identity *out, const ls_gguf *g, ls_error *err);
 
 LS_API const char *ls_gguf_path(const ls_gguf *g);    /* as given to open           */
 LS_API uint32_t    ls_gguf_version(const ls_gguf *g); /* 3 for a Hugging Face folder */

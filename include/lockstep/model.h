@@ -52,6 +52,40 @@ LS_API void      ls_model_close(ls_model *m); /* NULL is allowed; sessions must 
  * quarters of the machine's memory; no session of the
  * model may be at work. Errors: NOMEM, IO (threads); the model remains usable. */
 LS_API ls_status ls_model_pack(ls_model *m, int n_threads, ls_error *err);
+
+/* ---- the same form, in a file ---- */
+
+/* What goes after the name of a model's file. */
+#define LS_PREPACKED_SUFFIX ".strips"
+
+typedef struct ls_prepack_options { /* zero means: default */
+    int n_threads;                  /* 0: one per core */
+    void (*progress)(void *ctx, size_t done, size_t total); /* bytes; NULL: silent */
+    void *progress_ctx;
+    const volatile int *cancelled;  /* becomes non-zero: give up with CANCELLED; NULL: never */
+} ls_prepack_options;
+
+typedef struct ls_prepacked {
+    size_t   n_matrices; /* all experts of a kind in a layer count as one    */
+    uint64_t n_bytes;    /* of the weights; the file has a head before them  */
+    char     blake3[65]; /* of the weights                                   */
+} ls_prepacked;
+
+/* Write what ls_model_pack makes to a file, which ls_model_use_prepacked then maps. path NULL:
+ * beside the model's file, with LS_PREPACKED_SUFFIX; a file that is there is replaced when the new one is complete.
+ * Never more than one matrix is held in memory. out may be NULL.
+ * Errors: UNSUPPORTED (no GGUF file; no matrix has such a form), IO, NOMEM, CANCELLED. */
+LS_API ls_status ls_model_prepack(ls_prepacked *out, ls_model *m, const char *path,
+                                  const ls_prepack_options *opt, ls_error *err);
+/* Do what ls_model_pack does by mapping such a file. *used false and LS_OK: path is NULL and there is
+ * no file beside the model. The file must have been made of this very file: head, length, inode and times of
+ * change are compared, and some rows of every matrix. Errors: FORMAT with the reason, and nothing of the file
+ * is used; IO, NOMEM. The model remains usable. No session of it may be at work. */
+LS_API ls_status ls_model_use_prepacked(ls_model *m, const char *path, bool *used, ls_error *err);
+/* Compare every byte of such a file with the model. Parameters and errors as above; out may be NULL. */
+LS_API ls_status ls_model_verify_prepacked(ls_prepacked *out, ls_model *m, const char *path,
+                                           bool *found, ls_error *err);
+
 LS_API const ls_gguf         *ls_model_gguf(const ls_model *m);
 LS_API const ls_model_config *ls_model_get_config(const ls_model *m);
 
@@ -72,7 +106,7 @@ typedef struct ls_session_options { /* zero means: default */
     int32_t         n_ctx;     /* positions the KV cache holds; 0: the training context  */
     int32_t         n_batch;   /* tokens evaluated together at most; 0: 512              */
     int32_t         n_threads; /* 0: one per core                                        */
-    int             kv_type;   /* LS_DTYPE_F32 (which is 0) or LS_DTYPE_F16             */
+    int             kv_type;   /* LS_DTYPE_F32 (which is 0), _F16, _BF16 or _Q8_0       */
     ls_tier         tier;      /* LS_TIER_AUTO: the best                                 */
     ls_act_rounding rounding;
     int             lanes;     /* width of vector sums, 8 or 16; 0: 16. Part of the arithmetic
@@ -81,6 +115,10 @@ typedef struct ls_session_options { /* zero means: default */
     bool            follow;    /* add in the order of llama.cpp's kernels for a batch of this very
                                 * shape (NUMERICS.md, clause 9). Results then depend on the
                                 * batches, as the reference's do                             */
+    bool            last_only; /* logits are asked for of an eval's last token alone: what the
+                                * last layer would compute for the others is left out, unless
+                                * taps or a watch want to see it, or `follow` its shape. The
+                                * logits are the same bits                                   */
     bool            bf16_pairs; /* with `follow`: BF16 products two by two, as llama.cpp's builds
                                 * for AVX512_BF16 add them                                   */
     struct { ls_tap_fn *fn; void *ctx; } taps[LS_MAX_TAPS]; /* called in order; fn NULL: unused */
@@ -100,8 +138,8 @@ LS_API void      ls_session_destroy(ls_session *s); /* NULL is allowed */
 LS_API ls_status ls_session_eval(ls_session *s, const int32_t *tokens, size_t n, ls_error *err);
 
 /* Logits [n_vocab] of token i of the last ls_session_eval call (0-based; one of the last
- * n_batch tokens of that call). Computed on demand, several rows at a time. Borrowed until the
- * next eval, logits or destroy. Errors: USAGE (i out of range). */
+ * n_batch tokens of that call; with last_only the last one alone). Computed on demand, several rows
+ * at a time. Borrowed until the next eval, logits or destroy. Errors: USAGE (i out of range). */
 LS_API ls_status ls_session_logits(ls_session *s, size_t i, const float **row, ls_error *err);
 
 /* Forget everything after position n_keep (0: all). n_keep must not exceed the position. */

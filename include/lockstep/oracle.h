@@ -60,8 +60,11 @@ typedef enum ls_sem_round {
     LS_SEM_N_ROUNDS,
 } ls_sem_round;
 
-/* What keys and values are kept as; with F16 queries and attention's weights are rounded, too. */
-typedef enum ls_sem_kv { LS_SEM_KV_F64, LS_SEM_KV_F32, LS_SEM_KV_F16 } ls_sem_kv;
+/* What keys and values are kept as; with F16 and BF16 queries and attention's weights are rounded,
+ * too, with Q8_0 queries. */
+typedef enum ls_sem_kv {
+    LS_SEM_KV_F64, LS_SEM_KV_F32, LS_SEM_KV_F16, LS_SEM_KV_BF16, LS_SEM_KV_Q8_0,
+} ls_sem_kv;
 
 /* Divisors of RoPE's angles. */
 typedef enum ls_sem_factors {

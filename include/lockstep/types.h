@@ -46,7 +46,8 @@ typedef enum ls_tier {
     LS_TIER_SCALAR,   /* plain C: the specification                      */
     LS_TIER_AVX2,     /* AVX2 + FMA + F16C                               */
     LS_TIER_AVX512,   /* AVX-512 F, BW, DQ, VL, VNNI                     */
-    LS_TIER_NEON,     /* Arm; names the tier, kernels inherit scalar     */
+    LS_TIER_NEON,     /* Arm: Advanced SIMD, which every AArch64 has     */
+    LS_TIER_DOTPROD,  /* NEON + the dot products of Armv8.2              */
     LS_N_TIERS,
 } ls_tier;
 

@@ -25,7 +25,7 @@ static void any_layer(ls_session *s, const ls_layer *l, int32_t i, ls_ffn_act ac
     ls_rms_norm(s, LS_OP_ATTN_NORM, i, s->norm, s->x, &l->attn_norm, D, T);
     ls_qkv(s, l, i, s->norm, T);
     ls_rope(s, i, T);
-    ls_attend(s, i, &a, T);
+    T = ls_attend(s, i, &a, T);
     ls_rms_norm(s, LS_OP_ATTN_SUB_NORM, i, s->att, s->att, &l->attn_sub_norm, l->o.n, T);
     ls_attn_output(s, l, i, s->proj, T);
     ls_add(s, LS_OP_RESIDUAL, i, s->x, s->proj, s->x, T);

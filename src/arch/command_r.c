@@ -28,7 +28,7 @@ static void layer(ls_session *s, const ls_layer *l, int32_t i, size_t T)
         ls_layer_norm_heads(s, LS_OP_K_NORM, i, ls_keys(s), &l->k_norm, (size_t)c->n_kv_heads, T);
     }
     ls_rope(s, i, T);
-    ls_attend(s, i, &a, T);
+    T = ls_attend(s, i, &a, T);
     ls_attn_output(s, l, i, s->proj, T);
     ls_ffn_up_gated(s, l, i, LS_SILU, s->norm, T);
     ls_ffn_down(s, l, i, s->ffn, T);

@@ -28,13 +28,13 @@ static const ls_weight gemma3[] = {
 };
 
 /* Scaled queries stand in for the scale of their products. */
-static void attend(ls_session *s, int32_t i, size_t T)
+static size_t attend(ls_session *s, int32_t i, size_t T)
 {
     ls_attn a = ls_attn_default(s, i);
     size_t  Q = (size_t)s->model->config.n_heads * (size_t)s->model->config.head_dim;
     ls_scale(s, s->q, a.scale, Q, T);
     a.scale = 1;
-    ls_attend(s, i, &a, T);
+    return ls_attend(s, i, &a, T);
 }
 
 static void gemma_layer(ls_session *s, const ls_layer *l, int32_t i, size_t T)
@@ -43,7 +43,7 @@ static void gemma_layer(ls_session *s, const ls_layer *l, int32_t i, size_t T)
     ls_rms_norm(s, LS_OP_ATTN_NORM, i, s->norm, s->x, &l->attn_norm, D, T);
     ls_qkv(s, l, i, s->norm, T);
     ls_rope(s, i, T);
-    attend(s, i, T);
+    T = attend(s, i, T);
     ls_attn_output(s, l, i, s->proj, T);
     ls_add(s, LS_OP_RESIDUAL, i, s->x, s->proj, s->x, T);
     ls_rms_norm(s, LS_OP_FFN_NORM, i, s->norm, s->x, &l->ffn_norm, D, T);
@@ -63,7 +63,7 @@ static void post_norm_layer(ls_session *s, const ls_layer *l, int32_t i, size_t 
         ls_rms_norm_heads(s, LS_OP_K_NORM, i, ls_keys(s), &l->k_norm, (size_t)c->n_kv_heads, T);
     }
     ls_rope(s, i, T);
-    attend(s, i, T);
+    T = attend(s, i, T);
     ls_attn_output(s, l, i, s->proj, T);
     ls_rms_norm(s, LS_OP_ATTN_POST_NORM, i, s->proj, s->proj, &l->attn_post_norm, D, T);
     ls_add(s, LS_OP_RESIDUAL, i, s->x, s->proj, s->x, T);

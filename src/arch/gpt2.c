@@ -28,12 +28,13 @@ static const ls_weight gpt2[] = {BLOCKS, LS_FUSED_QKV, LS_WEIGHTS_END};
 static const ls_weight starcoder2_globals[] = {LAYER_NORM_HEAD, LS_WEIGHTS_END};
 static const ls_weight starcoder2[] = {BLOCKS, LS_SEPARATE_QKV, LS_WEIGHTS_END};
 
-static void attention(ls_session *s, const ls_layer *l, int32_t i, size_t T)
+static size_t attention(ls_session *s, const ls_layer *l, int32_t i, size_t T)
 {
     const ls_attn a = ls_attn_default(s, i);
-    ls_attend(s, i, &a, T);
+    T = ls_attend(s, i, &a, T);
     ls_attn_output(s, l, i, s->proj, T);
     ls_add(s, LS_OP_RESIDUAL, i, s->x, s->proj, s->x, T);
+    return T;
 }
 
 static void feed_forward(ls_session *s, const ls_layer *l, int32_t i, size_t T)
@@ -48,7 +49,7 @@ static void gpt2_layer(ls_session *s, const ls_layer *l, int32_t i, size_t T)
 {
     ls_layer_norm(s, LS_OP_ATTN_NORM, i, s->norm, s->x, &l->attn_norm, l->q.n, T);
     ls_qkv(s, l, i, s->norm, T);
-    attention(s, l, i, T);
+    T = attention(s, l, i, T);
     feed_forward(s, l, i, T);
 }
 
@@ -57,7 +58,7 @@ static void starcoder2_layer(ls_session *s, const ls_layer *l, int32_t i, size_t
     ls_layer_norm(s, LS_OP_ATTN_NORM, i, s->norm, s->x, &l->attn_norm, l->q.n, T);
     ls_qkv(s, l, i, s->norm, T);
     ls_rope(s, i, T);
-    attention(s, l, i, T);
+    T = attention(s, l, i, T);
     feed_forward(s, l, i, T);
 }
 

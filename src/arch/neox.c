@@ -36,13 +36,14 @@ static const ls_weight falcon[] = {
     LS_WEIGHTS_END,
 };
 
-static void attention(ls_session *s, const ls_layer *l, int32_t i, const float *x, size_t T)
+static size_t attention(ls_session *s, const ls_layer *l, int32_t i, const float *x, size_t T)
 {
     const ls_attn a = ls_attn_default(s, i);
     ls_qkv(s, l, i, x, T);
     ls_rope(s, i, T);
-    ls_attend(s, i, &a, T);
+    T = ls_attend(s, i, &a, T);
     ls_attn_output(s, l, i, s->proj, T);
+    return T;
 }
 
 static void gptneox_layer(ls_session *s, const ls_layer *l, int32_t i, size_t T)
@@ -51,7 +52,7 @@ static void gptneox_layer(ls_session *s, const ls_layer *l, int32_t i, size_t T)
     size_t D = l->q.n;
 
     ls_layer_norm(s, LS_OP_ATTN_NORM, i, s->norm, s->x, &l->attn_norm, D, T);
-    attention(s, l, i, s->norm, T);
+    T = attention(s, l, i, s->norm, T);
     if (!parallel) ls_add(s, LS_OP_RESIDUAL, i, s->x, s->proj, s->x, T);
     ls_layer_norm(s, LS_OP_FFN_NORM, i, s->norm, s->x, &l->ffn_norm, D, T);
     ls_ffn_up_plain(s, l, i, LS_GELU, s->norm, T);
@@ -71,7 +72,7 @@ static void falcon_layer(ls_session *s, const ls_layer *l, int32_t i, size_t T)
         ls_layer_norm(s, LS_OP_ATTN_NORM, i, s->norm2, s->x, &l->attn_norm_2, D, T);
         x = s->norm2;
     }
-    attention(s, l, i, x, T);
+    T = attention(s, l, i, x, T);
     ls_ffn_up_plain(s, l, i, LS_GELU, s->norm, T);
     ls_ffn_down(s, l, i, s->ffn, T);
     ls_add(s, LS_OP_RESIDUAL, i, s->ffn, s->ffn, s->proj, T);

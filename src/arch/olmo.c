@@ -24,21 +24,22 @@ static const ls_weight olmoe[] = {
     LS_WEIGHTS_END,
 };
 
-static void attention(ls_session *s, const ls_layer *l, int32_t i, const float *x, size_t T)
+static size_t attention(ls_session *s, const ls_layer *l, int32_t i, const float *x, size_t T)
 {
     const ls_attn a = ls_attn_default(s, i);
     ls_qkv(s, l, i, x, T);
     ls_rms_norm(s, LS_OP_Q_NORM, i, s->q, s->q, &l->q_norm, l->q.n_rows, T);
     ls_rms_norm(s, LS_OP_K_NORM, i, ls_keys(s), ls_keys(s), &l->k_norm, l->k.n_rows, T);
     ls_rope(s, i, T);
-    ls_attend(s, i, &a, T);
+    T = ls_attend(s, i, &a, T);
     ls_attn_output(s, l, i, s->proj, T);
+    return T;
 }
 
 static void olmo2_layer(ls_session *s, const ls_layer *l, int32_t i, size_t T)
 {
     size_t D = l->q.n;
-    attention(s, l, i, s->x, T);
+    T = attention(s, l, i, s->x, T);
     ls_rms_norm(s, LS_OP_ATTN_POST_NORM, i, s->proj, s->proj, &l->attn_post_norm, D, T);
     ls_add(s, LS_OP_RESIDUAL, i, s->x, s->proj, s->x, T);
     ls_ffn_up_gated(s, l, i, LS_SILU, s->x, T);
@@ -51,7 +52,7 @@ static void olmoe_layer(ls_session *s, const ls_layer *l, int32_t i, size_t T)
 {
     static const ls_moe moe = {.act = LS_SILU};
     ls_rms_norm(s, LS_OP_ATTN_NORM, i, s->norm, s->x, &l->attn_norm, l->q.n, T);
-    attention(s, l, i, s->norm, T);
+    T = attention(s, l, i, s->norm, T);
     ls_add(s, LS_OP_RESIDUAL, i, s->x, s->proj, s->x, T);
     ls_rms_norm(s, LS_OP_FFN_NORM, i, s->norm, s->x, &l->ffn_norm, l->q.n, T);
     ls_moe_ffn(s, l, i, &moe, s->proj, s->norm, T);

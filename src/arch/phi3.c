@@ -34,7 +34,7 @@ static void layer(ls_session *s, const ls_layer *l, int32_t i, size_t T)
     ls_rope(s, i, T);
     ls_scale(s, s->q, a.scale, l->q.n_rows, T);
     a.scale = 1;
-    ls_attend(s, i, &a, T);
+    T = ls_attend(s, i, &a, T);
     ls_attn_output(s, l, i, s->proj, T);
     ls_add(s, LS_OP_RESIDUAL, i, s->x, s->proj, s->x, T);
     ls_rms_norm(s, LS_OP_FFN_NORM, i, s->norm, s->x, &l->ffn_norm, D, T);

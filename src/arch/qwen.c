@@ -32,7 +32,7 @@ static const ls_weight qwen2moe[] = {
 };
 static const ls_weight qwen3moe[] = {ATTENTION, QK_NORMS, LS_EXPERT_FFN, LS_WEIGHTS_END};
 
-static void attention(ls_session *s, const ls_layer *l, int32_t i, size_t T)
+static size_t attention(ls_session *s, const ls_layer *l, int32_t i, size_t T)
 {
     const ls_model_config *c = &s->model->config;
     const ls_attn          a = ls_attn_default(s, i);
@@ -44,15 +44,16 @@ static void attention(ls_session *s, const ls_layer *l, int32_t i, size_t T)
         ls_rms_norm_heads(s, LS_OP_K_NORM, i, ls_keys(s), &l->k_norm, (size_t)c->n_kv_heads, T);
     }
     ls_rope(s, i, T);
-    ls_attend(s, i, &a, T);
+    T = ls_attend(s, i, &a, T);
     ls_attn_output(s, l, i, s->proj, T);
     ls_add(s, LS_OP_RESIDUAL, i, s->x, s->proj, s->x, T);
     ls_rms_norm(s, LS_OP_FFN_NORM, i, s->norm, s->x, &l->ffn_norm, l->q.n, T);
+    return T;
 }
 
 static void dense_layer(ls_session *s, const ls_layer *l, int32_t i, size_t T)
 {
-    attention(s, l, i, T);
+    T = attention(s, l, i, T);
     ls_ffn_up_gated(s, l, i, LS_SILU, s->norm, T);
     ls_ffn_down(s, l, i, s->proj, T);
     ls_add(s, LS_OP_LAYER_OUT, i, s->x, s->proj, s->x, T);
@@ -61,7 +62,7 @@ static void dense_layer(ls_session *s, const ls_layer *l, int32_t i, size_t T)
 static void qwen2moe_layer(ls_session *s, const ls_layer *l, int32_t i, size_t T)
 {
     static const ls_moe moe = {.act = LS_SILU, .shared = true};
-    attention(s, l, i, T);
+    T = attention(s, l, i, T);
     ls_moe_ffn(s, l, i, &moe, s->proj, s->norm, T);
     ls_add(s, LS_OP_LAYER_OUT, i, s->x, s->proj, s->x, T);
 }
@@ -69,7 +70,7 @@ static void qwen2moe_layer(ls_session *s, const ls_layer *l, int32_t i, size_t T
 static void qwen3moe_layer(ls_session *s, const ls_layer *l, int32_t i, size_t T)
 {
     static const ls_moe moe = {.act = LS_SILU, .normalise = true};
-    attention(s, l, i, T);
+    T = attention(s, l, i, T);
     ls_moe_ffn(s, l, i, &moe, s->proj, s->norm, T);
     ls_add(s, LS_OP_LAYER_OUT, i, s->x, s->proj, s->x, T);
 }

@@ -29,7 +29,7 @@ static void any_layer(ls_session *s, const ls_layer *l, int32_t i, bool rotate, 
     ls_rms_norm(s, LS_OP_ATTN_NORM, i, s->norm, s->x, &l->attn_norm, D, T);
     ls_qkv(s, l, i, s->norm, T);
     if (rotate) ls_rope(s, i, T);
-    ls_attend(s, i, &a, T);
+    T = ls_attend(s, i, &a, T);
     ls_attn_output(s, l, i, s->proj, T);
     ls_scale(s, s->proj, share, D, T);
     ls_add(s, LS_OP_RESIDUAL, i, s->x, s->proj, s->x, T);

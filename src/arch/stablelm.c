@@ -38,7 +38,7 @@ static void layer(ls_session *s, const ls_layer *l, int32_t i, size_t T)
         ls_layer_norm_heads(s, LS_OP_K_NORM, i, ls_keys(s), &l->k_norm, (size_t)c->n_kv_heads, T);
     }
     ls_rope(s, i, T);
-    ls_attend(s, i, &a, T);
+    T = ls_attend(s, i, &a, T);
     ls_attn_output(s, l, i, s->proj, T);
     ls_add(s, LS_OP_RESIDUAL, i, s->x, s->proj, s->x, T);
     if (l->ffn_norm.w) {

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -53,16 +54,33 @@ ls_status ls_map_open(ls_map *out, const char *path, ls_error *err)
     close(fd);
     out->data = p;
     out->size = (size_t)st.st_size;
+    out->stamp = (ls_map_stamp){.size = (uint64_t)st.st_size,
+                                .inode = (uint64_t)st.st_ino,
+                                .written_s = st.st_mtim.tv_sec,
+                                .written_ns = st.st_mtim.tv_nsec,
+                                .changed_s = st.st_ctim.tv_sec,
+                                .changed_ns = st.st_ctim.tv_nsec};
     return LS_OK;
+}
+
+static bool lies_in(const ls_map *m, const void *p, size_t n)
+{
+    uintptr_t base = (uintptr_t)m->data, at = (uintptr_t)p;
+    return m->data && at >= base && n <= m->size && at - base <= m->size - n;
 }
 
 void ls_map_forget(const ls_map *m, const void *p, size_t n)
 {
-    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), base = (uintptr_t)m->data;
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
     uintptr_t begin = ((uintptr_t)p + page - 1) & ~(page - 1),
               end = ((uintptr_t)p + n) & ~(page - 1);
-    if (!m->data || (uintptr_t)p < base || n > m->size || (uintptr_t)p - base > m->size - n) return;
-    if (begin < end) madvise((void *)begin, end - begin, MADV_DONTNEED);
+    if (lies_in(m, p, n) && begin < end) madvise((void *)begin, end - begin, MADV_DONTNEED);
+}
+
+void ls_map_fetch(const ls_map *m, const void *p, size_t n)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), begin = (uintptr_t)p & ~(page - 1);
+    if (lies_in(m, p, n)) madvise((void *)begin, (uintptr_t)p + n - begin, MADV_WILLNEED);
 }
 
 void ls_map_close(ls_map *m)

@@ -53,7 +53,7 @@ void ls_bench_work_of(ls_bench_work *out, const ls_gguf *g, const ls_model_confi
         out->dtype = type;
     }
     out->kv_bytes = (uint64_t)c->n_layers * 2u * (uint64_t)c->n_kv_heads * (uint64_t)c->head_dim *
-                    ls_dtype_block_bytes(kv_dtype);
+                    ls_dtype_block_bytes(kv_dtype) / ls_dtype_block(kv_dtype);
     out->attention_ops = 4.0 * c->n_layers * c->n_heads * c->head_dim;
 }
 

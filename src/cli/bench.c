@@ -11,28 +11,6 @@
 
 /* ---- the plan ---- */
 
-/* "128,512": whole numbers from min to max. */
-static ls_status read_list(const cli_context *ctx, const char *option, const char *text, long min,
-                           long max, int32_t *out, size_t *n, ls_error *err)
-{
-    const char *at = text;
-    *n = 0;
-    for (;;) {
-        char *end;
-        long  v = strtol(at, &end, 10);
-        if (end == at || *at < '0' || *at > '9' || (*end != ',' && *end != '\0'))
-            return cli_usage(ctx, err, "option '--%s': '%s' is no list of numbers", option, text);
-        if (v < min || v > max)
-            return cli_usage(ctx, err, "option '--%s': %.*s is not from %ld to %ld", option,
-                             (int)(end - at), at, min, max);
-        if (*n == BENCH_MAX)
-            return cli_usage(ctx, err, "option '--%s': more than %d numbers", option, BENCH_MAX);
-        out[(*n)++] = (int32_t)v;
-        if (*end == '\0') return LS_OK;
-        at = end + 1;
-    }
-}
-
 static void add_test(bench *b, ls_bench_test t)
 {
     int32_t need = t.n_depth + t.n_prompt + t.n_gen + 1;
@@ -43,10 +21,12 @@ static void add_test(bench *b, ls_bench_test t)
 
 static ls_status plan_threads(bench *b, ls_error *err)
 {
+    const cli_numbers counts = {1, 256, BENCH_MAX};
     b->n_threads = 1;
     b->threads[0] = 0;
     if (b->o->threads)
-        return read_list(b->ctx, "threads", b->o->threads, 1, 256, b->threads, &b->n_threads, err);
+        return cli_numbers_read(b->ctx, "threads", b->o->threads, &counts, b->threads,
+                                &b->n_threads, err);
     LS_TRY(cli_env_threads(b->ctx->env, &b->threads[0], err));
     if (!b->threads[0]) b->threads[0] = b->machine.n_cpus;
     return LS_OK;
@@ -56,15 +36,16 @@ ls_status bench_plan(bench *b, cli_context *ctx, const bench_opts *o, bool every
                      ls_error *err)
 {
     enum { MOST = 1 << 22 };
-    int32_t prompt[BENCH_MAX], gen[BENCH_MAX], depth[BENCH_MAX];
-    size_t  n_prompt, n_gen, n_depth;
+    const cli_numbers sizes = {0, MOST, BENCH_MAX};
+    int32_t           prompt[BENCH_MAX], gen[BENCH_MAX], depth[BENCH_MAX];
+    size_t            n_prompt, n_gen, n_depth;
     b->ctx = ctx;
     b->o = o;
     ls_machine_describe(&b->machine);
     LS_TRY(cli_model_check(ctx, &o->model, err));
-    LS_TRY(read_list(ctx, "prompt", o->prompt, 0, MOST, prompt, &n_prompt, err));
-    LS_TRY(read_list(ctx, "gen", o->gen, 0, MOST, gen, &n_gen, err));
-    LS_TRY(read_list(ctx, "depth", o->depth, 0, MOST, depth, &n_depth, err));
+    LS_TRY(cli_numbers_read(ctx, "prompt", o->prompt, &sizes, prompt, &n_prompt, err));
+    LS_TRY(cli_numbers_read(ctx, "gen", o->gen, &sizes, gen, &n_gen, err));
+    LS_TRY(cli_numbers_read(ctx, "depth", o->depth, &sizes, depth, &n_depth, err));
     LS_TRY(plan_threads(b, err));
     for (size_t d = 0; d < (every_depth ? n_depth : 1); d++) {
         for (size_t i = 0; i < n_prompt; i++)
@@ -129,6 +110,7 @@ ls_status bench_engine_options(const bench *b, int engine, int32_t n_threads,
     cli_engine_opts o = CLI_ENGINE_DEFAULTS;
     ls_faults       none;
     o.isa = b->o->isa;
+    o.prepacked = b->o->prepacked;
     o.timeout_s = b->o->timeout_s;
     LS_TRY(cli_engine_resolve(b->ctx, &o, out, &none, err));
     out->model_path = b->o->model.path;
@@ -307,9 +289,13 @@ const char *bench_peak_text(const ls_peak *p, const char *unit, char *buf, size_
 
 /* ---- the command line ---- */
 
-static const cli_choice tiers[] = {{"auto", LS_TIER_AUTO}, {"scalar", LS_TIER_SCALAR},
-                                   {"avx2", LS_TIER_AVX2}, {"avx512", LS_TIER_AVX512},
-                                   {"neon", LS_TIER_NEON}, {NULL, 0}};
+static const cli_choice tiers[] = {{"auto", LS_TIER_AUTO},
+                                   {"scalar", LS_TIER_SCALAR},
+                                   {"avx2", LS_TIER_AVX2},
+                                   {"avx512", LS_TIER_AVX512},
+                                   {"neon", LS_TIER_NEON},
+                                   {"dotprod", LS_TIER_DOTPROD},
+                                   {NULL, 0}};
 
 #define AT(field) offsetof(bench_opts, field)
 
@@ -351,6 +337,13 @@ const cli_option bench_table[] = {
      .choices = tiers,
      .def = "auto",
      .help = "Instruction set of the native engine."},
+    {.name = "prepacked",
+     .kind = CLI_STRING,
+     .off = AT(prepacked),
+     .metavar = "FILE",
+     .def = "the file beside the model, if it is there and fits",
+     .help = "Weights of the native engine as `model prepack` wrote them; none: do not look for "
+             "them."},
     {.name = "timeout",
      .kind = CLI_DOUBLE,
      .off = AT(timeout_s),

@@ -15,13 +15,14 @@ typedef struct bench_opts {
     int32_t        reps;
     bool           no_limits;
     int            isa;
+    const char    *prepacked; /* as in cli_engine_opts */
     double         timeout_s;
     int            engine; /* BENCH_NATIVE or an ls_ref_kind: the engine, or what it is compared with */
 } bench_opts;
 enum { BENCH_NATIVE = -1 };
 #define BENCH_DEFAULTS .isa = LS_TIER_AUTO
 
-/* --prompt --gen --depth --threads --reps --isa --timeout; the defaults of the first three and of reps
+/* --prompt --gen --depth --threads --reps --isa --prepacked --timeout; the defaults of the first three and of reps
  * are the command's. */
 extern const cli_option bench_table[];
 

@@ -122,7 +122,7 @@ extern const cli_command cli_cmd_run, cli_cmd_crossval_per_token, cli_cmd_crossv
     cli_cmd_bench_run, cli_cmd_bench_compare, cli_cmd_bench_machine,
     cli_cmd_trace_record, cli_cmd_trace_diff, cli_cmd_trace_show, cli_cmd_engine_list, cli_cmd_engine_check, cli_cmd_engine_setup, cli_cmd_engine_path,
     cli_cmd_model_inspect, cli_cmd_model_verify, cli_cmd_model_convert,
-    cli_cmd_model_quantize, cli_cmd_model_tokenize, cli_cmd_model_mini,
+    cli_cmd_model_quantize, cli_cmd_model_tokenize, cli_cmd_model_mini, cli_cmd_model_prepack,
     cli_cmd_completion, cli_cmd_env, cli_cmd_help, cli_cmd_version;
 
 /* ---- what the user sees on standard error ---- */
@@ -209,13 +209,25 @@ ls_status cli_ids_read(const cli_context *ctx, const cli_ids_opts *o, int32_t n_
 ls_status cli_prompt_read(const cli_context *ctx, const cli_prompt_opts *o, char **text,
                           size_t *len, ls_error *err);
 
-/* --threads --batch --ctx --kv-type --isa --lanes --act-quant --fault. Defaults: CLI_ENGINE_DEFAULTS. */
+/* "128,512", the value of an option: whole numbers from min to max, `most` of them at most. Errors:
+ * USAGE. */
+typedef struct cli_numbers {
+    int32_t min, max;
+    size_t  most;
+} cli_numbers;
+ls_status cli_numbers_read(const cli_context *ctx, const char *option, const char *text,
+                           const cli_numbers *range, int32_t *out, size_t *n, ls_error *err);
+
+/* What --fault was given, one by one. Errors: USAGE. */
+ls_status cli_faults_read(const cli_list *list, ls_faults *out, ls_error *err);
+/* --threads --batch --ctx --kv-type --isa --lanes --act-quant --prepacked --fault. Defaults: CLI_ENGINE_DEFAULTS. */
 typedef struct cli_engine_opts {
     int32_t  threads, batch, ctx;
     int      kv_type, isa, act_quant; /* ls_dtype, ls_tier, ls_act_rounding */
     int      lanes;                   /* 0: auto */
     double   timeout_s;               /* --timeout: per request to a reference */
     cli_list faults;
+    const char *prepacked;            /* NULL: what lies beside the model; "none" */
 } cli_engine_opts;
 #define CLI_ENGINE_DEFAULTS                                                                        \
     {                                                                                              \
@@ -226,6 +238,9 @@ extern const cli_option cli_engine_table[];
  * must live as long as *out. Errors: USAGE, UNSUPPORTED (a tier that this machine lacks). */
 ls_status cli_engine_resolve(const cli_context *ctx, const cli_engine_opts *o,
                              ls_engine_options *out, ls_faults *faults, ls_error *err);
+
+/* ls_engine_info.note on standard error, if there is one. */
+void cli_engine_note(const cli_context *ctx, const ls_engine *e);
 
 /* --prompt-template --system-prompt --bos. Defaults: CLI_TEMPLATE_DEFAULTS (raw, none, auto). */
 typedef struct cli_template_opts {

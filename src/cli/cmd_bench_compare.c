@@ -259,6 +259,7 @@ static ls_status open_sides(compare *c, ls_error *err)
 {
     for (int k = 0; k < N_SIDES; k++)
         LS_TRY(bench_open_engine(&c->sides[k].opt, c->sides[k].exe, &c->sides[k].engine, err));
+    cli_engine_note(c->b.ctx, c->sides[NATIVE].engine);
     return LS_OK;
 }
 

@@ -67,6 +67,7 @@ static ls_status run_all(const bench *b, const char *exe, json_t *rows, ls_error
         ls_engine        *e;
         LS_TRY(bench_engine_options(b, b->o->engine, b->threads[i], &opt, err));
         LS_TRY(bench_open_engine(&opt, exe, &e, err));
+        cli_engine_note(b->ctx, e);
         for (size_t k = 0; status == LS_OK && k < b->n_tests; k++) {
             cli_progress_begin(&progress, b->ctx, "measuring");
             cli_progress_update(&progress, done++, total);

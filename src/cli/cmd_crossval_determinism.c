@@ -13,14 +13,20 @@
 #include "cli/text.h"
 #include "cli/tracing.h"
 
-enum { MAX_THREADS = 64, MAX_RUNS = LS_N_TIERS * (3 * MAX_THREADS + 1) };
-static const int32_t batches[] = {1, 7, 512};
-enum { N_BATCHES = sizeof(batches) / sizeof(batches[0]), WARM_BATCH = 7 };
+enum {
+    MAX_THREADS = 64,
+    MAX_BATCHES = 8,
+    MAX_BATCH = 1 << 16,
+    WARM_BATCH = 7,
+    MAX_RUNS = LS_N_TIERS * (MAX_BATCHES * MAX_THREADS + 1),
+};
 
 typedef struct determinism_opts {
     cli_input_opts in;
     int32_t        threads_max;
+    const char    *threads, *batches; /* "1,2"; threads NULL: 1 to threads_max */
     int            isa, kv_type, lanes;
+    cli_list       faults;
 } determinism_opts;
 
 typedef struct run_row {
@@ -36,7 +42,10 @@ typedef struct state {
     cli_context            *ctx;
     const determinism_opts *o;
     cli_input               in;
-    run_row                *rows; /* [MAX_RUNS] */
+    int32_t                 threads[MAX_THREADS], batches[MAX_BATCHES];
+    size_t                  n_threads, n_batches;
+    ls_faults               faults; /* of every run but the first */
+    run_row                *rows;   /* [MAX_RUNS] */
     size_t                  n_rows, n_done, n_different, n_not_finite;
     ls_fingerprint          first;
     ls_engine_info          info; /* of the first engine */
@@ -52,16 +61,35 @@ static void add_row(state *s, ls_tier tier, int32_t threads, int32_t batch, bool
         .tier = tier, .threads = threads, .batch = batch, .warm = warm, .first_difference = -1};
 }
 
-/* The first row is what all others are compared with: one thread, one token at a time, on the
- * simplest tier. */
+static ls_status read_lists(state *s, ls_error *err)
+{
+    const determinism_opts *o = s->o;
+    const cli_numbers       threads = {1, MAX_THREADS, MAX_THREADS};
+    const cli_numbers       batches = {1, MAX_BATCH, MAX_BATCHES};
+    if (o->threads) {
+        if (cli_given(s->ctx, "threads-max"))
+            return cli_usage(s->ctx, err,
+                             "options '--threads' and '--threads-max' cannot be used together");
+        LS_TRY(cli_numbers_read(s->ctx, "threads", o->threads, &threads, s->threads, &s->n_threads,
+                                err));
+    }
+    for (int32_t n = 1; !o->threads && n <= o->threads_max; n++) s->threads[s->n_threads++] = n;
+    LS_TRY(
+        cli_numbers_read(s->ctx, "batches", o->batches, &batches, s->batches, &s->n_batches, err));
+    return cli_faults_read(&o->faults, &s->faults, err);
+}
+
+/* The first row is what all others are compared with: unless told otherwise one thread, one token
+ * at a time, on the simplest tier. */
 static void plan(state *s)
 {
     for (int t = LS_TIER_SCALAR; t < LS_N_TIERS; t++) {
         ls_tier tier = (ls_tier)t;
         if (s->o->isa != LS_TIER_AUTO ? s->o->isa != t : !ls_tier_available(tier)) continue;
-        for (size_t b = 0; b < N_BATCHES; b++)
-            for (int32_t n = 1; n <= s->o->threads_max; n++) add_row(s, tier, n, batches[b], false);
-        add_row(s, tier, s->o->threads_max, WARM_BATCH, true);
+        for (size_t b = 0; b < s->n_batches; b++)
+            for (size_t n = 0; n < s->n_threads; n++)
+                add_row(s, tier, s->threads[n], s->batches[b], false);
+        add_row(s, tier, s->threads[s->n_threads - 1], WARM_BATCH, true);
     }
 }
 
@@ -69,6 +97,7 @@ static ls_status prepare(state *s, ls_error *err)
 {
     const determinism_opts *o = s->o;
     LS_TRY(cli_model_check(s->ctx, &o->in.model, err));
+    LS_TRY(read_lists(s, err));
     if (!ls_tier_available((ls_tier)o->isa)) {
         ls_fail(err, LS_ERR_UNSUPPORTED, "this machine cannot run the instruction set '%s'",
                 ls_tier_name((ls_tier)o->isa));
@@ -113,7 +142,8 @@ static ls_engine_options options_of(const state *s, const run_row *row)
                                .n_threads = row->threads,
                                .kv_type = s->o->kv_type,
                                .tier = row->tier,
-                               .lanes = s->o->lanes};
+                               .lanes = s->o->lanes,
+                               .faults = row > s->rows && s->faults.n ? &s->faults : NULL};
 }
 
 /* For LOCKSTEP_TRACE_DIR: the run that the others are compared with. */
@@ -137,6 +167,7 @@ static ls_status run_one(state *s, run_row *row, ls_error *err)
     ls_status           status;
     LS_TRY(ls_engine_open_native(&e, &opt, err));
     if (s->n_done == 0) s->info = *ls_engine_get_info(e);
+    if (s->n_done == 0) cli_engine_note(s->ctx, e);
     status = ls_fingerprint_run(&f, e, s->in.ids, s->in.n_ids, batch, cancelled, err);
     if (status == LS_OK && row->warm) {
         ls_fingerprint_fini(&f);
@@ -200,20 +231,23 @@ static ls_status run_all(state *s, ls_error *err)
 
 static void print_matrix(const state *s)
 {
-    char cell[32];
+    char   cell[32];
+    size_t column = 0;
     printf("\n tier    batch");
-    for (int32_t n = 1; n <= s->o->threads_max; n++) {
-        snprintf(cell, sizeof(cell), "%d thread%s", (int)n, n == 1 ? "" : "s");
+    for (size_t n = 0; n < s->n_threads; n++) {
+        snprintf(cell, sizeof(cell), "%d thread%s", (int)s->threads[n],
+                 s->threads[n] == 1 ? "" : "s");
         printf("  %10s", cell);
     }
     for (size_t i = 0; i < s->n_rows; i++) {
         const run_row *r = &s->rows[i];
-        if (r->threads == 1 || r->warm) {
+        if (column == 0 || r->warm) {
             snprintf(cell, sizeof(cell), "%d", (int)r->batch);
             printf("\n %-7s %5s", ls_tier_name(r->tier), r->warm ? "used" : cell);
         }
-        /* the run on a used cache has the most threads: it stands under their column */
-        for (int32_t n = 1; r->warm && n < r->threads; n++) printf("%12s", "");
+        /* the run on a used cache has the last number of threads: it stands under its column */
+        for (size_t n = 1; r->warm && n < s->n_threads; n++) printf("%12s", "");
+        column = r->warm || column + 1 == s->n_threads ? 0 : column + 1;
         printf("  %s%.8s", r->first_difference >= 0 ? "! " : "  ", r->sha256);
     }
     puts("\n(the first digits of the SHA-256 of all logits; used: the second run on one KV cache)");
@@ -270,9 +304,9 @@ static json_t *report_json(const state *s, int exit_code, const ls_error *failur
         "model",
         cli_json_text(s->o->in.model.path ? s->o->in.model.path : "",
                       s->o->in.model.path ? strlen(s->o->in.model.path) : 0),
-        "kv_type", s->o->kv_type == LS_DTYPE_F32 ? "f32" : "f16", "lanes", (int)s->info.lanes,
-        "sha256", s->verdict == LS_VERDICT_MATCH ? json_string(s->rows[0].sha256) : json_null(),
-        "tokens", "prompt", ids, "coverage", "runs_planned", (json_int_t)s->n_rows, "runs_compared",
+        "kv_type", ls_dtype_name(s->o->kv_type), "lanes", (int)s->info.lanes, "sha256",
+        s->verdict == LS_VERDICT_MATCH ? json_string(s->rows[0].sha256) : json_null(), "tokens",
+        "prompt", ids, "coverage", "runs_planned", (json_int_t)s->n_rows, "runs_compared",
         (json_int_t)s->n_done, "positions", (json_int_t)s->first.n, "vocab",
         (json_int_t)s->first.n_vocab, "runs", rows_json(s));
     return j;
@@ -299,10 +333,18 @@ static ls_status run(cli_context *ctx, void *opts, ls_error *err)
     return status != LS_OK ? status : printed;
 }
 
-static const cli_choice tiers[] = {{"all", LS_TIER_AUTO},  {"scalar", LS_TIER_SCALAR},
-                                   {"avx2", LS_TIER_AVX2}, {"avx512", LS_TIER_AVX512},
-                                   {"neon", LS_TIER_NEON}, {NULL, 0}};
-static const cli_choice kv_types[] = {{"f16", LS_DTYPE_F16}, {"f32", LS_DTYPE_F32}, {NULL, 0}};
+static const cli_choice tiers[] = {{"all", LS_TIER_AUTO},
+                                   {"scalar", LS_TIER_SCALAR},
+                                   {"avx2", LS_TIER_AVX2},
+                                   {"avx512", LS_TIER_AVX512},
+                                   {"neon", LS_TIER_NEON},
+                                   {"dotprod", LS_TIER_DOTPROD},
+                                   {NULL, 0}};
+static const cli_choice kv_types[] = {{"f16", LS_DTYPE_F16},
+                                      {"f32", LS_DTYPE_F32},
+                                      {"bf16", LS_DTYPE_BF16},
+                                      {"q8_0", LS_DTYPE_Q8_0},
+                                      {NULL, 0}};
 static const cli_choice lane_counts[] = {{"8", 8}, {"16", 16}, {NULL, 0}};
 
 static const cli_option variation[] = {
@@ -314,6 +356,17 @@ static const cli_option variation[] = {
      .max = MAX_THREADS,
      .def = "4",
      .help = "Run with 1 to N threads."},
+    {.name = "threads",
+     .kind = CLI_STRING,
+     .off = offsetof(determinism_opts, threads),
+     .metavar = "LIST",
+     .help = "Numbers of threads to run with, '1,3', instead of 1 to N."},
+    {.name = "batches",
+     .kind = CLI_STRING,
+     .off = offsetof(determinism_opts, batches),
+     .metavar = "LIST",
+     .def = "1,7,64,512",
+     .help = "Tokens to evaluate together."},
     {.name = "isa",
      .kind = CLI_ENUM,
      .off = offsetof(determinism_opts, isa),
@@ -336,6 +389,12 @@ static const cli_option variation[] = {
      .def = "16",
      .help = "Width of the vector sums: a part of the arithmetic, the same on every instruction "
              "set."},
+    {.name = "fault",
+     .kind = CLI_LIST,
+     .off = offsetof(determinism_opts, faults),
+     .metavar = "FAULT",
+     .help = "Inject a fault into every run but the first, to see that it is noticed; as in "
+             "'crossval per-token'."},
     {0},
 };
 
@@ -347,6 +406,7 @@ static const cli_group groups[] = {
 
 static const determinism_opts defaults = {.in = CLI_INPUT_DEFAULTS,
                                           .threads_max = 4,
+                                          .batches = "1,7,64,512",
                                           .isa = LS_TIER_AUTO,
                                           .kv_type = LS_DTYPE_F16,
                                           .lanes = 16};
@@ -356,10 +416,10 @@ const cli_command cli_cmd_crossval_determinism = {
     .verb = "determinism",
     .summary = "Show that threads, batches and instruction sets do not change a bit",
     .details =
-        "Evaluates the prompt with every combination of 1 to 4 threads, batches of 1, 7 and 512 "
-        "tokens and each instruction set of the machine, every time in an engine of its own, and "
-        "on each instruction set once more on a KV cache that has been used. The SHA-256 of all "
-        "logits must be the same everywhere.\n\n"
+        "Evaluates the prompt with every combination of 1 to 4 threads, batches of 1, 7, 64 and "
+        "512 tokens and each instruction set of the machine, every time in an engine of its own, "
+        "and on each instruction set once more on a KV cache that has been used. The SHA-256 of "
+        "all logits must be the same everywhere.\n\n"
         "Exit code: 0 if it is, 1 if a run differs (it is named, and the first position where it "
         "does), 3 if nothing could be compared.\n",
     .examples = "$ lockstep crossval determinism -m model.gguf -p \"Once upon a time\"\n",

@@ -41,6 +41,19 @@ static void add(report *r, const char *name, bool ok, const char *fmt, ...)
     va_end(ap);
 }
 
+/* A file of prepacked weights beside the model must hold exactly its weights. */
+static void check_prepacked(report *r, ls_model *m)
+{
+    ls_prepacked p;
+    ls_error     err = {0};
+    bool         found;
+    ls_status    status = ls_model_verify_prepacked(&p, m, NULL, &found, &err);
+    if (status != LS_OK)
+        add(r, "prepacked", false, "%s", err.what);
+    else if (found)
+        add(r, "prepacked", true, "%zu matrices, every byte that of the model", p.n_matrices);
+}
+
 /* Whether the native engine can evaluate the file; what it says if not. */
 static void check_weights(report *r, ls_gguf *g)
 {
@@ -51,6 +64,7 @@ static void check_weights(report *r, ls_gguf *g)
         add(r, "weights", true,
             "%s: %d layers, width %d, %d query and %d KV heads of %d, every tensor used", c->arch,
             c->n_layers, c->n_embd, c->n_heads, c->n_kv_heads, c->head_dim);
+        check_prepacked(r, m);
     } else {
         add(r, "weights", false, "%s", err.what);
     }
@@ -311,7 +325,9 @@ const cli_command cli_cmd_model_verify = {
         "Weights against metadata, vocabulary against embeddings, every element of every "
         "tensor a number; and the file's SHA-256. Where the model has a tokenizer.json beside "
         "the vocabulary of its metadata, both must have the same tokens and give the same ids "
-        "for some texts. Exit 5 if something does not fit.\n",
+        "for some texts. Prepacked weights beside the model must be its own, byte for byte. Exit 5 "
+        "if "
+        "something does not fit.\n",
     .examples = "$ lockstep model verify -m model.gguf\n"
                 "$ lockstep model verify -m model.gguf --tokenizer original/tokenizer.json\n",
     .groups = groups,

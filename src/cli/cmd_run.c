@@ -140,7 +140,7 @@ static ls_status plan_context(run_state *r, ls_error *err)
 
 static ls_status open_reference(run_state *r, ls_ref_kind kind, ls_error *err)
 {
-    static const char *const only_native[] = {"fault", "isa", "act-quant", "lanes"};
+    static const char *const only_native[] = {"fault", "isa", "act-quant", "lanes", "prepacked"};
     for (size_t i = 0; i < sizeof(only_native) / sizeof(only_native[0]); i++)
         if (cli_given(r->ctx, only_native[i]))
             return cli_usage(r->ctx, err, "option '--%s' acts on the native engine, not on '%s'",
@@ -174,6 +174,7 @@ static ls_status open_engine(run_state *r, ls_error *err)
     ls_error  native = {0};
     ls_status status;
     r->engine_options.model_path = r->o->in.model.path;
+    r->engine_options.last_only = true;
     r->engine_options.model = r->in.gguf;
     if (r->o->which >= 0) return open_reference(r, (ls_ref_kind)r->o->which, err);
     status = ls_engine_open_native(&r->engine, &r->engine_options, &native);
@@ -187,6 +188,7 @@ static ls_status open_engine(run_state *r, ls_error *err)
 static void say_engine(const run_state *r)
 {
     const ls_engine_info *i = ls_engine_get_info(r->engine);
+    cli_engine_note(r->ctx, r->engine);
     cli_note(r->ctx, "engine %s%s%s%s%s, %d thread%s", i->engine, i->version[0] ? " " : "",
              i->version, i->isa[0] ? ", " : "", i->isa, (int)i->n_threads,
              i->n_threads == 1 ? "" : "s");

@@ -26,6 +26,7 @@ const cli_command *const cli_commands[] = {
     &cli_cmd_model_quantize,
     &cli_cmd_model_tokenize,
     &cli_cmd_model_mini,
+    &cli_cmd_model_prepack,
     &cli_cmd_completion,
     &cli_cmd_env,
     &cli_cmd_help,

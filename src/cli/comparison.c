@@ -160,8 +160,9 @@ static const cli_choice engines[] = {{"auto", CLI_AGAINST_AUTO},
                                      {"bitnet", LS_REF_BITNET},
                                      {"native", CLI_AGAINST_NATIVE},
                                      {NULL, 0}};
-static const cli_choice kv_types[] = {
-    {"same", CLI_SAME_KV}, {"f16", LS_DTYPE_F16}, {"f32", LS_DTYPE_F32}, {NULL, 0}};
+static const cli_choice kv_types[] = {{"same", CLI_SAME_KV},   {"f16", LS_DTYPE_F16},
+                                      {"f32", LS_DTYPE_F32},   {"bf16", LS_DTYPE_BF16},
+                                      {"q8_0", LS_DTYPE_Q8_0}, {NULL, 0}};
 
 #define AT(field) offsetof(cli_comparison_opts, field)
 

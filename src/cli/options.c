@@ -121,12 +121,43 @@ ls_status cli_ids_read(const cli_context *ctx, const cli_ids_opts *o, int32_t n_
     return cli_usage(ctx, err, "option '--ids' is empty");
 }
 
+/* ---- numbers ---- */
+
+ls_status cli_numbers_read(const cli_context *ctx, const char *option, const char *text,
+                           const cli_numbers *range, int32_t *out, size_t *n, ls_error *err)
+{
+    const char *at = text;
+    *n = 0;
+    for (;;) {
+        char *end;
+        long  v = strtol(at, &end, 10);
+        if (end == at || *at < '0' || *at > '9' || (*end != ',' && *end != '\0'))
+            return cli_usage(ctx, err, "option '--%s': '%s' is no list of numbers", option, text);
+        if (v < range->min || v > range->max)
+            return cli_usage(ctx, err, "option '--%s': %.*s is not from %d to %d", option,
+                             (int)(end - at), at, (int)range->min, (int)range->max);
+        if (*n == range->most)
+            return cli_usage(ctx, err, "option '--%s': more than %zu numbers", option, range->most);
+        out[(*n)++] = (int32_t)v;
+        if (*end == '\0') return LS_OK;
+        at = end + 1;
+    }
+}
+
 /* ---- engine ---- */
 
-static const cli_choice kv_types[] = {{"f16", LS_DTYPE_F16}, {"f32", LS_DTYPE_F32}, {NULL, 0}};
-static const cli_choice tiers[] = {{"auto", LS_TIER_AUTO}, {"scalar", LS_TIER_SCALAR},
-                                   {"avx2", LS_TIER_AVX2}, {"avx512", LS_TIER_AVX512},
-                                   {"neon", LS_TIER_NEON}, {NULL, 0}};
+static const cli_choice kv_types[] = {{"f16", LS_DTYPE_F16},
+                                      {"f32", LS_DTYPE_F32},
+                                      {"bf16", LS_DTYPE_BF16},
+                                      {"q8_0", LS_DTYPE_Q8_0},
+                                      {NULL, 0}};
+static const cli_choice tiers[] = {{"auto", LS_TIER_AUTO},
+                                   {"scalar", LS_TIER_SCALAR},
+                                   {"avx2", LS_TIER_AVX2},
+                                   {"avx512", LS_TIER_AVX512},
+                                   {"neon", LS_TIER_NEON},
+                                   {"dotprod", LS_TIER_DOTPROD},
+                                   {NULL, 0}};
 static const cli_choice lane_counts[] = {{"auto", 0}, {"8", 8}, {"16", 16}, {NULL, 0}};
 static const cli_choice roundings[] = {{"auto", LS_ROUND_AUTO}, {"i8", LS_ROUND_I8}, {NULL, 0}};
 
@@ -186,6 +217,13 @@ const cli_option cli_engine_table[] = {
      .def = "auto",
      .help = "Rounding of activations in the native engine: as the weights' type asks, or int8 "
              "per row before every matrix of the layers, as I2_S does it."},
+    {.name = "prepacked",
+     .kind = CLI_STRING,
+     .off = offsetof(cli_engine_opts, prepacked),
+     .metavar = "FILE",
+     .def = "the file beside the model, if it is there and fits",
+     .help = "Weights of the native engine as `model prepack` wrote them; none: do not look for "
+             "them. The results are the same to the bit."},
     {.name = "timeout",
      .kind = CLI_DOUBLE,
      .off = offsetof(cli_engine_opts, timeout_s),
@@ -205,6 +243,19 @@ const cli_option cli_engine_table[] = {
     {0},
 };
 
+ls_status cli_faults_read(const cli_list *list, ls_faults *out, ls_error *err)
+{
+    *out = (ls_faults){0};
+    for (size_t i = 0; i < list->n; i++) {
+        ls_status status = ls_faults_add(out, list->at[i], err);
+        if (status != LS_OK) {
+            ls_fail_at(err, "--fault %s", list->at[i]);
+            return status;
+        }
+    }
+    return LS_OK;
+}
+
 ls_status cli_engine_resolve(const cli_context *ctx, const cli_engine_opts *o,
                              ls_engine_options *out, ls_faults *faults, ls_error *err)
 {
@@ -216,8 +267,9 @@ ls_status cli_engine_resolve(const cli_context *ctx, const cli_engine_opts *o,
                                .cancelled = cli_catch_interrupt(),
                                .tier = (ls_tier)o->isa,
                                .rounding = (ls_act_rounding)o->act_quant,
-                               .lanes = o->lanes};
-    *faults = (ls_faults){0};
+                               .lanes = o->lanes,
+                               .prepacked = o->prepacked};
+    if (o->prepacked && strcmp(o->prepacked, "none") == 0) out->prepacked = "";
     if (!cli_given(ctx, "threads")) LS_TRY(cli_env_threads(ctx->env, &out->n_threads, err));
     if (!cli_given(ctx, "timeout")) LS_TRY(cli_env_timeout(ctx->env, &out->timeout_s, err));
     if (!ls_tier_available(out->tier)) {
@@ -225,15 +277,15 @@ ls_status cli_engine_resolve(const cli_context *ctx, const cli_engine_opts *o,
                 ls_tier_name(out->tier));
         return ls_fail_hint(err, "its best is '%s'", ls_tier_name(ls_tier_best()));
     }
-    for (size_t i = 0; i < o->faults.n; i++) {
-        ls_status status = ls_faults_add(faults, o->faults.at[i], err);
-        if (status != LS_OK) {
-            ls_fail_at(err, "--fault %s", o->faults.at[i]);
-            return status;
-        }
-    }
+    LS_TRY(cli_faults_read(&o->faults, faults, err));
     if (faults->n) out->faults = faults;
     return LS_OK;
+}
+
+void cli_engine_note(const cli_context *ctx, const ls_engine *e)
+{
+    const char *note = ls_engine_get_info(e)->note;
+    if (note[0]) cli_note(ctx, "note: %s; packing the weights instead", note);
 }
 
 /* ---- template ---- */

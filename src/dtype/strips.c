@@ -8,12 +8,22 @@
 #include "lockstep/types.h"
 
 static const ls_strip_form forms[] = {
-    [LS_DTYPE_Q4_0] = {18, 1, 0},    [LS_DTYPE_Q4_1] = {20, 2, 0},   [LS_DTYPE_Q5_0] = {22, 1, 0},
-    [LS_DTYPE_Q5_1] = {24, 2, 0},    [LS_DTYPE_Q8_0] = {34, 1, 0},   [LS_DTYPE_IQ4_NL] = {18, 1, 0},
-    [LS_DTYPE_Q2_K] = {84, 2, 80},   [LS_DTYPE_Q4_K] = {144, 2, 0},  [LS_DTYPE_Q5_K] = {176, 2, 0},
-    [LS_DTYPE_Q6_K] = {210, 1, 208}, [LS_DTYPE_TQ2_0] = {66, 1, 64}, [LS_DTYPE_I2_S] = {32, 0, 0},
-    [LS_DTYPE_TERNARY] = {32, 0, 0}, [LS_DTYPE_F32] = {4, 0, 0},     [LS_DTYPE_F16] = {2, 1, 0},
-    [LS_DTYPE_BF16] = {2, 1, 0},
+    [LS_DTYPE_F32] = {4, 0, 0, 0, false},      [LS_DTYPE_F16] = {2, 1, 0, 0, false},
+    [LS_DTYPE_BF16] = {2, 1, 0, 0, false},     [LS_DTYPE_Q4_0] = {18, 1, 0, 0, false},
+    [LS_DTYPE_Q4_1] = {20, 2, 0, 0, false},    [LS_DTYPE_Q5_0] = {22, 1, 0, 0, false},
+    [LS_DTYPE_Q5_1] = {24, 2, 0, 0, false},    [LS_DTYPE_Q8_0] = {34, 1, 0, 0, false},
+    [LS_DTYPE_Q8_1] = {36, 2, 0, 0, false},    [LS_DTYPE_IQ4_NL] = {18, 1, 0, 0, false},
+    [LS_DTYPE_MXFP4] = {17, 0, 0, 1, false},   [LS_DTYPE_Q2_K] = {84, 2, 80, 0, false},
+    [LS_DTYPE_Q3_K] = {110, 1, 108, 0, false}, [LS_DTYPE_Q4_K] = {144, 2, 0, 0, false},
+    [LS_DTYPE_Q5_K] = {176, 2, 0, 0, false},   [LS_DTYPE_Q6_K] = {210, 1, 208, 0, false},
+    [LS_DTYPE_Q8_K] = {292, 0, 0, 0, false},   [LS_DTYPE_IQ4_XS] = {136, 2, 0, 0, false},
+    [LS_DTYPE_TQ1_0] = {54, 1, 52, 0, false},  [LS_DTYPE_TQ2_0] = {66, 1, 64, 0, false},
+    [LS_DTYPE_I2_S] = {32, 0, 0, 0, false},    [LS_DTYPE_TERNARY] = {32, 0, 0, 0, false},
+    [LS_DTYPE_IQ1_S] = {50, 0, 0, 0, true},    [LS_DTYPE_IQ1_M] = {56, 0, 0, 0, true},
+    [LS_DTYPE_IQ2_XXS] = {66, 0, 0, 0, true},  [LS_DTYPE_IQ2_XS] = {74, 0, 0, 0, true},
+    [LS_DTYPE_IQ2_S] = {82, 0, 0, 0, true},    [LS_DTYPE_IQ3_XXS] = {98, 0, 0, 0, true},
+    [LS_DTYPE_IQ3_S] = {110, 0, 0, 0, true},   [LS_DTYPE_NVFP4] = {36, 0, 0, 0, false},
+    [LS_DTYPE_Q1_0] = {18, 1, 0, 0, false},    [LS_DTYPE_Q2_0] = {18, 1, 0, 0, false},
 };
 
 const ls_strip_form *ls_strips_of(int dtype)
@@ -33,10 +43,13 @@ static uint32_t without_3(uint32_t codes)
 /* Where word `w` of the block begins: the words go around the scales. */
 static size_t word_at(const ls_strip_form *f, size_t w)
 {
-    return f->halves_at ? 4 * w : 2u * f->n_halves + 4 * w;
+    return f->halves_at ? 4 * w : 2u * f->n_halves + f->n_bytes + 4 * w;
 }
 
-static size_t words_of(const ls_strip_form *f) { return (f->bytes - 2u * f->n_halves) / 4; }
+static size_t words_of(const ls_strip_form *f)
+{
+    return (f->bytes - 2u * f->n_halves - f->n_bytes) / 4;
+}
 
 static size_t blocks_of(int dtype, size_t n)
 {
@@ -99,12 +112,18 @@ void ls_strips_pack(int dtype, void *strip, const void *rows, size_t row_bytes, 
     const ls_strip_form f = *ls_strips_of(dtype);
     const size_t        words = words_of(&f), blocks = blocks_of(dtype, n);
     uint8_t            *out = strip;
+    for (size_t r = 0; r < LS_STRIP_ROWS && f.rows; r++, out += blocks * f.bytes)
+        memcpy(out, (const uint8_t *)rows + r * row_bytes, blocks * f.bytes);
+    if (f.rows) return;
     if (ls_dtype_block(dtype) == 1) {
         pack_plain(out, rows, row_bytes, n, f.bytes);
         return;
     }
     for (size_t b = 0; b < blocks; b++) {
         const uint8_t *block = (const uint8_t *)rows + b * f.bytes;
+        for (size_t i = 0; i < f.n_bytes; i++) {
+            for (size_t r = 0; r < LS_STRIP_ROWS; r++) *out++ = block[r * row_bytes + i];
+        }
         for (size_t h = 0; h < f.n_halves; h++) {
             for (size_t r = 0; r < LS_STRIP_ROWS; r++, out += 2)
                 memcpy(out, block + r * row_bytes + f.halves_at + 2 * h, 2);
@@ -123,9 +142,15 @@ void ls_strips_pack(int dtype, void *strip, const void *rows, size_t row_bytes, 
 void ls_strips_row(int dtype, void *row, const void *strip, size_t r, size_t n)
 {
     const ls_strip_form *f = ls_strips_of(dtype);
+    const size_t         blocks = blocks_of(dtype, n);
     const uint8_t       *in = strip;
-    for (size_t b = 0; b < blocks_of(dtype, n); b++) {
+    if (f->rows) {
+        memcpy(row, in + r * blocks * f->bytes, blocks * f->bytes);
+        return;
+    }
+    for (size_t b = 0; b < blocks; b++) {
         uint8_t *block = (uint8_t *)row + b * f->bytes;
+        for (size_t i = 0; i < f->n_bytes; i++, in += LS_STRIP_ROWS) block[i] = in[r];
         for (size_t h = 0; h < f->n_halves; h++, in += 2 * LS_STRIP_ROWS)
             memcpy(block + f->halves_at + 2 * h, in + 2 * r, 2);
         for (size_t w = 0; w < words_of(f); w++, in += 4 * LS_STRIP_ROWS)

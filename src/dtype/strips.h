@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: MIT
 /* strips.h - sixteen rows of a weight matrix side by side, the form that the fast products read.
  *
- * A strip holds 16 rows, block after block. Of each block first come its 16-bit scales, as many as
- * the type has, each for all 16 rows; then its other bytes as 32-bit words: word 0 of the 16 rows,
- * word 1, and so on. A plain number is a block by itself: element 0 of the 16 rows, element 1, and
- * so on. Nothing but the order is changed, so a matrix takes as many bytes as before,
+ * A strip holds 16 rows, block after block. Of each block first come its 8-bit and its 16-bit scales,
+ * as many as the type has, each for all 16 rows; then its other bytes as 32-bit words: word 0 of the
+ * 16 rows, word 1, and so on. A plain number is a block by itself: element 0 of the 16 rows, element 1,
+ * and so on. Types whose elements are drawn from code books are 16 rows one after the other:
+ * nothing is gained from having their words side by side.
+ *
+ * Nothing but the order is changed, so a matrix takes as many bytes as before,
  * except that code 3 of I2_S, which counts as 0, is written as code 1, which is 0. */
 #ifndef LS_DTYPE_STRIPS_H
 #define LS_DTYPE_STRIPS_H
@@ -14,10 +17,15 @@
 #include <stdint.h>
 
 enum { LS_STRIP_ROWS = 16 };
+/* Counts up whenever the bytes of a strip change, here or in lookup.h, or which types have strips:
+ * files with strips (model/prepacked.c) name it. */
+enum { LS_STRIPS_LAYOUT = 2 };
 
-/* A block of the type: bytes, how many 16-bit scales, and where they begin. */
+/* A block of the type: bytes, how many 16-bit scales, and where they begin; how many 8-bit scales
+ * the block begins with. */
 typedef struct ls_strip_form {
-    uint16_t bytes, n_halves, halves_at;
+    uint16_t bytes, n_halves, halves_at, n_bytes;
+    bool     rows; /* one after the other */
 } ls_strip_form;
 
 /* NULL: the type is not stored in strips. */

@@ -277,6 +277,18 @@ static ls_status watch(host *h, const ls_engine_options *opt, ls_error *err)
     return ls_link_ask(&h->link, &call, err);
 }
 
+/* LS_REF_KV_* of an element type; LS_REF_N_KV: there is none. */
+static int32_t kv_of(int dtype)
+{
+    static const int types[LS_REF_N_KV] = {[LS_REF_KV_F32] = LS_DTYPE_F32,
+                                           [LS_REF_KV_F16] = LS_DTYPE_F16,
+                                           [LS_REF_KV_BF16] = LS_DTYPE_BF16,
+                                           [LS_REF_KV_Q8_0] = LS_DTYPE_Q8_0};
+    int32_t          i = 0;
+    while (i < LS_REF_N_KV && types[i] != dtype) i++;
+    return i;
+}
+
 static ls_status open_model(host *h, const ls_engine_options *opt, ls_error *err)
 {
     size_t          path_len = strlen(opt->model_path);
@@ -284,7 +296,7 @@ static ls_status open_model(host *h, const ls_engine_options *opt, ls_error *err
     ls_ref_open     head = {.n_ctx = opt->n_ctx,
                             .n_batch = opt->n_batch,
                             .n_threads = opt->n_threads,
-                            .kv_type = opt->kv_type == LS_DTYPE_F32 ? LS_REF_KV_F32 : LS_REF_KV_F16,
+                            .kv_type = kv_of(opt->kv_type),
                             .path_len = (uint32_t)path_len};
     ls_ref_opened   got;
     ls_link_call    call = {.op = LS_REF_OPEN,
@@ -308,8 +320,7 @@ static ls_status open_model(host *h, const ls_engine_options *opt, ls_error *err
     }
     take_text(info->isa, sizeof(info->isa), got.isa, sizeof(got.isa));
     describe_sums(info);
-    snprintf(info->kv_type, sizeof(info->kv_type), "%s",
-             got.kv_type == LS_REF_KV_F32 ? "f32" : "f16");
+    snprintf(info->kv_type, sizeof(info->kv_type), "%s", ls_dtype_name(opt->kv_type));
     info->n_threads = got.n_threads;
     info->n_batch = got.n_batch;
     info->n_ctx = got.n_ctx;
@@ -348,8 +359,9 @@ static ls_status share_window(host *h, ls_error *err)
 static ls_status resolve(ls_engine_options *o, ls_error *err)
 {
     if (!o->model_path || !o->model_path[0]) return ls_fail(err, LS_ERR_USAGE, "no model given");
-    if (o->kv_type != LS_DTYPE_F16 && o->kv_type != LS_DTYPE_F32) {
-        return ls_fail(err, LS_ERR_UNSUPPORTED, "the KV cache of a reference is f16 or f32");
+    if (kv_of(o->kv_type) == LS_REF_N_KV) {
+        return ls_fail(err, LS_ERR_UNSUPPORTED,
+                       "the KV cache of a reference is f32, f16, bf16 or q8_0");
     }
     if (o->n_ctx < 0) o->n_ctx = 0; /* the training context */
     if (o->n_batch <= 0) o->n_batch = 512;

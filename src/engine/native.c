@@ -125,6 +125,7 @@ static ls_status open_session(native *n, const ls_engine_options *opt, ls_error 
         .rounding = opt->rounding,
         .lanes = opt->lanes,
         .follow = opt->follow,
+        .last_only = opt->last_only || opt->for_speed,
         .bf16_pairs = opt->bf16_pairs,
         .watch = opt->watch,
     };
@@ -137,6 +138,27 @@ static ls_status open_session(native *n, const ls_engine_options *opt, ls_error 
     so.taps[1].fn = opt->tap;
     so.taps[1].ctx = opt->tap_ctx;
     return ls_session_create(&n->session, n->model, &so, err);
+}
+
+/* Weights in the form of the fast products: mapped where a file holds them, else packed. A file
+ * that somebody asked for must be right; one that just lies there is passed over with a note. */
+static ls_status prepare_weights(native *n, const ls_engine_options *opt, ls_error *err)
+{
+    int         n_threads = ls_session_get_options(n->session)->n_threads;
+    const char *path = opt->prepacked;
+    ls_error    why = {0};
+    bool        used = false;
+    ls_status   status;
+    if (opt->follow) return LS_OK; /* the reference's order of sums has kernels of its own */
+    if (!path || *path) {
+        status = ls_model_use_prepacked(n->model, path, &used, &why);
+        if (status == LS_ERR_NOMEM || (status != LS_OK && path)) {
+            if (err) *err = why;
+            return status;
+        }
+        if (status != LS_OK) snprintf(n->base.info.note, sizeof(n->base.info.note), "%s", why.what);
+    }
+    return used ? LS_OK : ls_model_pack(n->model, n_threads, err);
 }
 
 static void describe(native *n)
@@ -171,8 +193,7 @@ ls_status ls_engine_open_native(ls_engine **out, const ls_engine_options *opt, l
         status = ls_tokenizer_create(&n->tokenizer, ls_model_gguf(n->model), err);
     }
     if (status == LS_OK) status = open_session(n, opt, err);
-    if (status == LS_OK && !opt->follow)
-        status = ls_model_pack(n->model, ls_session_get_options(n->session)->n_threads, err);
+    if (status == LS_OK) status = prepare_weights(n, opt, err);
     if (status != LS_OK) {
         native_close(&n->base);
         return status;

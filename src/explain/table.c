@@ -71,7 +71,7 @@ static const choice choices[] = {
      BIT(ATTN_SCORES) | BIT(ATTN_OUT),
      AT(kv),
      false,
-     {"", "F32", "F16"}},
+     {"", "F32", "F16", "BF16", "Q8_0"}},
     {"sinks",
      "attention's sinks are",
      BIT(ATTN_SCORES_SOFTMAX),

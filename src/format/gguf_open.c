@@ -137,6 +137,11 @@ void ls_gguf_forget(const ls_gguf *g, const void *data, size_t n)
     for (size_t i = 0; i < g->n_parts; i++) ls_map_forget(&g->parts[i].map, data, n);
 }
 
+void ls_gguf_fetch(const ls_gguf *g, const void *data, size_t n)
+{
+    for (size_t i = 0; i < g->n_parts; i++) ls_map_fetch(&g->parts[i].map, data, n);
+}
+
 void ls_gguf_close(ls_gguf *g)
 {
     if (!g || atomic_fetch_sub(&g->n_owners, 1) > 1) return;

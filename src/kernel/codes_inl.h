@@ -128,10 +128,21 @@ static inline void codes_step_k(codes_style style, codes_sum *t, const ls_codes 
     if (style == CODES_SHIFT) t->more[0] = fmaf(d, (float)codes_total(isum), t->more[0]);
 }
 
-/* Formats of larger blocks of 32s, whose sums are what they are. */
-static inline bool codes_fixed(codes_style s)
+/* Larger blocks of 32s with one scale (NVFP4: one for 16), each of which is a block of its own. */
+static inline void codes_step_whole_32(codes_style style, codes_sum *t, const ls_codes *c,
+                                       const ls_q8_0 *a, int blocks)
 {
-    return s == CODES_BITS || s == CODES_TWOS || s == CODES_NV;
+    int32_t isum[8];
+    for (int k = 0; k < blocks; k++, a++) {
+        float dx = ls_f16_to_f32(a->d);
+        ls_code_lanes(isum, c->q + 32 * k, codes_unit, a->qs, 1);
+        if (style != CODES_NV) t->acc[0] = fmaf(c->d * dx, (float)codes_total(isum), t->acc[0]);
+        for (int i = 0; i < 8 && style == CODES_NV; i += 4) {
+            float   d = c->d * (float)c->scale[2 * k + i / 4] * dx;
+            int32_t sum = (isum[i] + isum[i + 1]) + (isum[i + 2] + isum[i + 3]);
+            t->acc[0] = fmaf(d, (float)sum, t->acc[0]);
+        }
+    }
 }
 
 /* One sum for the row and one for the minimums, the integers of a whole block at once
@@ -144,7 +155,11 @@ static inline void codes_step_whole(codes_style style, codes_sum *t, const ls_co
     const ls_q8_0 *b = x;
     const ls_q8_1 *s = x;
     int32_t        isum[8], mins = 0;
-    float          dx = k ? a->d : ls_f16_to_f32(eight_1 ? s->d : b->d);
+    if (style == CODES_BITS || style == CODES_TWOS || style == CODES_NV) {
+        codes_step_whole_32(style, t, c, b, style == CODES_BITS ? 4 : 2);
+        return;
+    }
+    float dx = k ? a->d : ls_f16_to_f32(eight_1 ? s->d : b->d);
     ls_code_lanes(isum, c->q, c->scale, k ? a->qs : eight_1 ? s->qs : b->qs, k ? 8 : 1);
     t->acc[0] = fmaf(c->d * dx, (float)codes_total(isum), t->acc[0]);
     if (style == CODES_MIN) t->more[0] = fmaf(-c->dmin, ls_f16_to_f32(s->s), t->more[0]);
@@ -213,7 +228,7 @@ static inline void codes_matmul(const ls_matmul *m, codes_style style, ls_unpack
     size_t   x_bytes = codes_x_bytes(style, block);
     ls_codes c;
     int8_t   shift[256];
-    bool     whole = m->whole && !codes_fixed(style);
+    bool     whole = m->whole;
     bool     pairs = !whole && m->rows == LS_ROWS_PAIRS && style == CODES_ONE;
     if (m->rows == LS_ROWS_LANES && style == CODES_ONE) style = CODES_Q8_0;
     for (size_t r = 0; r < m->n_rows; r++) {

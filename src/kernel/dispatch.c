@@ -40,6 +40,21 @@ void ls_kernels_init_avx512(ls_kernels *k)
     ls_kernels_avx512_strips(k);
     ls_kernels_avx512_rowops(k);
 }
+#elif defined(__aarch64__)
+void ls_kernels_init_neon(ls_kernels *k)
+{
+    ls_kernels_neon_dense(k);
+    ls_kernels_neon_chains(k);
+    ls_kernels_neon_codes(k);
+    ls_kernels_neon_strips(k);
+    ls_kernels_neon_rowops(k);
+}
+
+void ls_kernels_init_dotprod(ls_kernels *k)
+{
+    ls_kernels_dotprod_codes(k);
+    ls_kernels_dotprod_strips(k);
+}
 #endif
 
 ls_kernels ls_kernels_for(ls_tier tier)
@@ -51,6 +66,9 @@ ls_kernels ls_kernels_for(ls_tier tier)
 #if defined(__x86_64__)
     if (k.tier == LS_TIER_AVX2 || k.tier == LS_TIER_AVX512) ls_kernels_init_avx2(&k);
     if (k.tier == LS_TIER_AVX512) ls_kernels_init_avx512(&k);
+#elif defined(__aarch64__)
+    if (k.tier >= LS_TIER_NEON) ls_kernels_init_neon(&k);
+    if (k.tier == LS_TIER_DOTPROD) ls_kernels_init_dotprod(&k);
 #endif
     return k;
 }
@@ -82,12 +100,23 @@ static const size_t products[] = {
 
 /* And that of a type in strips. */
 static const size_t strips[] = {
-    PRODUCT(F32, strips_f32),      PRODUCT(F16, strips_f16),     PRODUCT(BF16, strips_bf16),
-    PRODUCT(Q4_0, strips_q4_0),    PRODUCT(Q4_1, strips_q4_1),   PRODUCT(Q5_0, strips_q5_0),
-    PRODUCT(Q5_1, strips_q5_1),    PRODUCT(Q8_0, strips_q8_0),   PRODUCT(IQ4_NL, strips_iq4_nl),
-    PRODUCT(Q2_K, strips_q2_k),    PRODUCT(Q4_K, strips_q4_k),   PRODUCT(Q5_K, strips_q5_k),
-    PRODUCT(Q6_K, strips_q6_k),    PRODUCT(TQ2_0, strips_tq2_0), PRODUCT(I2_S, strips_i2_s),
-    PRODUCT(TERNARY, strips_i2_s), PRODUCT(TL1, strips_tl1),     PRODUCT(TL2, strips_tl2),
+    PRODUCT(F32, strips_f32),         PRODUCT(F16, strips_f16),
+    PRODUCT(BF16, strips_bf16),       PRODUCT(Q4_0, strips_q4_0),
+    PRODUCT(Q4_1, strips_q4_1),       PRODUCT(Q5_0, strips_q5_0),
+    PRODUCT(Q5_1, strips_q5_1),       PRODUCT(Q8_0, strips_q8_0),
+    PRODUCT(Q8_1, strips_q8_1),       PRODUCT(IQ4_NL, strips_iq4_nl),
+    PRODUCT(MXFP4, strips_mxfp4),     PRODUCT(NVFP4, strips_nvfp4),
+    PRODUCT(Q1_0, strips_q1_0),       PRODUCT(Q2_0, strips_q2_0),
+    PRODUCT(Q2_K, strips_q2_k),       PRODUCT(Q3_K, strips_q3_k),
+    PRODUCT(Q4_K, strips_q4_k),       PRODUCT(Q5_K, strips_q5_k),
+    PRODUCT(Q6_K, strips_q6_k),       PRODUCT(Q8_K, strips_q8_k),
+    PRODUCT(IQ4_XS, strips_iq4_xs),   PRODUCT(TQ1_0, strips_tq1_0),
+    PRODUCT(TQ2_0, strips_tq2_0),     PRODUCT(IQ1_S, strips_iq1_s),
+    PRODUCT(IQ1_M, strips_iq1_m),     PRODUCT(IQ2_XXS, strips_iq2_xxs),
+    PRODUCT(IQ2_XS, strips_iq2_xs),   PRODUCT(IQ2_S, strips_iq2_s),
+    PRODUCT(IQ3_XXS, strips_iq3_xxs), PRODUCT(IQ3_S, strips_iq3_s),
+    PRODUCT(I2_S, strips_i2_s),       PRODUCT(TERNARY, strips_i2_s),
+    PRODUCT(TL1, strips_tl1),         PRODUCT(TL2, strips_tl2),
 };
 
 static ls_matmul_fn *find(const ls_kernels *k, const size_t *table, size_t n, int dtype)
@@ -106,6 +135,20 @@ ls_matmul_fn *ls_kernels_matmul(const ls_kernels *k, int dtype)
 ls_matmul_fn *ls_kernels_strips(const ls_kernels *k, int dtype)
 {
     return find(k, strips, sizeof(strips) / sizeof(strips[0]), dtype);
+}
+
+ls_chains_fn *ls_kernels_chains(const ls_kernels *k, int dtype)
+{
+    switch (dtype) {
+    case LS_DTYPE_F16:
+        return k->chains_f16;
+    case LS_DTYPE_BF16:
+        return k->chains_bf16;
+    case LS_DTYPE_Q8_0:
+        return k->chains_q8_0;
+    default:
+        return k->chains_f32;
+    }
 }
 
 ls_act_fn *ls_kernels_act(const ls_kernels *k, int act)

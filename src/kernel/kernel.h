@@ -43,12 +43,17 @@ typedef struct ls_span {
     size_t from, to;
 } ls_span;
 
-enum { LS_CHAIN_LANES = 16 };
+enum { LS_CHAIN_LANES = 16, LS_CHAIN_GROUP = 16 };
+
+/* Bytes of a group of Q8_0. */
+enum { LS_CHAIN_GROUP_BYTES = LS_CHAIN_GROUP * (2 + LS_CHAIN_LANES) };
 
 /* Sums of attention (NUMERICS.md, clause 7): outputs in strips of 16, whose terms lie side by side:
  * y[c * ldy + 16 s + l] = sum over i of x[c * ldx + i] * w[s * strip + 16 i + l]. Scores: a strip
  * is 16 positions, i an element of the head; values: a strip is 16 elements, i a position. A sum
- * starts at +0 and takes blocks in ascending order, each a chain of fmaf that starts at +0. */
+ * starts at +0 and takes blocks in ascending order, each a chain of fmaf that starts at +0.
+ * Q8_0 has a scale for each i and comes in groups of LS_CHAIN_GROUP of them: first their F16 scales,
+ * then the codes, 16 for each i. `strip` counts elements and is a multiple of a group's. */
 typedef struct ls_chains {
     float         *y;
     size_t         ldy; /* floats between columns of y */
@@ -85,10 +90,14 @@ ls_matmul_fn *ls_kernels_matmul(const ls_kernels *k, int dtype);
  * is not stored in strips. */
 ls_matmul_fn *ls_kernels_strips(const ls_kernels *k, int dtype);
 ls_act_fn    *ls_kernels_act(const ls_kernels *k, int act);
+/* Sums of attention over a cache of this type: F32, F16, BF16 or Q8_0. */
+ls_chains_fn *ls_kernels_chains(const ls_kernels *k, int dtype);
 
 /* Filled from weak to strong; each overrides what it implements. */
 void ls_kernels_init_scalar(ls_kernels *k);
 void ls_kernels_init_avx2(ls_kernels *k);
 void ls_kernels_init_avx512(ls_kernels *k);
+void ls_kernels_init_neon(ls_kernels *k);
+void ls_kernels_init_dotprod(ls_kernels *k);
 
 #endif

@@ -32,4 +32,13 @@ void ls_kernels_avx512_ternary(ls_kernels *k);
 void ls_kernels_avx512_strips(ls_kernels *k);
 void ls_kernels_avx512_rowops(ls_kernels *k);
 
+void ls_kernels_neon_dense(ls_kernels *k);
+void ls_kernels_neon_chains(ls_kernels *k);
+void ls_kernels_neon_codes(ls_kernels *k);
+void ls_kernels_neon_strips(ls_kernels *k);
+void ls_kernels_neon_rowops(ls_kernels *k);
+
+void ls_kernels_dotprod_codes(ls_kernels *k);
+void ls_kernels_dotprod_strips(ls_kernels *k);
+
 #endif

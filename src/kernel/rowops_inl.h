@@ -158,6 +158,17 @@ static inline void row_floats_bf16(void *restrict y, const float *restrict x, si
     }
 }
 
+/* The same in place. */
+static inline void row_round_bf16(float *y, const float *x, size_t n)
+{
+    float part[64];
+    for (size_t i = 0, m; i < n; i += m) {
+        m = n - i < 64 ? n - i : 64;
+        row_floats_bf16(part, x + i, m);
+        memcpy(y + i, part, m * sizeof(float));
+    }
+}
+
 /* ---- row operations (clause 5) ---- */
 
 /* Squares are rounded to float and summed in double, mean and scale are floats. */

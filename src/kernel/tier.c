@@ -2,14 +2,15 @@
 /* tier.c - names of the instruction-set tiers, and which of them this machine can run.
  *
  * A tier counts only if the processor has all its features and the operating system saves the
- * registers they use (CPUID and XGETBV: Intel SDM volume 1, sections 13.3 and 14.3). */
+ * registers they use (x86: CPUID and XGETBV, Intel SDM volume 1, sections 13.3 and 14.3; Arm: what
+ * the kernel says in the auxiliary vector). */
 #include <string.h>
 
 #include "lockstep/types.h"
 
 static const char *const names[LS_N_TIERS] = {
     [LS_TIER_AUTO] = "auto",     [LS_TIER_SCALAR] = "scalar", [LS_TIER_AVX2] = "avx2",
-    [LS_TIER_AVX512] = "avx512", [LS_TIER_NEON] = "neon",
+    [LS_TIER_AVX512] = "avx512", [LS_TIER_NEON] = "neon",     [LS_TIER_DOTPROD] = "dotprod",
 };
 
 const char *ls_tier_name(ls_tier tier)
@@ -65,20 +66,25 @@ bool ls_tier_available(ls_tier tier)
     return tier == LS_TIER_AUTO || tier == LS_TIER_SCALAR ||
            (tier <= LS_TIER_AVX512 && tier <= ls_tier_best());
 }
-#else
+#elif defined(__aarch64__)
+#include <sys/auxv.h>
+
+#define HWCAP_DOTPROD (1ul << 20) /* HWCAP_ASIMDDP of asm/hwcap.h */
+
 static ls_tier best_of_machine(void)
 {
-#if defined(__aarch64__)
-    return LS_TIER_NEON; /* part of every AArch64 processor */
-#else
-    return LS_TIER_SCALAR;
-#endif
+    return getauxval(AT_HWCAP) & HWCAP_DOTPROD ? LS_TIER_DOTPROD : LS_TIER_NEON;
 }
 
 bool ls_tier_available(ls_tier tier)
 {
-    return tier == LS_TIER_AUTO || tier == LS_TIER_SCALAR || tier == ls_tier_best();
+    return tier == LS_TIER_AUTO || tier == LS_TIER_SCALAR ||
+           (tier >= LS_TIER_NEON && tier <= ls_tier_best());
 }
+#else
+static ls_tier best_of_machine(void) { return LS_TIER_SCALAR; }
+
+bool ls_tier_available(ls_tier tier) { return tier == LS_TIER_AUTO || tier == LS_TIER_SCALAR; }
 #endif
 
 ls_tier ls_tier_best(void) { return best_of_machine(); }

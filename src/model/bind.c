@@ -126,8 +126,10 @@ static void use_scales(binder *b, const ls_tensor *t)
     }
 }
 
-/* Whether looking sums up is faster than multiplying: docs/performance.md. */
-static bool lookup_pays(int dtype) { return dtype == LS_DTYPE_TL2; }
+bool ls_lookup_pays(int dtype, ls_tier tier)
+{
+    return dtype == LS_DTYPE_TL2 && (tier == LS_TIER_AVX2 || tier == LS_TIER_AVX512);
+}
 
 static ls_status bind_packed(binder *b, ls_matrix *out, const ls_tensor *t, size_t from,
                              size_t rows)
@@ -141,7 +143,7 @@ static ls_status bind_packed(binder *b, ls_matrix *out, const ls_tensor *t, size
                        .n = n,
                        .row_bytes = ls_unpacked_row_bytes(dtype, n),
                        .scale = ls_packed_scale(t, 0, 0),
-                       .lookup = lookup_pays(t->dtype) ? t->dtype : 0};
+                       .lookup = ls_lookup_pays(t->dtype, ls_tier_best()) ? t->dtype : 0};
     b->m->lookups |= out->lookup != 0;
     if (!ls_mul_size(rows, out->row_bytes, &bytes) || bytes > SIZE_MAX / 4 - b->n_bytes) {
         return ls_fail(b->err, LS_ERR_NOMEM, "not enough memory for the rows of '%.*s'",

@@ -43,6 +43,7 @@ void ls_model_close(ls_model *m)
     free(m->vectors);
     free(m->unpacked);
     ls_pages_free(&m->strips);
+    ls_map_close(&m->prepacked);
     free(m);
 }
 

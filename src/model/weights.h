@@ -7,6 +7,7 @@
 #ifndef LS_MODEL_WEIGHTS_H
 #define LS_MODEL_WEIGHTS_H
 
+#include "base/map.h"
 #include "base/pages.h"
 #include "dtype/lookup.h"
 #include "lockstep/model.h"
@@ -27,6 +28,10 @@ static inline size_t ls_matrix_strip_row(const ls_matrix *w)
 {
     return w->lookup ? ls_lookup_row_bytes(w->lookup, w->n) : w->row_bytes;
 }
+
+/* bind.c: whether looking sums up is no slower than multiplying (docs/performance.md): never with a
+ * tier that has no kernels of its own for it. A model goes by the machine's best tier. */
+bool ls_lookup_pays(int dtype, ls_tier tier);
 
 /* A norm: weights and, for some, biases. */
 typedef struct ls_norm {
@@ -64,6 +69,7 @@ struct ls_model {
     float                *vectors;            /* owned: every vector above, decoded          */
     uint8_t              *unpacked;           /* owned: rows of matrices that the file packs */
     ls_pages              strips;             /* owned: matrices in strips (strips.c)        */
+    ls_map                prepacked;          /* owned: a file that holds them (prepacked.c) */
     bool                  lookups;            /* are any of them looked up?                  */
 };
 

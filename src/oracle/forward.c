@@ -387,7 +387,9 @@ static void mix(void *ctx, size_t begin, size_t end, int thread)
         double       *y = o->att + (t * H + h) * K;
         memset(y, 0, K * sizeof(*y));
         for (size_t p = 0; p < n; p++) {
-            double w = o->s.kv == LS_SEM_KV_F16 ? ls_oracle_f16(s[p]) : s[p];
+            double w = s[p];
+            if (o->s.kv == LS_SEM_KV_F16 || o->s.kv == LS_SEM_KV_BF16)
+                ls_oracle_keep(&w, 1, o->s.kv);
             for (size_t i = 0; i < K; i++) y[i] += w * v[p * G * K + i];
         }
     }
@@ -422,7 +424,7 @@ static void attend(const oracle *o, int32_t l)
     if (!is_given(o, LS_OP_ATTN_SCORES, l)) cache(o, o->keys[l], o->k);
     if (!is_given(o, LS_OP_ATTN_OUT, l)) cache(o, o->values[l], o->v);
     for (size_t i = 0; o->s.scale_queries && i < o->T * H * K; i++) o->q[i] *= o->s.attn_scale;
-    if (o->s.kv == LS_SEM_KV_F16) ls_oracle_keep(o->q, o->T * H * K, o->s.kv);
+    if (o->s.kv >= LS_SEM_KV_F16) ls_oracle_keep(o->q, o->T * H * K, o->s.kv);
 
     if (!given(o, LS_OP_ATTN_SCORES, l, o->scores, H * P))
         ls_pool_run(o->pool, score, &j, H * o->T, 1);

@@ -243,7 +243,7 @@ static ls_status resolve(oracle *o, ls_error *err)
 
 static void name_kv(oracle *o)
 {
-    static const char *const names[] = {"f64", "f32", "f16"};
+    static const char *const names[] = {"f64", "f32", "f16", "bf16", "q8_0"};
     snprintf(o->base.info.kv_type, sizeof(o->base.info.kv_type), "%s", names[o->s.kv]);
 }
 
@@ -254,6 +254,8 @@ static ls_status take_semantics(oracle *o, ls_error *err)
         o->s = *o->opt.semantics;
     } else {
         if (o->opt.base.kv_type == LS_DTYPE_F16) o->s.kv = LS_SEM_KV_F16;
+        if (o->opt.base.kv_type == LS_DTYPE_BF16) o->s.kv = LS_SEM_KV_BF16;
+        if (o->opt.base.kv_type == LS_DTYPE_Q8_0) o->s.kv = LS_SEM_KV_Q8_0;
         if (o->opt.base.rounding == LS_ROUND_I8) o->s.round = LS_SEM_I8_ROW;
     }
     name_kv(o);

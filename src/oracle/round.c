@@ -138,6 +138,9 @@ void ls_oracle_round(double *y, const double *x, size_t n, ls_sem_round sem, int
 
 void ls_oracle_keep(double *x, size_t n, ls_sem_kv kv)
 {
-    for (size_t i = 0; i < n && kv != LS_SEM_KV_F64; i++)
-        x[i] = kv == LS_SEM_KV_F16 ? ls_oracle_f16(x[i]) : (double)(float)x[i];
+    if (kv == LS_SEM_KV_Q8_0) ls_oracle_round(x, x, n, LS_SEM_Q8_0, LS_DTYPE_Q8_0, false);
+    for (size_t i = 0; i < n && kv != LS_SEM_KV_F64 && kv != LS_SEM_KV_Q8_0; i++)
+        x[i] = kv == LS_SEM_KV_F16    ? ls_oracle_f16(x[i])
+               : kv == LS_SEM_KV_BF16 ? bf16(x[i])
+                                      : (double)(float)x[i];
 }

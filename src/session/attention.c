@@ -13,9 +13,23 @@
 
 typedef ls_attn_job job;
 
+enum { BF16_STEP = 64 }; /* elements that every order of BF16 takes whole steps of */
+
 static size_t kv_row(const ls_session *s)
 {
     return (size_t)s->model->config.n_kv_heads * (size_t)s->model->config.head_dim;
+}
+
+/* Values in BF16: the positions of an element lie side by side, as in the reference. The rest of a
+ * step is zeroed: it is multiplied by 0. */
+static void store_across(ls_session *s, int32_t layer, size_t p, const float *v)
+{
+    size_t    n = kv_row(s), room = ls_v_positions(s);
+    uint16_t *to = (uint16_t *)s->v_cache + (size_t)layer * n * room;
+    for (size_t e = 0; e < n; e++, to += room) {
+        to[p] = ls_f32_to_bf16(v[e]);
+        for (size_t z = p + 1; z % BF16_STEP; z++) to[z] = 0;
+    }
 }
 
 static void cache_store(ls_session *s, int32_t layer, size_t T)
@@ -25,7 +39,10 @@ static void cache_store(ls_session *s, int32_t layer, size_t T)
 
     for (size_t t = 0; t < T; t++, at += n) {
         const float *k = s->kv + t * n, *v = s->kv + (batch + t) * n;
-        if (s->opt.kv_type == LS_DTYPE_F16) {
+        if (s->opt.kv_type == LS_DTYPE_BF16) {
+            s->k.act_bf16((uint16_t *)s->k_cache + at, k, n);
+            store_across(s, layer, (size_t)s->base + t, v);
+        } else if (s->opt.kv_type == LS_DTYPE_F16) {
             s->k.act_f16((uint16_t *)s->k_cache + at, k, n);
             s->k.act_f16((uint16_t *)s->v_cache + at, v, n);
         } else {
@@ -74,6 +91,61 @@ static void weights_f16(const job *j, float *scores, const float *q, size_t at, 
         scores[p] = (j->wide_scores ? s->k.dot_f16_wide(q16, row, K, s->opt.lanes)
                                     : s->k.dot_f16(q16, row, K, s->opt.lanes));
     }
+}
+
+/* y[r] = row r of w . x, BF16, in the order that the reference takes for this shape; `rows` is what
+ * it multiplies at once. */
+static void multiply_bf16(const job *j, float *y, const ls_matmul *m, size_t rows)
+{
+    const ls_session *s = j->s;
+    bool              pairs = s->opt.bf16_pairs;
+    bool              vectors = j->T == 1 || m->n % (pairs ? 32 : (size_t)s->opt.lanes) || rows % 4;
+    for (size_t r = 0; r < m->n_rows && (pairs || vectors); r++) {
+        const void *w = (const uint8_t *)m->w + r * m->row_bytes;
+        y[r] = pairs ? s->k.dot_bf16_pairs(w, m->x, m->n, vectors ? 16 : 8)
+                     : s->k.dot_bf16_wide(w, m->x, m->n, s->opt.lanes);
+    }
+    if (!pairs && !vectors) s->k.matmul_bf16(m);
+}
+
+static void weights_bf16(const job *j, float *scores, const float *q, size_t at, size_t n,
+                         uint16_t *q16)
+{
+    const ls_session *s = j->s;
+    size_t            K = (size_t)s->model->config.head_dim;
+    ls_matmul         m = {.y = scores,
+                           .ldy = n,
+                           .w = (const uint16_t *)s->k_cache + at,
+                           .row_bytes = 2 * kv_row(s),
+                           .n_rows = n,
+                           .x = q16,
+                           .n_cols = 1,
+                           .n = K,
+                           .lanes = s->opt.lanes};
+    s->k.act_bf16(q16, q, K);
+    multiply_bf16(j, scores, &m, 4); /* the reference's cache is used in whole pages */
+}
+
+/* out[K] = weights . values of KV head g. */
+static void mix_bf16(const job *j, float *out, const float *weights, size_t g, size_t n,
+                     uint16_t *w16)
+{
+    const ls_session *s = j->s;
+    size_t            K = (size_t)s->model->config.head_dim, room = ls_v_positions(s);
+    size_t            whole = (n + BF16_STEP - 1) / BF16_STEP * BF16_STEP;
+    ls_matmul         m = {.y = out,
+                           .ldy = K,
+                           .w =
+                               (const uint16_t *)s->v_cache + ((size_t)j->layer * kv_row(s) + g * K) * room,
+                           .row_bytes = 2 * room,
+                           .n_rows = K,
+                           .x = w16,
+                           .n_cols = 1,
+                           .n = whole,
+                           .lanes = s->opt.lanes};
+    s->k.act_bf16(w16, weights, n);
+    memset(w16 + n, 0, (whole - n) * sizeof(*w16));
+    multiply_bf16(j, out, &m, K);
 }
 
 /* Rows a and b of the stripes: a += b, for n rows of K. */
@@ -146,13 +218,15 @@ static void attend(void *ctx, size_t begin, size_t end, int thread)
     size_t    per_group = H / (size_t)c->n_kv_heads;
     float    *scores = s->scores + (size_t)thread * P;
     float    *stripes = s->stripes + (size_t)thread * LS_MAX_STRIPES * K;
-    uint16_t *half = s->half + (size_t)thread * (P > K ? P : K);
+    uint16_t *half = s->half + (size_t)thread * s->half_row;
 
     for (size_t item = begin; item < end; item++) {
         size_t       t = item / H, h = item % H, n = (size_t)s->base + t + 1;
         size_t       at = (size_t)j->layer * P * kv_row(s) + h / per_group * K;
         const float *q = s->q + item * K;
-        if (s->opt.kv_type == LS_DTYPE_F16) {
+        if (s->opt.kv_type == LS_DTYPE_BF16) {
+            weights_bf16(j, scores, q, at, n, half);
+        } else if (s->opt.kv_type == LS_DTYPE_F16) {
             weights_f16(j, scores, q, at, n, half);
         } else {
             weights_f32(j, scores, q, at, n);
@@ -161,7 +235,11 @@ static void attend(void *ctx, size_t begin, size_t end, int thread)
         ls_attn_tap(j, LS_OP_ATTN_SCORES, t, h, scores, n);
         s->k.softmax(scores, n, j->a->sinks ? j->a->sinks[h] : -INFINITY, s->opt.lanes);
         ls_attn_tap(j, LS_OP_ATTN_SCORES_SOFTMAX, t, h, scores, n);
-        mix(j, s->att + item * K, scores, at, n, stripes, half);
+        if (s->opt.kv_type == LS_DTYPE_BF16) {
+            mix_bf16(j, s->att + item * K, scores, h / per_group, n, half);
+        } else {
+            mix(j, s->att + item * K, scores, at, n, stripes, half);
+        }
     }
 }
 
@@ -175,7 +253,7 @@ ls_attn ls_attn_default(const ls_session *s, int32_t i)
     };
 }
 
-void ls_attend(ls_session *s, int32_t i, const ls_attn *a, size_t T)
+size_t ls_attend(ls_session *s, int32_t i, const ls_attn *a, size_t T)
 {
     const ls_model_config *c = &s->model->config;
     size_t                 HK = (size_t)c->n_heads * (size_t)c->head_dim;
@@ -188,11 +266,14 @@ void ls_attend(ls_session *s, int32_t i, const ls_attn *a, size_t T)
               .T = T,
               .wide_scores = vectors || (s->opt.follow && c->head_dim % s->opt.lanes),
               .wide_values = vectors};
-    if (s->opt.follow) {
+    if (!s->opt.follow) {
+        ls_attend_own(&j);
+        T = j.T;
+    } else if (s->opt.kv_type == LS_DTYPE_Q8_0) {
+        ls_attend_flash(&j);
+    } else {
         cache_store(s, i, T);
         ls_pool_run(s->pool, attend, &j, T * (size_t)c->n_heads, 1);
-    } else {
-        ls_attend_own(&j);
     }
     for (int k = 0; s->opt.watch.fn && k < 2; k++) {
         ls_tap_values v = {k ? LS_OP_ATTN_SCORES_SOFTMAX : LS_OP_ATTN_SCORES,
@@ -205,4 +286,5 @@ void ls_attend(ls_session *s, int32_t i, const ls_attn *a, size_t T)
         s->opt.watch.fn(s->opt.watch.ctx, &v);
     }
     ls_tap_rows(s, LS_OP_ATTN_OUT, i, s->att, HK, HK, T);
+    return T;
 }

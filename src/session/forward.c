@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 /* forward.c - from tokens to hidden states: embeddings, the architecture's layers, the last norm.
  */
+#include <string.h>
+
 #include "session/ops.h"
 
 void ls_tap_rows(ls_session *s, ls_op op, int32_t layer, float *data, size_t ld, size_t n, size_t T)
@@ -34,7 +36,19 @@ static void embed(ls_session *s, const int32_t *tokens, size_t T)
     ls_tap_rows(s, LS_OP_EMBEDDINGS, -1, s->x, D, D, T);
 }
 
-void ls_forward(ls_session *s, const int32_t *tokens, size_t T)
+size_t ls_last_rows(ls_session *s, int32_t i, size_t T)
+{
+    const ls_model_config *c = &s->model->config;
+    size_t D = (size_t)c->n_embd, HK = (size_t)c->n_heads * (size_t)c->head_dim, last = T - 1;
+    if (!s->last_only || i != c->n_layers - 1 || last == 0) return T;
+    memcpy(s->q, s->q + last * HK, HK * sizeof(float));
+    memcpy(s->x, s->x + last * D, D * sizeof(float));
+    memcpy(s->norm, s->norm + last * D, D * sizeof(float));
+    s->base += (int32_t)last;
+    return 1;
+}
+
+size_t ls_forward(ls_session *s, const int32_t *tokens, size_t T)
 {
     const ls_model *m = s->model;
     size_t          D = (size_t)m->config.n_embd;
@@ -42,9 +56,11 @@ void ls_forward(ls_session *s, const int32_t *tokens, size_t T)
     ls_rope_angles(s, T);
     embed(s, tokens, T);
     for (int32_t i = 0; i < m->config.n_layers; i++) m->arch->layer(s, &m->layers[i], i, T);
+    if (s->last_only) T = 1;
     if (m->arch->layer_norm) {
         ls_layer_norm(s, LS_OP_FINAL_NORM, -1, s->hidden, s->x, &m->output_norm, D, T);
     } else {
         ls_rms_norm(s, LS_OP_FINAL_NORM, -1, s->hidden, s->x, &m->output_norm, D, T);
     }
+    return T;
 }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 /* linear.c - matrix products: round the activations as the weight's type asks, then share the
- * rows of the matrix between threads.
+ * rows of the matrices between threads.
  *
- * Threads split rows, never a sum: the result does not depend on how many there are.
+ * Threads split rows, never a sum: the result does not depend on how many there are. Products of
+ * the same activations are one loop of the pool, since each loop ends with threads that wait.
  */
 #include <math.h>
 #include <string.h>
@@ -10,6 +11,11 @@
 #include "dtype/dtype.h"
 #include "session/session_priv.h"
 
+/* Products that share their activations. */
+enum { MAX_PRODUCTS = 4 };
+/* Tokens from which claims of several matrices alternate. With fewer, weights are read but once,
+ * and memory is faster in one stream than in turns. */
+enum { JOIN_FROM = 8 };
 /* Weight rows handed out at a time: few enough to balance, enough to be worth a claim. */
 enum { ROWS_PER_CLAIM = 32, PLAIN_ROWS_PER_CLAIM = 64, LOOKUP_ROWS_PER_CLAIM = 64 };
 /* A decoded piece of a weight row (a multiple of every block), and the tokens that share it. */
@@ -26,7 +32,9 @@ typedef struct job {
     bool          sums;    /* strips want them behind Q8_0 */
     bool          strips;
     size_t        claim;
+    int           form; /* that s->act takes; jobs of the same one can share it */
     int           dtype;
+    ls_pool_fn   *work; /* some rows of the matrix */
     ls_matmul_fn *matmul;
     ls_matmul     m;
 } job;
@@ -191,82 +199,156 @@ static void multiply_codes(void *ctx, size_t begin, size_t end, int thread)
 }
 
 /* Indices of tables, which a few rows bring with them. */
-static int take_lookups(job *j, const ls_matrix *w)
+static void take_lookups(job *j, const ls_matrix *w)
 {
     bool pairs = w->lookup == LS_DTYPE_TL1;
     j->m.row_bytes = ls_matrix_strip_row(w);
     j->claim = LOOKUP_ROWS_PER_CLAIM;
-    if (j->m.n_cols >= LS_LOOKUP_COLS) return 0;
+    if (j->m.n_cols >= LS_LOOKUP_COLS) return;
     j->tables = pairs ? j->s->k.tables_tl1 : j->s->k.tables_tl2;
     j->m.x_bytes += ls_lookup_table_bytes(w->lookup, w->n);
-    return (LS_N_ACTS + 1) * (pairs ? 2 : 3);
+    j->form += (LS_N_ACTS + 1) * (pairs ? 2 : 3);
 }
 
 /* Strips for rows. Plain numbers want their activations as floats, whatever form they are rounded
- * to, and in rows that do not all begin in the same place of the cache. 0, or what to add to the
- * form to tell it from that of rows. */
-static int take_strips(job *j, const ls_matrix *w)
+ * to, and in rows that do not all begin in the same place of the cache. */
+static void take_strips(job *j, const ls_matrix *w)
 {
     j->matmul = ls_kernels_strips(&j->s->k, ls_matrix_form(w));
     j->m.w = w->strips;
-    if (w->lookup) return take_lookups(j, w);
-    if (ls_dtype_block(w->dtype) != 1) return 0;
+    if (w->lookup) {
+        take_lookups(j, w);
+        return;
+    }
+    if (ls_dtype_block(w->dtype) != 1) return;
     if (w->dtype == LS_DTYPE_F16) j->round = j->s->k.floats_f16;
     if (w->dtype == LS_DTYPE_BF16) j->round = j->s->k.floats_bf16;
     j->m.x_bytes = ls_act_row_bytes(LS_ACT_F32, w->n) + LS_ACT_APART;
     j->claim = PLAIN_ROWS_PER_CLAIM;
-    return LS_N_ACTS + 1;
+    j->form += LS_N_ACTS + 1; /* not that of rows */
+}
+
+static job job_of(ls_session *s, const ls_product *p, const float *x, size_t ldx, size_t T,
+                  bool layer_weight)
+{
+    const ls_matrix *w = p->w;
+    ls_act           form = ls_dtype_act(w->dtype);
+    job              j = {
+                     .s = s,
+                     .x = x,
+                     .ldx = ldx,
+                     .round = ls_kernels_act(&s->k, (int)form),
+                     .codes = s->opt.rounding == LS_ROUND_I8 && layer_weight && !is_int8(form),
+                     .vectors = follows_vectors(s, w, T),
+                     .sums = !s->opt.follow && form == LS_ACT_Q8_0,
+                     .claim = ROWS_PER_CLAIM,
+                     .dtype = w->dtype,
+                     .work = multiply,
+                     .matmul = ls_kernels_matmul(&s->k, w->dtype),
+                     .m = {.y = p->y,
+                           .ldy = p->ldy,
+                           .w = w->data,
+                           .row_bytes = w->row_bytes,
+                           .n_rows = w->n_rows,
+                           .x = s->act,
+                           .x_bytes = ls_act_row_bytes(form, w->n),
+                           .n_cols = T,
+                           .n = w->n,
+                           .w_scale = w->scale,
+                           .lanes = s->opt.lanes,
+                           .follow = s->opt.follow,
+                           .rows = follows_rows(s, w, T),
+                           .whole = !s->opt.follow || follows_panels(s, w, T)},
+    };
+    j.strips = !s->opt.follow && w->strips && !j.codes;
+    j.form = j.codes ? (int)LS_N_ACTS : (int)form;
+    if (j.dtype == LS_DTYPE_Q4_0 && j.m.rows) j.matmul = s->k.matmul_q4_0_lanes;
+    if (j.strips) take_strips(&j, w);
+    if (j.vectors || (s->opt.follow && s->opt.bf16_pairs && w->dtype == LS_DTYPE_BF16)) {
+        j.work = multiply_one_by_one;
+    }
+    if (j.codes) {
+        j.work = multiply_codes;
+        j.m.x_bytes = ls_act_row_bytes(LS_ACT_I8_ROW, w->n); /* the codes pass through it */
+    }
+    return j;
+}
+
+/* Products that are one loop: item `first` and those behind it are claims of job 0, and so on. */
+typedef struct group {
+    job              *j;
+    size_t            n;
+    size_t            items[MAX_PRODUCTS]; /* claims of each job                      */
+    const ls_row_end *end;                 /* then an item is claim i of all the jobs */
+} group;
+
+static void multiply_claim(job *j, size_t claim, int thread)
+{
+    size_t begin = claim * j->claim, end = begin + j->claim;
+    j->work(j, begin, end < j->m.n_rows ? end : j->m.n_rows, thread);
+}
+
+static void multiply_items(void *ctx, size_t begin, size_t end, int thread)
+{
+    const group *g = ctx;
+    for (size_t item = begin; item < end; item++) {
+        size_t at = item, k = 0;
+        while (at >= g->items[k]) at -= g->items[k++];
+        multiply_claim(&g->j[k], at, thread);
+    }
+}
+
+/* Claim i of every product, and what comes of them together. */
+static void multiply_and_end(void *ctx, size_t begin, size_t end, int thread)
+{
+    const group *g = ctx;
+    for (size_t item = begin; item < end; item++) {
+        size_t from = item * g->j->claim, to = from + g->j->claim;
+        for (size_t k = 0; k < g->n; k++) multiply_claim(&g->j[k], item, thread);
+        g->end->fn(g->end->ctx, from, to < g->j->m.n_rows ? to : g->j->m.n_rows);
+    }
+}
+
+/* Jobs that read the same rounded activations. */
+static void run_group(ls_session *s, job *j, size_t n)
+{
+    group  g = {.j = j, .n = n};
+    size_t items = 0;
+    for (size_t k = 0; k < n; k++) {
+        g.items[k] = (j[k].m.n_rows + j[k].claim - 1) / j[k].claim;
+        items += g.items[k];
+    }
+    ls_pool_run(s->pool, multiply_items, &g, items, 1);
 }
 
 void ls_linear(ls_session *s, const ls_product *p, size_t n, const float *x, size_t ldx, size_t T,
                bool layer_weight)
 {
-    int rounded = -1; /* the form that s->act holds */
-    for (size_t i = 0; i < n; i++) {
-        const ls_matrix *w = p[i].w;
-        ls_act           form = ls_dtype_act(w->dtype);
-        size_t           slot = ls_act_row_bytes(form, w->n);
-        job              j = {
-                         .s = s,
-                         .x = x,
-                         .ldx = ldx,
-                         .round = ls_kernels_act(&s->k, (int)form),
-                         .codes = s->opt.rounding == LS_ROUND_I8 && layer_weight && !is_int8(form),
-                         .vectors = follows_vectors(s, w, T),
-                         .sums = !s->opt.follow && form == LS_ACT_Q8_0,
-                         .strips = !s->opt.follow && w->strips,
-                         .claim = ROWS_PER_CLAIM,
-                         .dtype = w->dtype,
-                         .matmul = ls_kernels_matmul(&s->k, w->dtype),
-                         .m = {.y = p[i].y,
-                               .ldy = p[i].ldy,
-                               .w = w->data,
-                               .row_bytes = w->row_bytes,
-                               .n_rows = w->n_rows,
-                               .x = s->act,
-                               .x_bytes = slot,
-                               .n_cols = T,
-                               .n = w->n,
-                               .w_scale = w->scale,
-                               .lanes = s->opt.lanes,
-                               .follow = s->opt.follow,
-                               .rows = follows_rows(s, w, T),
-                               .whole = !s->opt.follow || follows_panels(s, w, T)},
-        };
-        void (*work)(void *, size_t, size_t, int) = multiply;
-        j.strips = j.strips && !j.codes;
-        if (j.dtype == LS_DTYPE_Q4_0 && j.m.rows) j.matmul = s->k.matmul_q4_0_lanes;
-        int now = j.codes ? (int)LS_N_ACTS : (int)form;
-        if (j.strips) now += take_strips(&j, w);
-        if (j.vectors || (s->opt.follow && s->opt.bf16_pairs && w->dtype == LS_DTYPE_BF16)) {
-            work = multiply_one_by_one;
-        }
-        if (j.codes) {
-            work = multiply_codes;
-            j.m.x_bytes = ls_act_row_bytes(LS_ACT_I8_ROW, w->n); /* the codes pass through it */
-        }
-        if (rounded != now) ls_pool_run(s->pool, round_rows, &j, T, 1);
-        rounded = now;
-        ls_pool_run(s->pool, work, &j, w->n_rows, j.claim);
+    job j[MAX_PRODUCTS];
+    for (size_t i = 0; i < n; i++) j[i] = job_of(s, &p[i], x, ldx, T, layer_weight);
+    for (size_t i = 0, k; i < n; i = k) {
+        for (k = i + 1; k < n && j[k].form == j[i].form;) k++;
+        ls_pool_run(s->pool, round_rows, &j[i], T, 1);
+        run_group(s, &j[i], k - i);
     }
+}
+
+void ls_linear_end(ls_session *s, const ls_product *p, size_t n, const float *x, size_t ldx,
+                   size_t T, const ls_row_end *end)
+{
+    job    j[MAX_PRODUCTS];
+    group  g = {.j = j, .n = n, .end = end};
+    size_t rows = p->w->n_rows;
+    bool   alike = true;
+    for (size_t i = 0; i < n; i++) {
+        j[i] = job_of(s, &p[i], x, ldx, T, true);
+        alike = alike && j[i].form == j[0].form && j[i].claim == j[0].claim;
+    }
+    if (!alike || T < JOIN_FROM) {
+        ls_linear(s, p, n, x, ldx, T, true);
+        end->fn(end->ctx, 0, rows);
+        return;
+    }
+    ls_pool_run(s->pool, round_rows, j, T, 1);
+    ls_pool_run(s->pool, multiply_and_end, &g, (rows + j->claim - 1) / j->claim, 1);
 }

@@ -15,7 +15,7 @@ static ls_matrix expert(const ls_matrix *of, size_t e)
 {
     ls_matrix w = *of;
     w.data = (const uint8_t *)w.data + e * w.n_rows * w.row_bytes;
-    if (w.strips) w.strips += e * w.n_rows * w.row_bytes;
+    if (w.strips) w.strips += e * w.n_rows * ls_matrix_strip_row(&w);
     return w;
 }
 
@@ -112,7 +112,7 @@ static void show_choice(ls_session *s, int32_t i, float *weights, size_t T)
 {
     size_t used = (size_t)s->model->config.n_expert_used, E = (size_t)s->model->config.n_expert;
     float *numbers = s->router + 2 * T * E;
-    if (!s->has_taps && !s->opt.watch.fn) return;
+    if (!ls_is_watched(s)) return;
     for (size_t k = 0; k < T * used; k++) numbers[k] = (float)s->chosen[k];
     ls_tap_rows(s, LS_OP_FFN_MOE_TOPK, i, numbers, used, used, T);
     for (size_t k = 0; k < T * used; k++) {
@@ -127,13 +127,19 @@ static void run_expert(ls_session *s, const ls_layer *l, const place *at, const 
 {
     const ls_matrix gate = expert(&l->gate_exps, e), up = expert(&l->up_exps, e),
                     down = expert(&l->down_exps, e);
-    size_t F = up.n_rows, D = down.n_rows;
-    multiply(s, &up, l->up_exps_b ? l->up_exps_b + e * F : NULL, s->up, x);
-    multiply(s, &gate, l->gate_exps_b ? l->gate_exps_b + e * F : NULL, s->gate, x);
-    tap(s, 0, at, s->gate, F);
-    tap(s, 1, at, s->up, F);
-    ls_act_rows(s, moe->act, s->up, F, 1);
-    tap(s, 2, at, s->gate, F);
+    size_t        F = up.n_rows, D = down.n_rows;
+    const ls_gate w = {&gate, &up, l->gate_exps_b ? l->gate_exps_b + e * F : NULL,
+                       l->up_exps_b ? l->up_exps_b + e * F : NULL};
+    if (ls_is_watched(s)) {
+        multiply(s, &up, w.up_b, s->up, x);
+        multiply(s, &gate, w.gate_b, s->gate, x);
+        tap(s, 0, at, s->gate, F);
+        tap(s, 1, at, s->up, F);
+        ls_act_rows(s, moe->act, s->up, F, 1);
+        tap(s, 2, at, s->gate, F);
+    } else {
+        ls_gated(s, &w, moe->act, x, 1);
+    }
     multiply(s, &down, l->down_exps_b ? l->down_exps_b + e * D : NULL, y, s->gate);
     tap(s, 3, at, y, D);
 }
@@ -143,12 +149,11 @@ static void add_shared(ls_session *s, const ls_layer *l, const ls_moe *moe, floa
                        const float *x, size_t T)
 {
     size_t           F = l->up_shared.n_rows, D = l->down_shared.n_rows;
-    const ls_product up[] = {{&l->up_shared, s->up, F}, {&l->gate_shared, s->gate, F}};
+    const ls_gate    up = {&l->gate_shared, &l->up_shared, NULL, NULL};
     const ls_product down = {&l->down_shared, s->ffn, D},
                      router = {&l->router_shared, s->router, 1};
     ls_linear(s, &router, 1, x, D, T, true);
-    ls_linear(s, up, 2, x, D, T, true);
-    ls_act_rows(s, moe->act, s->up, F, T);
+    ls_gated(s, &up, moe->act, x, T);
     ls_linear(s, &down, 1, s->gate, F, T, true);
     for (size_t t = 0; t < T; t++) {
         float g = s->router[t];

@@ -171,29 +171,34 @@ static float swiglu_oai(float g, float u)
     return x / (1.0f + ls_exp_f(1.702f * -x)) * (y + 1.0f);
 }
 
+/* Elements [begin, end) of row t; begin is a multiple of 16. */
+static void act_part(const row_job *j, size_t t, size_t begin, size_t end)
+{
+    const ls_kernels *k = &j->s->k;
+    size_t            at = t * j->n + begin, n = end - begin;
+    float            *y = j->y + at;
+    const float      *g = j->a + at, *u = j->b ? j->b + at : NULL;
+    switch (j->act) {
+    case LS_SILU:
+        k->silu_mul(y, g, u, n, j->s->opt.lanes);
+        break;
+    case LS_RELU2:
+        k->relu2_mul(y, g, u, n);
+        break;
+    case LS_GELU:
+        for (size_t i = 0; i < n; i++) y[i] = gelu(j->s->gelu, g[i]) * (u ? u[i] : 1.0f);
+        break;
+    case LS_SWIGLU_OAI:
+        for (size_t i = 0; i < n; i++) y[i] = swiglu_oai(g[i], u[i]);
+        break;
+    }
+}
+
 static void act_rows(void *ctx, size_t begin, size_t end, int thread)
 {
-    const row_job    *j = ctx;
-    const ls_kernels *k = &j->s->k;
+    const row_job *j = ctx;
     (void)thread;
-    for (size_t t = begin; t < end; t++) {
-        float       *y = j->y + t * j->n;
-        const float *g = j->a + t * j->n, *u = j->b ? j->b + t * j->n : NULL;
-        switch (j->act) {
-        case LS_SILU:
-            k->silu_mul(y, g, u, j->n, j->s->opt.lanes);
-            break;
-        case LS_RELU2:
-            k->relu2_mul(y, g, u, j->n);
-            break;
-        case LS_GELU:
-            for (size_t i = 0; i < j->n; i++) y[i] = gelu(j->s->gelu, g[i]) * (u ? u[i] : 1.0f);
-            break;
-        case LS_SWIGLU_OAI:
-            for (size_t i = 0; i < j->n; i++) y[i] = swiglu_oai(g[i], u[i]);
-            break;
-        }
-    }
+    for (size_t t = begin; t < end; t++) act_part(j, t, 0, j->n);
 }
 
 void ls_act_rows(ls_session *s, ls_ffn_act act, const float *up, size_t n, size_t T)
@@ -202,11 +207,48 @@ void ls_act_rows(ls_session *s, ls_ffn_act act, const float *up, size_t n, size_
     ls_pool_run(s->pool, act_rows, &j, T, 1);
 }
 
+/* Part of the rows of a feed-forward block, while they are in the cache: biases and activation. */
+typedef struct up_job {
+    row_job      act;
+    const float *gate_b, *up_b;
+    size_t       T;
+} up_job;
+
+static void act_columns(void *ctx, size_t begin, size_t end)
+{
+    const up_job     *j = ctx;
+    const ls_kernels *k = &j->act.s->k;
+    for (size_t t = 0; t < j->T; t++) {
+        size_t at = t * j->act.n + begin;
+        float *g = j->act.s->gate + at, *u = j->act.s->up + at;
+        if (j->gate_b) k->add(g, g, j->gate_b + begin, end - begin);
+        if (j->up_b) k->add(u, u, j->up_b + begin, end - begin);
+        act_part(&j->act, t, begin, end);
+    }
+}
+
+void ls_gated(ls_session *s, const ls_gate *w, ls_ffn_act act, const float *x, size_t T)
+{
+    size_t           F = w->up->n_rows;
+    const ls_product p[] = {{w->gate, s->gate, F}, {w->up, s->up, F}};
+    up_job           j = {{.s = s, .y = s->gate, .a = s->gate, .b = s->up, .n = F, .act = act},
+                          w->gate_b,
+                          w->up_b,
+                          T};
+    ls_row_end       end = {act_columns, &j};
+    ls_linear_end(s, p, 2, x, w->up->n, T, &end);
+}
+
 void ls_ffn_up_gated(ls_session *s, const ls_layer *l, int32_t i, ls_ffn_act act, const float *x,
                      size_t T)
 {
     size_t           F = l->up.n_rows;
     const ls_product p[] = {{&l->gate, s->gate, F}, {&l->up, s->up, F}};
+    const ls_gate    w = {&l->gate, &l->up, l->gate_b, l->up_b};
+    if (!ls_is_watched(s)) {
+        ls_gated(s, &w, act, x, T);
+        return;
+    }
     ls_linear(s, p, 2, x, l->up.n, T, true);
     add_bias(s, s->gate, l->gate_b, F, T);
     add_bias(s, s->up, l->up_b, F, T);
@@ -221,6 +263,12 @@ void ls_ffn_up_plain(ls_session *s, const ls_layer *l, int32_t i, ls_ffn_act act
 {
     size_t           F = l->up.n_rows;
     const ls_product p = {&l->up, s->gate, F};
+    up_job j = {{.s = s, .y = s->gate, .a = s->gate, .n = F, .act = act}, l->up_b, NULL, T};
+    const ls_row_end end = {act_columns, &j};
+    if (!ls_is_watched(s)) {
+        ls_linear_end(s, &p, 1, x, l->up.n, T, &end);
+        return;
+    }
     ls_linear(s, &p, 1, x, l->up.n, T, true);
     add_bias(s, s->gate, l->up_b, F, T);
     ls_tap_rows(s, LS_OP_FFN_UP, i, s->gate, F, F, T);

@@ -38,8 +38,10 @@ typedef struct ls_attn {
 
 /* Scale 1 / sqrt(K), and the window of layer i, if it has one. */
 ls_attn ls_attn_default(const ls_session *s, int32_t i);
-/* The cache takes the keys and values; s->att = attention. */
-void ls_attend(ls_session *s, int32_t i, const ls_attn *a, size_t T);
+/* The cache takes the keys and values; s->att = attention. The number of rows that the layer goes
+ * on with: T, or in the last layer 1 where nobody asks for more (ls_last_rows). */
+__attribute__((warn_unused_result)) size_t ls_attend(ls_session *s, int32_t i, const ls_attn *a,
+                                                     size_t T);
 /* y = output projection of s->att, with its bias. */
 void ls_attn_output(ls_session *s, const ls_layer *l, int32_t i, float *y, size_t T);
 
@@ -50,6 +52,12 @@ void ls_ffn_up_gated(ls_session *s, const ls_layer *l, int32_t i, ls_ffn_act act
 /* act(up x) into s->gate. */
 void ls_ffn_up_plain(ls_session *s, const ls_layer *l, int32_t i, ls_ffn_act act, const float *x,
                      size_t T);
+/* The same for who is not watched, of experts and others. Biases may be NULL. */
+typedef struct ls_gate {
+    const ls_matrix *gate, *up;
+    const float     *gate_b, *up_b;
+} ls_gate;
+void ls_gated(ls_session *s, const ls_gate *w, ls_ffn_act act, const float *x, size_t T);
 /* s->gate = act(s->gate) * up over T rows of n; up NULL: without. */
 void ls_act_rows(ls_session *s, ls_ffn_act act, const float *up, size_t n, size_t T);
 void ls_ffn_down(ls_session *s, const ls_layer *l, int32_t i, float *y, size_t T);

@@ -102,25 +102,35 @@ bool ls_has_window(const ls_session *s, int32_t i)
     return c->n_swa > 0 && (c->swa_period == 0 || i % c->swa_period < c->swa_period - 1);
 }
 
-static void rotate_heads(ls_session *s, float *x, const float *sincos, size_t n_heads, size_t T)
-{
-    const ls_model_config *c = &s->model->config;
-    size_t                 n = (size_t)c->rope_dims, K = (size_t)c->head_dim;
-    void (*rotate)(float *restrict, const float *restrict, size_t) =
-        c->rope_order == LS_ROPE_NEOX ? s->k.rope_neox : s->k.rope_normal;
+typedef struct rope_job {
+    ls_session  *s;
+    const float *sincos;
+} rope_job;
 
-    for (size_t t = 0; t < T; t++) {
-        for (size_t h = 0; h < n_heads; h++) rotate(x + (t * n_heads + h) * K, sincos + t * n, n);
+/* Queries and keys of some tokens. */
+static void rotate_rows(void *ctx, size_t begin, size_t end, int thread)
+{
+    const rope_job        *j = ctx;
+    const ls_model_config *c = &j->s->model->config;
+    size_t n = (size_t)c->rope_dims, K = (size_t)c->head_dim, H = (size_t)c->n_heads,
+           G = (size_t)c->n_kv_heads;
+    float *q = j->s->q, *k = ls_keys(j->s);
+    void (*rotate)(float *restrict, const float *restrict, size_t) =
+        c->rope_order == LS_ROPE_NEOX ? j->s->k.rope_neox : j->s->k.rope_normal;
+    (void)thread;
+
+    for (size_t t = begin; t < end; t++) {
+        for (size_t h = 0; h < H; h++) rotate(q + (t * H + h) * K, j->sincos + t * n, n);
+        for (size_t h = 0; h < G; h++) rotate(k + (t * G + h) * K, j->sincos + t * n, n);
     }
 }
 
 void ls_rope(ls_session *s, int32_t i, size_t T)
 {
     const ls_model_config *c = &s->model->config;
-    size_t       H = (size_t)c->n_heads, G = (size_t)c->n_kv_heads, K = (size_t)c->head_dim;
-    const float *sincos = s->sincos[ls_has_window(s, i)];
-    rotate_heads(s, s->q, sincos, H, T);
-    rotate_heads(s, ls_keys(s), sincos, G, T);
+    size_t   H = (size_t)c->n_heads, G = (size_t)c->n_kv_heads, K = (size_t)c->head_dim;
+    rope_job j = {s, s->sincos[ls_has_window(s, i)]};
+    ls_pool_run(s->pool, rotate_rows, &j, T, 1);
     ls_tap_rows(s, LS_OP_Q_ROPE, i, s->q, H * K, H * K, T);
     ls_tap_rows(s, LS_OP_K_ROPE, i, ls_keys(s), G * K, G * K, T);
 }

@@ -11,7 +11,28 @@
 #include "dtype/strips.h"
 #include "session/session_priv.h"
 
-enum { DEFAULT_BATCH = 512, MAX_THREADS = 256, LOGIT_BYTES = 8 << 20 };
+enum { DEFAULT_BATCH = 512, MAX_THREADS = 256 };
+/* Rows of logits that are computed together: as many as fit into LOGIT_BYTES, or LOGIT_ROWS where
+ * they take no more than MOST_LOGIT_BYTES. With 16 rows the products of a large vocabulary took 1.5
+ * times as long as with 64. */
+enum { LOGIT_BYTES = 8 << 20, LOGIT_ROWS = 64, MOST_LOGIT_BYTES = 64 << 20 };
+
+static ls_status check_kv_type(const ls_session *s, ls_error *err)
+{
+    static const int known[] = {LS_DTYPE_F32, LS_DTYPE_F16, LS_DTYPE_BF16, LS_DTYPE_Q8_0};
+    const char      *name = ls_dtype_name(s->opt.kv_type);
+    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+        if (s->opt.kv_type != known[i]) continue;
+        if ((size_t)s->model->config.head_dim % ls_dtype_block(known[i]) == 0) return LS_OK;
+        ls_fail(err, LS_ERR_UNSUPPORTED,
+                "a KV cache of type %s rounds blocks of %zu, and the heads of this model have %d "
+                "elements",
+                name, ls_dtype_block(known[i]), s->model->config.head_dim);
+        return ls_fail_hint(err, "take --kv-type f16 or bf16"), LS_ERR_UNSUPPORTED;
+    }
+    return ls_fail(err, LS_ERR_UNSUPPORTED, "a KV cache of type %s is not supported",
+                   name ? name : "?");
+}
 
 static ls_status resolve(ls_session *s, const ls_session_options *opt, ls_error *err)
 {
@@ -37,10 +58,7 @@ static ls_status resolve(ls_session *s, const ls_session_options *opt, ls_error 
         long n = sysconf(_SC_NPROCESSORS_ONLN);
         s->opt.n_threads = n < 1 ? 1 : n > MAX_THREADS ? MAX_THREADS : (int)n;
     }
-    if (s->opt.kv_type != LS_DTYPE_F16 && s->opt.kv_type != LS_DTYPE_F32) {
-        return ls_fail(err, LS_ERR_UNSUPPORTED, "a KV cache of type %s is not supported",
-                       ls_dtype_name(s->opt.kv_type) ? ls_dtype_name(s->opt.kv_type) : "?");
-    }
+    LS_TRY(check_kv_type(s, err));
     if (s->opt.lanes == 0) s->opt.lanes = 16;
     if (s->opt.lanes != 8 && s->opt.lanes != 16) {
         return ls_fail(err, LS_ERR_USAGE, "sums of %d lanes: only 8 and 16 are defined",
@@ -51,6 +69,7 @@ static ls_status resolve(ls_session *s, const ls_session_options *opt, ls_error 
                        ls_tier_name(s->opt.tier));
     }
     for (size_t i = 0; i < LS_MAX_TAPS; i++) s->has_taps |= s->opt.taps[i].fn != NULL;
+    s->last_only = s->opt.last_only && !s->opt.follow && !ls_is_watched(s);
     return LS_OK;
 }
 
@@ -89,6 +108,15 @@ static size_t rows_of_tables(const ls_session *s)
     return (with * ls_lookup_table_bytes(LS_DTYPE_TL1, n) + row - 1) / row;
 }
 
+static size_t rows_of_logits(const ls_session *s, size_t n_vocab)
+{
+    size_t T = (size_t)s->opt.n_batch, row = n_vocab * sizeof(float);
+    size_t most = MOST_LOGIT_BYTES / row, few = most < LOGIT_ROWS ? most : LOGIT_ROWS;
+    size_t rows = larger(larger(LOGIT_BYTES / row, few), 1);
+    if (s->last_only) return 1;
+    return rows < T ? rows : T;
+}
+
 /* One allocation: where its pointer goes, its dimensions, its name in an error. */
 typedef struct plan_row {
     void       *out;
@@ -103,23 +131,26 @@ static ls_status allocate(ls_session *s, ls_error *err)
            D = (size_t)c->n_embd, F = ffn_width(c), K = (size_t)c->head_dim,
            HK = (size_t)c->n_heads * K, GK = (size_t)c->n_kv_heads * K, V = (size_t)c->n_vocab,
            threads = (size_t)s->opt.n_threads, half = (size_t)c->rope_dims / 2;
-    size_t kv_bytes = s->opt.kv_type == LS_DTYPE_F16 ? 2 : 4;
     size_t codes = s->opt.rounding == LS_ROUND_I8; /* rows only where they are used */
     size_t watched = s->opt.watch.fn ? (size_t)c->n_heads : 0;
-    size_t strips = s->opt.follow ? 0 : threads;
+    size_t panels = s->opt.follow ? 0 : threads;
     size_t P16 = (P + 15) / 16 * 16, K16 = (K + 15) / 16 * 16, GK16 = (size_t)c->n_kv_heads * K16;
-    size_t experts = s->opt.watch.fn ? (size_t)c->n_expert_used : 0;
+    size_t k_bytes = GK * ls_kv_element(s), v_bytes = GK16 * ls_kv_element(s);
+    size_t sums, experts = s->opt.watch.fn ? (size_t)c->n_expert_used : 0;
 
-    s->logit_rows = LOGIT_BYTES / (V * sizeof(float));
-    if (s->logit_rows < 1) s->logit_rows = 1;
-    if (s->logit_rows > T) s->logit_rows = T;
-
+    s->logit_rows = rows_of_logits(s, V);
+    if (s->opt.kv_type == LS_DTYPE_Q8_0) {
+        k_bytes = GK / 32 * sizeof(ls_q8_0);
+        v_bytes = s->opt.follow ? k_bytes
+                                : GK16 * LS_CHAIN_GROUP_BYTES / (LS_CHAIN_GROUP * LS_CHAIN_LANES);
+    }
     s->attn_rows = s->opt.follow ? 0 : larger(threads * LS_ATTN_ROWS, (size_t)c->n_heads);
+    s->half_row = (larger(P, 2 * K) + 63) / 64 * 64;
     s->panel_bytes = ls_strips_scratch(widest(c));
 
     const plan_row plan[] = {
-        {&s->k_cache, {L, P16, GK}, kv_bytes, "the KV cache"},
-        {&s->v_cache, {L, P16 + 2, GK16}, kv_bytes, "the KV cache"},
+        {&s->k_cache, {L, P16, k_bytes}, 1, "the KV cache"},
+        {&s->v_cache, {L, ls_v_positions(s), v_bytes}, 1, "the KV cache"},
         {&s->x, {1, T, D}, 4, "activations"},
         {&s->norm, {1, T, D}, 4, "activations"},
         {&s->norm2, {1, T, D}, 4, "activations"},
@@ -144,15 +175,15 @@ static ls_status allocate(ls_session *s, ls_error *err)
         {&s->sincos[1], {T, half, 2}, 4, "RoPE angles"},
         {&s->rope_div, {1, 1, half}, 4, "RoPE angles"},
         {&s->rope_mix, {1, 1, half}, 4, "RoPE angles"},
-        {&s->scores, {1, larger(s->attn_rows, threads), P16}, 4, "attention scores"},
+        {&s->scores, {1, larger(s->attn_rows, 2 * threads), P16}, 4, "attention scores"},
         {&s->queries, {1, s->attn_rows, K}, 4, "attention scores"},
         {&s->mixed, {1, s->attn_rows, K16}, 4, "attention sums"},
-        {&s->spans, {1, 1, s->attn_rows}, sizeof(ls_span), "attention scores"},
+        {&s->spans, {1, 1 + threads, s->attn_rows}, sizeof(ls_span), "attention scores"},
         {&s->shown[0], {watched, T, P}, 4, "attention scores"},
         {&s->shown[1], {watched, T, P}, 4, "attention scores"},
         {&s->stripes, {s->opt.follow ? threads : 0, LS_MAX_STRIPES, K}, 4, "attention sums"},
-        {&s->panel, {1, strips, s->panel_bytes}, 1, "weights at work"},
-        {&s->half, {1, threads, P > K ? P : K}, 2, "attention scores"},
+        {&s->panel, {1, panels, s->panel_bytes}, 1, "weights at work"},
+        {&s->half, {1, threads, s->half_row}, 2, "attention scores"},
         {&s->hidden, {1, T, D}, 4, "activations"},
         {&s->logits, {1, s->logit_rows, V}, 4, "logits"},
     };
@@ -163,7 +194,11 @@ static ls_status allocate(ls_session *s, ls_error *err)
         }
         LS_TRY(ls_alloc_aligned(plan[i].out, n, plan[i].size, plan[i].what, err));
     }
-    return LS_OK;
+    /* Few elements for many threads: then chains of 64 positions are shared. */
+    if (s->opt.follow || threads < 2 || GK16 / 16 >= 2 * threads) return LS_OK;
+    if (!ls_mul_size((size_t)c->n_heads * K16, (P + 63) / 64, &sums))
+        return ls_fail(err, LS_ERR_NOMEM, "not enough memory for attention sums");
+    return ls_alloc_aligned(&s->chains, sums, sizeof(float), "attention sums", err);
 }
 
 ls_status ls_session_create(ls_session **out, const ls_model *m, const ls_session_options *opt,
@@ -199,8 +234,8 @@ void ls_session_destroy(ls_session *s)
                            s->proj,     s->ffn,      s->router,     s->chosen,    s->gelu,
                            s->act,      s->codes,    s->code_scale, s->sincos[0], s->sincos[1],
                            s->rope_div, s->rope_mix, s->scores,     s->shown[0],  s->shown[1],
-                           s->queries,  s->mixed,    s->spans,      s->stripes,   s->panel,
-                           s->half,     s->hidden,   s->logits};
+                           s->queries,  s->mixed,    s->spans,      s->chains,    s->stripes,
+                           s->panel,    s->half,     s->hidden,     s->logits};
     for (size_t i = 0; i < sizeof(owned) / sizeof(owned[0]); i++) free(owned[i]);
     for (size_t k = 0; k < sizeof(s->in_experts) / sizeof(s->in_experts[0]); k++)
         free(s->in_experts[k]);
@@ -226,9 +261,8 @@ ls_status ls_session_eval(ls_session *s, const int32_t *tokens, size_t n, ls_err
     while (done < n) {
         size_t T = done == 0 && n % batch ? n % batch : batch;
         s->base = s->pos;
-        ls_forward(s, tokens + done, T);
-        s->row_skip = done;
-        s->n_rows = T;
+        s->n_rows = ls_forward(s, tokens + done, T);
+        s->row_skip = done + T - s->n_rows;
         s->pos += (int32_t)T;
         done += T;
     }

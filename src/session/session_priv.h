@@ -24,14 +24,16 @@ struct ls_session {
     ls_kernels         k;
     ls_pool           *pool;
     bool               has_taps;
+    bool               last_only; /* of the last layer one row is enough */
 
     int32_t pos;      /* tokens in the cache                                       */
     int32_t base;     /* position of row 0 of the current batch                    */
-    size_t  n_rows;   /* T of the last batch: rows in `hidden`                     */
-    size_t  row_skip; /* tokens of the last eval call before that batch            */
+    size_t  n_rows;   /* rows in `hidden`, of the last batch                       */
+    size_t  row_skip; /* tokens of the last eval call before those                 */
 
-    void *k_cache, *v_cache; /* [L][n_ctx][G*K], elements of opt.kv_type; own sums: in strips of
-                              * 16, [L][G][n_ctx/16][K][16] and [L][G][K/16][n_ctx + 2][16] */
+    void *k_cache, *v_cache; /* [L][n_ctx][G*K], elements of opt.kv_type, values in BF16 [L][G*K][n_ctx];
+                              * own sums: in strips of 16, [L][G][n_ctx/16][K][16] and
+                              * [L][G][K/16][ls_v_positions][16] */
     float *x, *norm, *norm2; /* [T][D] residual stream; normed                     */
     float *q, *kv, *att;     /* [T][H*K]  [2][T][G*K] keys, values  [T][H*K]       */
     float *gate, *up;        /* [T][F] or of experts                               */
@@ -50,32 +52,64 @@ struct ls_session {
     float  rope_step[2];     /* factor from the angle of one pair to the next      */
     float  rope_mscale[2];   /* multiplies cosine and sine (YaRN)                  */
     size_t attn_rows;        /* own sums: queries at work, LS_ATTN_ROWS a thread or H */
-    float *scores;           /* [threads or attn_rows][n_ctx]                      */
+    float *scores;           /* [2 * threads or attn_rows][n_ctx]                  */
     float *queries;          /* [attn_rows][K] rounded                             */
     float *mixed;            /* [attn_rows][K] sums of values                      */
-    ls_span *spans;          /* [attn_rows] positions that a query sees            */
+    ls_span *spans;          /* [1 + threads][attn_rows] positions that a query sees, of a block */
+    float *chains;           /* [n_ctx/64][H][K] sums of 64 values, where few elements keep
+                              * the threads waiting; else NULL                     */
     float *shown[2];         /* [H][T][n_ctx] scores and weights for who watches   */
     float *stripes;          /* [threads][LS_MAX_STRIPES][K] sums of values        */
     uint8_t *panel;          /* [threads][panel_bytes] strips at work                */
     size_t panel_bytes;
-    uint16_t *half;          /* [threads][max(n_ctx, K)] rounded queries, weights  */
+    uint16_t *half;          /* [threads][half_row] rounded queries, weights, blocks of Q8_0 */
+    size_t half_row;
     float *hidden;           /* [T][D] after the final norm                        */
     float *logits;           /* [logit_rows][V]                                    */
     size_t logit_rows, logit_first, logit_n; /* rows held: [first, first + n)      */
 };
 
-/* forward.c: evaluate T <= n_batch tokens at position s->base; fills s->hidden. */
-void ls_forward(ls_session *s, const int32_t *tokens, size_t T);
+/* Bytes of a plain element of the cache. */
+static inline size_t ls_kv_element(const ls_session *s)
+{
+    return s->opt.kv_type == LS_DTYPE_F32 ? 4 : 2;
+}
+/* Positions that there is room for in a strip of values: some more, so that strips do not all begin
+ * in one set of the processor's cache. Sums as the reference adds them take BF16 in whole steps. */
+static inline size_t ls_v_positions(const ls_session *s)
+{
+    size_t n = ((size_t)s->opt.n_ctx + 15) / 16 * 16;
+    if (s->opt.follow) return (n + 63) / 64 * 64;
+    return n + (s->opt.kv_type == LS_DTYPE_Q8_0 ? LS_CHAIN_GROUP : 2);
+}
+
+/* forward.c: evaluate T <= n_batch tokens at position s->base; fills s->hidden. The number of its
+ * rows: T, or 1 with last_only. */
+size_t ls_forward(ls_session *s, const int32_t *tokens, size_t T);
+/* Once the cache has the keys and values of layer i: the rows that this layer goes on with. Where
+ * that is the last one alone, it becomes row 0 of q, x and norm, at position s->base. */
+size_t ls_last_rows(ls_session *s, int32_t i, size_t T);
 /* One product of a group: y[t][w->n_rows] = W . x[t], rows of y ldy floats apart. */
 typedef struct ls_product {
     const ls_matrix *w;
     float           *y;
     size_t           ldy;
 } ls_product;
-/* linear.c: n products of the same T rows of x (ldx floats apart), rounded as each weight asks.
- * layer_weight: LS_ROUND_I8 applies. */
+/* linear.c: n <= 4 products of the same T rows of x (ldx floats apart), rounded as each weight
+ * asks. layer_weight: LS_ROUND_I8 applies. */
 void ls_linear(ls_session *s, const ls_product *p, size_t n, const float *x, size_t ldx, size_t T,
                bool layer_weight);
+/* What comes of elements [begin, end) of each row of y, as soon as all products have them; begin is
+ * a multiple of 16. Called by several threads. */
+typedef struct ls_row_end {
+    void (*fn)(void *ctx, size_t begin, size_t end);
+    void *ctx;
+} ls_row_end;
+/* The same with layer weights of as many rows each, and then `end` for every element. */
+void ls_linear_end(ls_session *s, const ls_product *p, size_t n, const float *x, size_t ldx,
+                   size_t T, const ls_row_end *end);
+/* Does anybody see what the operations compute? Then each of them is done by itself. */
+static inline bool ls_is_watched(const ls_session *s) { return s->has_taps || s->opt.watch.fn; }
 /* Call the taps for T rows of n values (ld floats apart), and show them to who watches (ld = n). */
 void ls_tap_rows(ls_session *s, ls_op op, int32_t layer, float *data, size_t ld, size_t n, size_t T);
 /* ops.c: fill the table; the head's scale, bias and cap on n rows of s->logits. */

@@ -12,9 +12,13 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/pool.h"
 #include "verify/verify_priv.h"
 
 #define DEFAULT_BATCH 512 /* where an engine does not say */
+/* Rows that are compared at once: of one engine, as many as the window of a reference has */
+#define HELD_BYTES ((size_t)4 << 20)
+enum { MAX_THREADS = 64 };
 
 typedef struct run {
     ls_per_token_result        *r;
@@ -23,7 +27,10 @@ typedef struct run {
     ls_findings                 f;
     bool                        reference_failed;
     size_t                      n_prompt, n_batch;
-    size_t                      pos; /* tokens evaluated so far */
+    size_t                      pos;     /* tokens evaluated so far */
+    ls_pool                    *pool;    /* compares; NULL: one row at a time is compared here */
+    float                      *held[2]; /* [n_held][vocab] of each engine */
+    size_t                      n_held;
 } run;
 
 static void obstacle(run *v, const char *code, const char *text)
@@ -150,6 +157,21 @@ static ls_status plan(run *v, ls_error *err)
     return LS_OK;
 }
 
+/* Threads for the comparison, as many as the engines have: they wait meanwhile. */
+static ls_status prepare_threads(run *v, ls_error *err)
+{
+    const ls_engine_info *s = &v->r->subject_info, *t = &v->r->reference_info;
+    int32_t               n = s->n_threads > t->n_threads ? s->n_threads : t->n_threads;
+    size_t                vocab = v->r->coverage.vocab, rows;
+    if (!v->f.compares || n < 2 || v->n_prompt < 2 || vocab == 0) return LS_OK;
+    rows = HELD_BYTES / (vocab * sizeof(float));
+    if (rows < (size_t)n) rows = (size_t)n;
+    v->n_held = rows < v->n_batch ? rows : v->n_batch;
+    for (int i = 0; i < 2; i++)
+        LS_TRY(ls_alloc(&v->held[i], v->n_held, vocab * sizeof(float), "rows of logits", err));
+    return ls_pool_create(&v->pool, n < MAX_THREADS ? n : MAX_THREADS, err);
+}
+
 static ls_status prepare(run *v, ls_error *err)
 {
     ls_per_token_result *r = v->r;
@@ -158,6 +180,7 @@ static ls_status prepare(run *v, ls_error *err)
     v->n_batch = batch_of(v->reference, batch_of(v->subject, DEFAULT_BATCH));
     if (v->opt->batch && v->opt->batch < v->n_batch) v->n_batch = v->opt->batch;
     r->n_batch = v->n_batch;
+    LS_TRY(prepare_threads(v, err));
     LS_TRY(ls_alloc(&r->positions, r->coverage.positions_planned, sizeof(*r->positions),
                     "the positions", err));
     return ls_alloc(&r->decoded, (size_t)v->opt->max_tokens, sizeof(*r->decoded),
@@ -199,7 +222,18 @@ static bool note_non_finite(run *v, const char *engine, const float *row, size_t
     return false;
 }
 
-/* One position: both rows are there. */
+/* Position number i from here on, without what its place says. Called from several threads. */
+static void compare(const run *v, size_t i, const float *s, const float *t)
+{
+    const ls_per_token_result *r = v->r;
+    ls_position               *p = &r->positions[r->n_positions + i];
+    if (v->f.compares)
+        ls_compare_row(p, s, t, r->coverage.vocab, &v->opt->budget);
+    else
+        ls_describe_row(p, s ? s : t, r->coverage.vocab, t != NULL);
+}
+
+/* The next position, which has been compared: both rows are there. */
 static ls_status take_rows(run *v, const float *s, const float *t, int32_t token, ls_error *err)
 {
     ls_per_token_result *r = v->r;
@@ -209,11 +243,8 @@ static ls_status take_rows(run *v, const float *s, const float *t, int32_t token
     p->token = token;
     p->decode = r->n_positions >= v->n_prompt;
     if (v->f.compares) {
-        ls_compare_row(p, s, t, n, &v->opt->budget);
         r->coverage.positions_compared++;
         r->coverage.logits_compared = n;
-    } else {
-        ls_describe_row(p, s ? s : t, n, t != NULL);
     }
     if (!p->finite && !v->f.non_finite[0] && !note_non_finite(v, r->subject_info.engine, s, n))
         note_non_finite(v, r->reference_info.engine, t, n);
@@ -230,16 +261,57 @@ static ls_status take_rows(run *v, const float *s, const float *t, int32_t token
     return LS_OK;
 }
 
-/* Evaluate n tokens on both sides and take their rows one by one. */
+static ls_status fetch_both(run *v, size_t i, const float **s, const float **t, ls_error *err)
+{
+    LS_TRY(check_cancelled(v, err));
+    LS_TRY(fetch(v, v->subject, i, s, err));
+    return fetch(v, v->reference, i, t, err);
+}
+
+static void compare_held(void *ctx, size_t begin, size_t end, int thread)
+{
+    const run *v = ctx;
+    size_t     n = v->r->coverage.vocab;
+    (void)thread;
+    for (size_t i = begin; i < end; i++) compare(v, i, v->held[0] + i * n, v->held[1] + i * n);
+}
+
+/* Rows [first, first + n) of the last evaluation, compared by all threads at once: a row that an
+ * engine lends does not outlast its next one, so they are copied. What was fetched before a failure
+ * counts. */
+static ls_status step_held(run *v, const int32_t *ids, size_t first, size_t n, ls_error *err)
+{
+    size_t    vocab = v->r->coverage.vocab, got = 0;
+    ls_status status = LS_OK, taken = LS_OK;
+    for (; got < n; got++) {
+        const float *s, *t;
+        status = fetch_both(v, first + got, &s, &t, err);
+        if (status != LS_OK) break;
+        memcpy(v->held[0] + got * vocab, s, vocab * sizeof(*s));
+        memcpy(v->held[1] + got * vocab, t, vocab * sizeof(*t));
+    }
+    ls_pool_run(v->pool, compare_held, v, got, 1);
+    for (size_t i = 0; i < got && taken == LS_OK; i++)
+        taken = take_rows(v, v->held[0] + i * vocab, v->held[1] + i * vocab, ids[first + i],
+                          status == LS_OK ? err : NULL);
+    return status != LS_OK ? status : taken;
+}
+
+/* Evaluate n tokens on both sides and take their rows. */
 static ls_status step(run *v, const int32_t *ids, size_t n, ls_error *err)
 {
     LS_TRY(eval_one(v, v->subject, ids, n, err));
     LS_TRY(eval_one(v, v->reference, ids, n, err));
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0, k; i < n; i += k) {
         const float *s, *t;
-        LS_TRY(check_cancelled(v, err));
-        LS_TRY(fetch(v, v->subject, i, &s, err));
-        LS_TRY(fetch(v, v->reference, i, &t, err));
+        k = 1;
+        if (v->pool && n > 1) {
+            k = n - i < v->n_held ? n - i : v->n_held;
+            LS_TRY(step_held(v, ids, i, k, err));
+            continue;
+        }
+        LS_TRY(fetch_both(v, i, &s, &t, err));
+        compare(v, 0, s, t);
         LS_TRY(take_rows(v, s, t, ids[i], err));
     }
     return LS_OK;
@@ -313,6 +385,9 @@ ls_status ls_verify_per_token(ls_per_token_result *result, ls_engine *subject, l
     if (subject) result->subject_stats = ls_engine_get_stats(subject);
     if (reference) result->reference_stats = ls_engine_get_stats(reference);
     ls_decide(result, &opt->budget, &v.f);
+    ls_pool_destroy(v.pool);
+    free(v.held[0]);
+    free(v.held[1]);
     return status;
 }
 

@@ -7,7 +7,8 @@ need_reference
 for name in "$@"; do
     model "$name"
     for isa in haswell skylakex cascadelake icelake cooperlake zen4; do
-        for kv in f16 f32; do
+        for kv in f16 f32 bf16 q8_0; do
+            [[ $kv == q8_0 && $name == stories* ]] && continue # heads of 8
             LOCKSTEP_LLAMA_CPU=$isa "$LS" crossval per-token -m "$MODEL" -p "$STORY" --against llama \
                 --max-tokens 32 --threads 1 --kv-type $kv --format json -q >"$T/o" 2>"$T/e"
             grep -q 'cannot be loaded' "$T/e" && continue 2 # not for this processor

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /* checkkern.c - proves that every kernel of every tier gives the bits of the scalar one.
  *
- * checkkern [--kernel NAME] [--tier T] [--seed N] [--list | --bench | --self-test]
- * With --n (and --pattern, --rows, --cols, --place) a single case is repeated. Exit status: 0
- * all equal, 1 a difference, 2 usage. */
+ * checkkern [--kernel NAME] [--tier T] [--seed N] [--every N] [--list | --bench | --self-test]
+ * With --n (and --pattern, --rows, --cols, --place) a single case is repeated; --every N takes one
+ * case of N, for emulated processors. Exit status: 0 all equal, 1 a difference, 2 usage. */
 #include <getopt.h>
 #include <inttypes.h>
 #include <signal.h>
@@ -21,6 +21,7 @@ typedef struct tally {
 static tally       total;
 static const char *tier_now;
 static ls_tier     tier_id;
+static size_t      every = 1, turn; /* one case of so many; cases so far */
 
 /* The case being run, for the handler of a read or write outside of a buffer. */
 static char case_line[512];
@@ -79,6 +80,11 @@ bool kern_check(const kern_case *c, const ls_kernels *scalar, const ls_kernels *
     return false;
 }
 
+static void sweep_case(const kern_case *c, const ls_kernels *scalar, const ls_kernels *k)
+{
+    if (turn++ % every == 0) kern_check(c, scalar, k, false);
+}
+
 /* The block that n must be a multiple of. */
 static size_t block_of(const kern_info *k)
 {
@@ -107,7 +113,7 @@ static void sweep_lengths(kern_case c, const ls_kernels *scalar, const ls_kernel
         if ((info->kind == KIND_ACT || info->kind == KIND_SUMS) && c.n == 0) continue;
         for (int p = 0; p < N_PATTERNS; p++) {
             c.pattern = (kern_pattern)p;
-            for (c.place = 0; c.place < N_PLACES; c.place++) kern_check(&c, scalar, k, false);
+            for (c.place = 0; c.place < N_PLACES; c.place++) sweep_case(&c, scalar, k);
         }
     }
 }
@@ -122,9 +128,9 @@ static void sweep_shapes(kern_case c, const ls_kernels *scalar, const ls_kernels
         c.cols = i < 81 ? 1 + i % 9 : large[i - 81][1];
         for (c.place = 0; c.place < N_PLACES; c.place++) {
             c.pattern = PAT_RANDOM;
-            kern_check(&c, scalar, k, false);
+            sweep_case(&c, scalar, k);
             c.pattern = c.place == 0 ? PAT_MAX : c.place == 1 ? PAT_OUTLIER : PAT_NONFINITE;
-            kern_check(&c, scalar, k, false);
+            sweep_case(&c, scalar, k);
         }
     }
 }
@@ -186,7 +192,7 @@ static int list(void)
 
 typedef struct options {
     kern_case c;
-    bool      single, list, bench, self_test;
+    bool      single, list, bench, self_test, help;
     ls_tier   tier; /* LS_TIER_AUTO: every available one */
 } options;
 
@@ -201,10 +207,11 @@ static int find_name(const char *name, bool pattern)
 static bool parse(options *o, int argc, char **argv)
 {
     static const struct option longs[] = {
-        {"kernel", 1, 0, 'k'}, {"tier", 1, 0, 't'},  {"pattern", 1, 0, 'p'},   {"seed", 1, 0, 's'},
-        {"n", 1, 0, 'n'},      {"rows", 1, 0, 'r'},  {"cols", 1, 0, 'c'},      {"place", 1, 0, 'a'},
-        {"list", 0, 0, 'l'},   {"bench", 0, 0, 'b'}, {"self-test", 0, 0, 'x'}, {"lanes", 1, 0, 'w'},
-        {0, 0, 0, 0},
+        {"kernel", 1, 0, 'k'}, {"tier", 1, 0, 't'},  {"pattern", 1, 0, 'p'},
+        {"seed", 1, 0, 's'},   {"n", 1, 0, 'n'},     {"rows", 1, 0, 'r'},
+        {"cols", 1, 0, 'c'},   {"place", 1, 0, 'a'}, {"list", 0, 0, 'l'},
+        {"bench", 0, 0, 'b'},  {"help", 0, 0, 'h'},  {"self-test", 0, 0, 'x'},
+        {"lanes", 1, 0, 'w'},  {"every", 1, 0, 'e'}, {0, 0, 0, 0},
     };
     int pattern = PAT_RANDOM;
     *o = (options){.c = {.kernel = N_KERNELS, .seed = 1, .rows = 1, .cols = 1, .lanes = 16}};
@@ -238,11 +245,17 @@ static bool parse(options *o, int argc, char **argv)
         case 'w':
             o->c.lanes = atoi(optarg);
             break;
+        case 'e':
+            every = strtoull(optarg, NULL, 10);
+            break;
         case 'l':
             o->list = true;
             break;
         case 'b':
             o->bench = true;
+            break;
+        case 'h':
+            o->help = true;
             break;
         case 'x':
             o->self_test = true;
@@ -252,7 +265,7 @@ static bool parse(options *o, int argc, char **argv)
         }
     }
     o->c.pattern = (kern_pattern)pattern;
-    return optind == argc && pattern >= 0 &&
+    return optind == argc && pattern >= 0 && every > 0 &&
            (o->c.lanes == 0 || o->c.lanes == 8 || o->c.lanes == 16) && o->c.kernel >= 0 &&
            (!o->single || o->c.kernel < N_KERNELS);
 }
@@ -270,16 +283,27 @@ static void check_tier(const options *o, ls_tier tier)
     }
 }
 
+static void usage(FILE *f)
+{
+    fputs("usage: checkkern [--kernel NAME] [--tier T] [--seed N] [--every N] [--list | "
+          "--bench | --self-test | --help] [--n N --pattern P --rows R --cols C --place 0|1|2 "
+          "--lanes "
+          "0|8|16]\n",
+          f);
+}
+
 int main(int argc, char **argv)
 {
     options o;
     int     tiers = 0;
     if (!parse(&o, argc, argv)) {
-        fprintf(
-            stderr,
-            "usage: checkkern [--kernel NAME] [--tier T] [--seed N] [--list | --bench | "
-            "--self-test] [--n N --pattern P --rows R --cols C --place 0|1|2 --lanes 0|8|16]\n");
+        usage(stderr);
         return 2;
+    }
+    if (o.help) {
+        usage(stdout);
+        kern_bench_columns();
+        return 0;
     }
     if (o.list) return list();
     for (int i = 0; i < N_KERNELS; i++) {

@@ -105,6 +105,12 @@ typedef struct kern_data {
 void kern_prepare(kern_data *d, const kern_case *c);
 void kern_invoke(kern_data *d, const kern_case *c, const ls_kernels *k, int which);
 
+/* Bytes of a weight row of a product and between its activation rows; how many of the inputs a kernel reads
+ * (beside what it works on in place). */
+size_t kern_row_bytes(const kern_case *c);
+size_t kern_act_stride(const kern_case *c);
+int    kern_n_inputs(const kern_case *c);
+
 /* Compare out[0] (scalar) and out[1]. True if they agree: equal bytes, or both NaN where the
  * output is floats. Otherwise *index is the first differing element, and *ref and *got its
  * bits, or *index is SIZE_MAX for a write outside of the buffer. */
@@ -113,8 +119,9 @@ bool kern_compare(const kern_data *d, const kern_case *c, size_t *index, uint32_
 
 /* Checks that deliberately wrong kernels are caught; 0 if they are. */
 int kern_self_test(void);
-/* Times every kernel of every available tier; CSV on standard output. */
-int kern_bench(int only_kernel, ls_tier only_tier);
+/* Times every kernel of every available tier; CSV on standard output. The second says what is in it. */
+int  kern_bench(int only_kernel, ls_tier only_tier);
+void kern_bench_columns(void);
 /* Run one case of a kernel table against scalar; counts and reports. False on a difference. */
 bool kern_check(const kern_case *c, const ls_kernels *scalar, const ls_kernels *k, bool quiet);
 

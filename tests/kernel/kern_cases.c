@@ -59,12 +59,28 @@ static const struct {
     [KERN_strips_q5_0] = {KIND_STRIPS, LS_DTYPE_Q5_0, false},
     [KERN_strips_q5_1] = {KIND_STRIPS, LS_DTYPE_Q5_1, false},
     [KERN_strips_q8_0] = {KIND_STRIPS, LS_DTYPE_Q8_0, false},
+    [KERN_strips_q8_1] = {KIND_STRIPS, LS_DTYPE_Q8_1, false},
     [KERN_strips_iq4_nl] = {KIND_STRIPS, LS_DTYPE_IQ4_NL, false},
+    [KERN_strips_mxfp4] = {KIND_STRIPS, LS_DTYPE_MXFP4, false},
+    [KERN_strips_nvfp4] = {KIND_STRIPS, LS_DTYPE_NVFP4, false},
+    [KERN_strips_q1_0] = {KIND_STRIPS, LS_DTYPE_Q1_0, false},
+    [KERN_strips_q2_0] = {KIND_STRIPS, LS_DTYPE_Q2_0, false},
     [KERN_strips_q2_k] = {KIND_STRIPS, LS_DTYPE_Q2_K, false},
+    [KERN_strips_q3_k] = {KIND_STRIPS, LS_DTYPE_Q3_K, false},
     [KERN_strips_q4_k] = {KIND_STRIPS, LS_DTYPE_Q4_K, false},
     [KERN_strips_q5_k] = {KIND_STRIPS, LS_DTYPE_Q5_K, false},
     [KERN_strips_q6_k] = {KIND_STRIPS, LS_DTYPE_Q6_K, false},
+    [KERN_strips_q8_k] = {KIND_STRIPS, LS_DTYPE_Q8_K, false},
+    [KERN_strips_iq4_xs] = {KIND_STRIPS, LS_DTYPE_IQ4_XS, false},
+    [KERN_strips_tq1_0] = {KIND_STRIPS, LS_DTYPE_TQ1_0, false},
     [KERN_strips_tq2_0] = {KIND_STRIPS, LS_DTYPE_TQ2_0, false},
+    [KERN_strips_iq1_s] = {KIND_STRIPS, LS_DTYPE_IQ1_S, false},
+    [KERN_strips_iq1_m] = {KIND_STRIPS, LS_DTYPE_IQ1_M, false},
+    [KERN_strips_iq2_xxs] = {KIND_STRIPS, LS_DTYPE_IQ2_XXS, false},
+    [KERN_strips_iq2_xs] = {KIND_STRIPS, LS_DTYPE_IQ2_XS, false},
+    [KERN_strips_iq2_s] = {KIND_STRIPS, LS_DTYPE_IQ2_S, false},
+    [KERN_strips_iq3_xxs] = {KIND_STRIPS, LS_DTYPE_IQ3_XXS, false},
+    [KERN_strips_iq3_s] = {KIND_STRIPS, LS_DTYPE_IQ3_S, false},
     [KERN_strips_i2_s] = {KIND_STRIPS, LS_DTYPE_I2_S, false},
     [KERN_strips_tl1] = {KIND_STRIPS, LS_DTYPE_TL1, false},
     [KERN_strips_tl2] = {KIND_STRIPS, LS_DTYPE_TL2, false},
@@ -82,7 +98,10 @@ static const struct {
     [KERN_act_i8_tl] = {KIND_ACT, LS_ACT_I8_TL, false},
     [KERN_chains_f32] = {KIND_CHAINS, LS_DTYPE_F32, false},
     [KERN_chains_f16] = {KIND_CHAINS, LS_DTYPE_F16, false},
+    [KERN_chains_bf16] = {KIND_CHAINS, LS_DTYPE_BF16, false},
+    [KERN_chains_q8_0] = {KIND_CHAINS, LS_DTYPE_Q8_0, false},
     [KERN_round_f16] = {KIND_ROUND, 0, false},
+    [KERN_round_bf16] = {KIND_ROUND, 0, false},
     [KERN_dot_f32] = {KIND_DOT, LS_DTYPE_F32, true},
     [KERN_dot_f16] = {KIND_DOT, LS_DTYPE_F16, true},
     [KERN_dot_f16_wide] = {KIND_DOT, LS_DTYPE_F16, true},
@@ -175,6 +194,11 @@ static size_t weight_row_bytes(int dtype, size_t n)
     return is_lookup(dtype) ? ls_lookup_row_bytes(dtype, n) : ls_dtype_row_bytes(dtype, n);
 }
 
+size_t kern_row_bytes(const kern_case *c)
+{
+    return weight_row_bytes(kern_info_of(c->kernel)->type, c->n);
+}
+
 /* Activations whose sums have the largest low byte; and weights that make the largest sums of what
  * the first column holds, in some rows. */
 static void push_lookup(int dtype, const kern_case *c, ls_i8_row *x, ls_i2_s *rows, size_t blocks)
@@ -236,6 +260,29 @@ static int act_of(const kern_case *c)
     return floats ? LS_ACT_F32 : (int)ls_dtype_act(k->type);
 }
 
+size_t kern_act_stride(const kern_case *c) { return x_stride(c, act_of(c)); }
+
+int kern_n_inputs(const kern_case *c)
+{
+    switch (kern_info_of(c->kernel)->kind) {
+    case KIND_MATMUL:
+    case KIND_STRIPS:
+    case KIND_CHAINS:
+    case KIND_DOT:
+    case KIND_NORM:
+    case KIND_GLU:
+        return 2;
+    case KIND_ADD:
+        return c->kernel == KERN_add ? 2 : 1;
+    case KIND_SOFTMAX:
+    case KIND_SCALE:
+    case KIND_SUMS:
+        return 0;
+    default:
+        return 1;
+    }
+}
+
 static void prepare_matmul(kern_data *d, const kern_case *c, int dtype, uint64_t *rng)
 {
     bool   strips = kern_info_of(c->kernel)->kind == KIND_STRIPS, lookup = is_lookup(dtype);
@@ -262,16 +309,40 @@ static void prepare_matmul(kern_data *d, const kern_case *c, int dtype, uint64_t
 }
 
 /* Chains: rows are strips, with a gap between them; every other number of columns has spans. */
-static size_t chains_strip(const kern_case *c) { return LS_CHAIN_LANES * (c->n + c->n % 3); }
+static size_t chains_strip(const kern_case *c)
+{
+    size_t n = c->n + c->n % 3, group = LS_CHAIN_GROUP;
+    if (kern_info_of(c->kernel)->type == LS_DTYPE_Q8_0) n = (n + group - 1) / group * group;
+    return LS_CHAIN_LANES * n;
+}
+
+/* Codes as they come, and a scale that is now and then the type's largest, smallest, 0 or none. */
+static void fill_groups(uint8_t *group, size_t n, kern_pattern p, uint64_t *rng)
+{
+    for (size_t g = 0; g < n; g++, group += LS_CHAIN_GROUP_BYTES) {
+        ls_q8_0 blocks[LS_CHAIN_GROUP];
+        kern_fill_weights(LS_DTYPE_Q8_0, blocks, LS_CHAIN_GROUP * 32, p, rng);
+        for (size_t i = 0; i < LS_CHAIN_GROUP; i++) {
+            memcpy(group + 2 * i, &blocks[i].d, 2);
+            memcpy(group + 2 * LS_CHAIN_GROUP + LS_CHAIN_LANES * i, blocks[i].qs, LS_CHAIN_LANES);
+        }
+    }
+}
 
 static void prepare_chains(kern_data *d, const kern_case *c, int dtype, uint64_t *rng)
 {
-    size_t elem = dtype == LS_DTYPE_F16 ? 2 : 4, step = chains_strip(c);
+    size_t elem = dtype == LS_DTYPE_F32 ? 4 : 2, step = chains_strip(c);
     size_t y = ((c->cols - 1) * (LS_CHAIN_LANES * c->rows + 3) + LS_CHAIN_LANES * c->rows) * 4;
-    kern_buf_place(&d->in[0], ((c->rows - 1) * step + LS_CHAIN_LANES * c->n) * elem, c->place,
-                   elem);
+    size_t groups = c->rows * step / (LS_CHAIN_GROUP * LS_CHAIN_LANES);
+    size_t bytes = ((c->rows - 1) * step + LS_CHAIN_LANES * c->n) * elem;
+    if (dtype == LS_DTYPE_Q8_0) bytes = groups * LS_CHAIN_GROUP_BYTES;
+    kern_buf_place(&d->in[0], bytes, c->place, elem);
     kern_buf_place(&d->in[1], c->cols * c->n * 4, c->place, 4);
-    kern_fill_weights(dtype, d->in[0].data, d->in[0].bytes / elem, c->pattern, rng);
+    if (dtype == LS_DTYPE_Q8_0) {
+        fill_groups(d->in[0].data, groups, c->pattern, rng);
+    } else {
+        kern_fill_weights(dtype, d->in[0].data, bytes / elem, c->pattern, rng);
+    }
     kern_fill_f32((float *)(void *)d->in[1].data, c->cols * c->n, c->pattern, rng);
     for (int o = 0; o < 2; o++) {
         kern_buf_place(&d->out[o], y, c->place, 4);
@@ -405,7 +476,7 @@ static void invoke_chains(kern_data *d, const kern_case *c, const ls_kernels *k,
         if (spans[i].from > spans[i].to) spans[i].from = spans[i].to;
     }
     if (c->cols % 2 == 0) m.spans = spans;
-    (c->kernel == KERN_chains_f16 ? k->chains_f16 : k->chains_f32)(&m);
+    ls_kernels_chains(k, kern_info_of(c->kernel)->type)(&m);
 }
 
 /* What goes behind an activation row. */
@@ -508,7 +579,8 @@ void kern_invoke(kern_data *d, const kern_case *c, const ls_kernels *k, int whic
         k->scale(y, n ? b[n / 2] : 1, n);
         return;
     case KERN_round_f16:
-        k->round_f16(y, a, n);
+    case KERN_round_bf16:
+        (c->kernel == KERN_round_f16 ? k->round_f16 : k->round_bf16)(y, a, n);
         return;
     case KERN_rope_normal:
         k->rope_normal(y, u, n);

@@ -5,10 +5,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "dtype/strips.h"
 #include "kern.h"
 #include "kernel/numeric_inl.h"
 
-enum { N_WRONG = 9 };
+enum { N_WRONG = 11 };
 
 /* One unit in the last place off, in the last of more than 16 elements. */
 static void add_one_ulp(float *y, const float *a, const float *b, size_t n)
@@ -72,6 +73,38 @@ static void strips_last_sign(const ls_matmul *m)
     }
     wrong.w = strips;
     ls_kernels_for(LS_TIER_SCALAR).strips_tl2(&wrong);
+}
+
+/* Sums of four products in 16 bits, which two fill at most: they wrap. */
+static void strips_wrap(const ls_matmul *m)
+{
+    for (size_t c = 0; c < m->n_cols; c++) {
+        for (size_t r = 0; r < m->n_rows; r++) {
+            const ls_q8_0 *x = (const void *)((const uint8_t *)m->x + c * m->x_bytes);
+            const ls_q8_0 *w = m->scratch;
+            float          sum = 0;
+            ls_strips_row(LS_DTYPE_Q8_0, m->scratch,
+                          (const uint8_t *)m->w + r / 16 * 16 * m->row_bytes, r % 16, m->n);
+            for (size_t i = 0; i < m->n / 32; i++, w++, x++) {
+                int32_t isum = 0;
+                for (int j = 0; j < 32; j += 4) {
+                    int32_t four = 0;
+                    for (int k = j; k < j + 4; k++) four += w->qs[k] * x->qs[k];
+                    isum += (int16_t)four;
+                }
+                sum = __builtin_fmaf(ls_f16_to_f32(w->d) * ls_f16_to_f32(x->d), (float)isum, sum);
+            }
+            m->y[c * m->ldy + r] = sum;
+        }
+    }
+}
+
+/* The strip of a type with bytes before its words, read as if it were rows. */
+static void strips_as_rows(const ls_matmul *m)
+{
+    ls_matmul rows = *m;
+    rows.whole = true;
+    ls_kernels_for(LS_TIER_SCALAR).matmul_mxfp4(&rows);
 }
 
 /* A NaN that is lost. */
@@ -151,6 +184,8 @@ int kern_self_test(void)
         {KERN_chains_f16, "blocks that are not kept apart"},
         {KERN_strips_bf16, "one chain for the whole row"},
         {KERN_strips_tl2, "the sign of another index"},
+        {KERN_strips_q8_0, "16-bit sums that wrap"},
+        {KERN_strips_mxfp4, "a strip read as rows"},
         {KERN_act_bf16, "one element read behind the end"},
     };
     for (int i = 0; i < N_WRONG; i++) k[i] = right;
@@ -162,6 +197,8 @@ int kern_self_test(void)
     k[5].chains_f16 = chains_one_block;
     k[6].strips_bf16 = strips_one_chain;
     k[7].strips_tl2 = strips_last_sign;
+    k[8].strips_q8_0 = strips_wrap;
+    k[9].strips_mxfp4 = strips_as_rows;
     k[N_WRONG - 1].act_bf16 = act_reads_on; /* in a child: the last one */
     for (int i = 0; i < N_WRONG; i++) {
         bool ok = i == N_WRONG - 1 ? caught_in_child(wrong[i].kernel, &k[i])

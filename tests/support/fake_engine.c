@@ -158,7 +158,7 @@ ls_engine *fake_open(const fake_options *opt)
     if (opt->fault == FAKE_OTHER_VOCAB) f->base.info.n_vocab++;
     f->base.info.n_ctx = opt->n_ctx ? opt->n_ctx : 4096;
     f->base.info.n_batch = opt->n_batch ? opt->n_batch : 512;
-    f->base.info.n_threads = 1;
+    f->base.info.n_threads = opt->n_threads ? opt->n_threads : 1;
     snprintf(f->base.info.engine, sizeof(f->base.info.engine), "%s",
              opt->name ? opt->name : "fake");
     f->before = calloc((size_t)f->base.info.n_batch, sizeof(*f->before));

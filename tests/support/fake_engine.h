@@ -40,6 +40,7 @@ typedef struct fake_options { /* zero means: default */
     int32_t     n_vocab;      /* 64                  */
     int32_t     n_ctx;        /* 4096                */
     int32_t     n_batch;      /* 512                 */
+    int32_t     n_threads;    /* that it says it has: 1 */
     fake_fault  fault;
     int32_t     at;
     /* Change a row that is about to be handed out. */

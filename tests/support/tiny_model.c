@@ -6,7 +6,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "convert/mini_priv.h"
+#include "dtype/dtype.h"
 #include "dtype/packed.h"
+#include "lockstep/mini.h"
 #include "support/rng.h"
 
 /* ---- vocabulary ---- */
@@ -62,9 +65,35 @@ typedef struct plan { /* one pass counts, the next writes the directory, the las
     rng      r;
 } plan;
 
+/* Scales such that values stay near those of the other types: of numbers that are whole, of blocks
+ * whose scale would else be any, and of ternary codes, whose scale is behind them. */
+static bool put_small(plan *p, uint32_t dtype, size_t n)
+{
+    static const uint8_t tail[32] = {0, 0, 0, 0x3d}; /* 2^-5 */
+    size_t               block = ls_dtype_block_bytes((int)dtype), count = n;
+    uint8_t              bytes[320];
+    bool whole = dtype == LS_DTYPE_I16 || dtype == LS_DTYPE_I32 || dtype == LS_DTYPE_I64;
+    bool ternary = dtype == LS_DTYPE_I2_S, sums = dtype == LS_DTYPE_Q8_1;
+    if (!ls_mini_has_dtype((int)dtype) && !whole && !sums) return false;
+    for (count = n / ls_dtype_block((int)dtype); count; count--) {
+        memset(bytes, 0, sizeof(bytes));
+        if (whole)
+            rng_bytes(&p->r, bytes, 1);
+        else if (sums)
+            rng_bytes(&p->r, bytes + 4, 32);
+        else
+            ls_mini_draw((int)dtype, bytes, ls_dtype_block((int)dtype), 0.125f, true, &p->r.state);
+        if (sums) bytes[1] = 0x14; /* scale 2^-10, as of Q8_0 */
+        gguf_build_bytes(p->b, bytes, block);
+    }
+    if (ternary) gguf_build_bytes(p->b, tail, sizeof(tail));
+    return true;
+}
+
 static void put_weights(plan *p, uint32_t dtype, size_t rows, size_t n_per_row, bool norm)
 {
     size_t n = rows * n_per_row;
+    if (dtype > 1 && dtype != LS_DTYPE_BF16 && dtype != 8 && put_small(p, dtype, n)) return;
     if (dtype == 8) {
         for (size_t i = 0; i < n / 32; i++) {
             uint8_t block[34] = {0x00, 0x14}; /* scale 2^-10 */

@@ -199,6 +199,24 @@ static ls_status op_quantize(const char *model, ls_error *err)
     return status;
 }
 
+/* Written, read, compared. */
+static ls_status op_prepack(const char *model, ls_error *err)
+{
+    ls_prepack_options o = {.n_threads = 2};
+    char               out[300];
+    bool               used;
+    ls_model          *m;
+    ls_status          status;
+    snprintf(out, sizeof(out), "%s.strips", importance_file());
+    LS_TRY(ls_model_open(&m, model, err));
+    status = ls_model_prepack(NULL, m, out, &o, err);
+    if (status == LS_OK) status = ls_model_verify_prepacked(NULL, m, out, &used, err);
+    if (status == LS_OK) status = ls_model_use_prepacked(m, out, &used, err);
+    ls_model_close(m);
+    unlink(out);
+    return status;
+}
+
 static ls_status op_book(const char *model, ls_error *err)
 {
     const float x[256] = {0.25f, -1};
@@ -248,6 +266,7 @@ static void says_that_memory_is_out_wherever_it_is(void **state)
         {op_model, "model", MODELS "fables-bitnet-5m-TQ2_0.gguf"},
         {op_verify, "verify", MODELS "stories260K.gguf"},
         {op_quantize, "quantize", MODELS "stories260K.gguf"},
+        {op_prepack, "prepack", MODELS "stories260K.gguf"},
         {op_book, "code book", MODELS "none"},
     };
     (void)state;

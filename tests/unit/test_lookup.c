@@ -14,6 +14,7 @@
 #include "dtype/lookup.h"
 #include "dtype/strips.h"
 #include "kernel/kernel.h"
+#include "model/weights.h"
 
 enum { ROWS = 80, WIDEST = 25056, COLS = 9 }; /* 261 units of triples, 392 of pairs */
 
@@ -180,6 +181,21 @@ static void products_are_sums_of_integers_however_large(void **unused)
     }
 }
 
+/* The rule against the kernels that there are. */
+static void a_tier_looks_up_only_with_kernels_of_its_own(void **unused)
+{
+    const ls_kernels scalar = ls_kernels_for(LS_TIER_SCALAR);
+    (void)unused;
+    for (int tier = LS_TIER_SCALAR; tier < LS_N_TIERS; tier++) {
+        if (!ls_tier_available((ls_tier)tier)) continue;
+        const ls_kernels k = ls_kernels_for((ls_tier)tier);
+        assert_int_equal(ls_lookup_pays(LS_DTYPE_TL2, (ls_tier)tier),
+                         k.strips_tl2 != scalar.strips_tl2 && k.tables_tl2 != scalar.tables_tl2);
+        assert_false(ls_lookup_pays(LS_DTYPE_TL1, (ls_tier)tier));
+        assert_false(ls_lookup_pays(LS_DTYPE_I2_S, (ls_tier)tier));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -187,6 +203,7 @@ int main(void)
         cmocka_unit_test(strips_give_back_the_rows_that_went_into_them),
         cmocka_unit_test(a_table_holds_the_sum_that_each_index_stands_for),
         cmocka_unit_test(products_are_sums_of_integers_however_large),
+        cmocka_unit_test(a_tier_looks_up_only_with_kernels_of_its_own),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -254,6 +254,24 @@ static void every_form_of_rounding_agrees(void **state)
     free(c);
 }
 
+/* Keys, values, queries and weights, rounded as the type of the cache asks. */
+static void every_type_of_cache_agrees(void **state)
+{
+    static const int types[] = {LS_DTYPE_F16, LS_DTYPE_BF16, LS_DTYPE_Q8_0};
+    comparison      *c = malloc(sizeof(*c));
+    (void)state;
+    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+        const char  *path = model_of("gpt-oss", LS_DTYPE_F32, false);
+        recording   *r = run_native(path, types[i]);
+        ls_semantics own = semantics_of(path);
+        run_oracle(c, r, path, types[i], true, NULL, 2);
+        expect_agreement(c, &own, ls_dtype_name(types[i]), true);
+        forget(r);
+        unlink(path);
+    }
+    free(c);
+}
+
 /* ---- wrong meanings ---- */
 
 static void wrong_act(ls_semantics *s) { s->act = LS_SEM_RELU2; }
@@ -512,6 +530,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_form_of_rounding_agrees),
+        cmocka_unit_test(every_type_of_cache_agrees),
         cmocka_unit_test(a_wrong_meaning_is_seen_where_it_is_and_nowhere_else),
         cmocka_unit_test(who_watches_sees_what_the_native_engine_shows),
         cmocka_unit_test(threads_and_batches_do_not_matter),

@@ -99,7 +99,9 @@ static void gives_the_same_bits_for_every_batch_thread_count_and_tier(void **sta
     (void)state;
     check_identity("stories260K.gguf", LS_DTYPE_F16);
     check_identity("stories260K.gguf", LS_DTYPE_F32);
+    check_identity("stories260K.gguf", LS_DTYPE_BF16);
     check_identity("fables-bitnet-5m-I2_S.gguf", LS_DTYPE_F16);
+    check_identity("fables-bitnet-5m-I2_S.gguf", LS_DTYPE_Q8_0);
 }
 
 /* With `follow` the cut into calls is part of the arithmetic; threads and tiers are not. */
@@ -107,13 +109,15 @@ static void follows_the_reference_with_the_same_bits_on_every_tier(void **state)
 {
     static const char *const names[] = {"stories260K.gguf", "fables-llama-5m-Q8_0.gguf"};
     (void)state;
-    for (int i = 0; i < 4; i++) {
+    static const int kv_types[] = {LS_DTYPE_F16, LS_DTYPE_F16, LS_DTYPE_BF16, LS_DTYPE_Q8_0};
+    for (int i = 0; i < 8; i++) {
+        if (i == 6) continue; /* heads of 8 are too short for Q8_0 */
         ls_model          *m = open_model(names[i % 2]);
         size_t             bytes = N * (size_t)ls_model_get_config(m)->n_vocab * sizeof(float);
         ls_session_options base = {.n_ctx = N,
                                    .n_batch = N,
                                    .n_threads = 1,
-                                   .kv_type = LS_DTYPE_F16,
+                                   .kv_type = kv_types[i / 2],
                                    .tier = LS_TIER_SCALAR,
                                    .follow = true,
                                    .lanes = i < 2 ? 8 : 16};
@@ -194,10 +198,12 @@ static void refuses_what_does_not_fit(void **state)
     ls_model          *m = open_model("stories260K.gguf");
     ls_session        *s = NULL;
     int32_t            ids[9] = {1, 2, 3, 4, 5, 6, 7, 8, 9}, bad[2] = {1, 512}, negative = -1;
-    ls_session_options opt = {.n_ctx = 8}, long_ctx = {.n_ctx = 513}, odd_kv = {.kv_type = 8};
+    ls_session_options opt = {.n_ctx = 8}, long_ctx = {.n_ctx = 513},
+                       odd_kv = {.kv_type = LS_DTYPE_Q4_0}, blocks = {.kv_type = LS_DTYPE_Q8_0};
     (void)state;
     assert_int_equal(ls_session_create(&s, m, &long_ctx, NULL), LS_ERR_LIMIT);
     assert_int_equal(ls_session_create(&s, m, &odd_kv, NULL), LS_ERR_UNSUPPORTED);
+    assert_int_equal(ls_session_create(&s, m, &blocks, NULL), LS_ERR_UNSUPPORTED); /* heads of 8 */
     assert_int_equal(ls_session_create(&s, m, &opt, NULL), LS_OK);
     assert_int_equal(ls_session_eval(s, ids, 9, NULL), LS_ERR_LIMIT);
     assert_int_equal(ls_session_eval(s, ids, 0, NULL), LS_ERR_USAGE);

@@ -393,6 +393,77 @@ static void the_default_budget_is_the_published_one(void **state)
     assert_true(b.cos_tol == 0.999 && b.nmse_tol == 1e-4 && b.kl_tol == 1e-3 && !b.strict);
 }
 
+/* Rows as the definitions read, in long double. */
+static void judge(const float *s, const float *r, size_t n, ls_position *o)
+{
+    long double ms = 0, mr = 0, ss = 0, rr = 0, sr = 0, d2 = 0, c2 = 0, cr = 0, abs = 0, zs = 0,
+                zr = 0;
+    long double kl = 0, top_s = s[0], top_r = r[0];
+    for (size_t i = 0; i < n; i++) {
+        ms += s[i] / (long double)n;
+        mr += r[i] / (long double)n;
+        if (s[i] > top_s) top_s = s[i];
+        if (r[i] > top_r) top_r = r[i];
+    }
+    for (size_t i = 0; i < n; i++) {
+        long double x = s[i], y = r[i], c = (x - ms) - (y - mr);
+        ss += x * x;
+        rr += y * y;
+        sr += x * y;
+        d2 += (x - y) * (x - y);
+        abs += fabsl(x - y);
+        c2 += c * c;
+        cr += (y - mr) * (y - mr);
+        zs += expl(x - top_s);
+        zr += expl(y - top_r);
+    }
+    for (size_t i = 0; i < n; i++) {
+        long double x = s[i] - top_s - logl(zs), y = r[i] - top_r - logl(zr);
+        kl += expl(y) * (y - x);
+    }
+    o->cosine = (double)(sr / sqrtl(ss * rr));
+    o->l2 = (double)sqrtl(d2);
+    o->mean_abs = (double)(abs / (long double)n);
+    o->sigma = (double)sqrtl(c2 / (long double)n);
+    o->nmse = (double)(c2 / cr);
+    o->kl = (double)kl;
+}
+
+static bool is_near(double a, double b, double tol) { return fabs(a - b) <= tol * (1 + fabs(b)); }
+
+static void rows_of_every_length_agree_with_the_definitions(void **state)
+{
+    uint64_t  rng = 1;
+    ls_budget b = ls_budget_default();
+    (void)state;
+    for (size_t n = 2; n < 70; n++) {
+        float       s[70], r[70];
+        ls_position o, want;
+        for (size_t i = 0; i < n; i++) {
+            rng = rng * 6364136223846793005u + 1442695040888963407u;
+            r[i] = (float)(int32_t)(rng >> 32) * 0x1p-27f; /* within 16 */
+            if (rng >> 8 & 1 && n % 2) r[i] -= 1500;       /* too far below the largest to count */
+            s[i] = r[i] + (float)(int32_t)(rng >> 16) * 0x1p-33f;
+        }
+        ls_compare_row(&o, s, r, n, &b);
+        judge(s, r, n, &want);
+        if (!is_near(o.cosine, want.cosine, 1e-13) || !is_near(o.l2, want.l2, 1e-13) ||
+            !is_near(o.mean_abs, want.mean_abs, 1e-13) || !is_near(o.kl, want.kl, 1e-13) ||
+            !is_near(o.sigma, want.sigma, 1e-12) || !is_near(o.nmse, want.nmse, 1e-12)) {
+            print_error("%zu logits: kl %.17g, not %.17g; nmse %.17g, not %.17g\n", n, o.kl,
+                        want.kl, o.nmse, want.nmse);
+            fail();
+        }
+        for (size_t i = 0; i < n; i++) {
+            assert_true(fabs((double)s[i] - (double)r[i]) <= o.max_abs);
+            assert_true(s[i] <= s[o.top1_subject] && r[i] <= r[o.top1_reference]);
+            assert_true(i == (size_t)o.top1_reference ||
+                        (double)r[o.top1_reference] - (double)r[i] >= o.margin);
+        }
+        assert_true(fabs((double)s[o.max_abs_token] - (double)r[o.max_abs_token]) == o.max_abs);
+    }
+}
+
 static void verdicts_have_their_public_exit_codes(void **state)
 {
     (void)state;
@@ -425,6 +496,7 @@ int main(void)
         cmocka_unit_test(a_flip_within_the_noise_is_a_near_tie),
         cmocka_unit_test(sees_a_difference_of_one_part_in_ten_million_in_100000_logits),
         cmocka_unit_test(the_default_budget_is_the_published_one),
+        cmocka_unit_test(rows_of_every_length_agree_with_the_definitions),
         cmocka_unit_test(verdicts_have_their_public_exit_codes),
     };
     return cmocka_run_group_tests_name("verify_metrics", tests, NULL, NULL);

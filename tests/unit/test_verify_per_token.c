@@ -302,6 +302,32 @@ static void no_fault_of_either_engine_ends_in_match(void **state)
     }
 }
 
+/* What engines with several threads are compared with is compared by several threads, too. */
+static void threads_say_what_one_thread_says(void **state)
+{
+    ls_per_token_options opt = options();
+    (void)state;
+    for (int fault = FAKE_FAULTLESS; fault < FAKE_N_FAULTS; fault++) {
+        for (int side = 0; side < 2; side++) {
+            fake_options bad = {.n_batch = 13, .fault = (fake_fault)fault, .at = 9}, good = {0};
+            outcome      one, five;
+            one = run_fakes(side ? &bad : &good, side ? &good : &bad, &opt);
+            good.n_threads = 5;
+            five = run_fakes(side ? &bad : &good, side ? &good : &bad, &opt);
+            assert_int_equal(one.status, five.status);
+            assert_int_equal(one.r.verdict, five.r.verdict);
+            assert_string_equal(one.r.reason, five.r.reason);
+            assert_int_equal(one.r.n_positions, five.r.n_positions);
+            assert_int_equal(one.r.coverage.positions_compared, five.r.coverage.positions_compared);
+            for (size_t i = 0; i < one.r.n_positions; i++)
+                assert_memory_equal(&one.r.positions[i], &five.r.positions[i],
+                                    sizeof(one.r.positions[i]));
+            ls_per_token_fini(&one.r);
+            ls_per_token_fini(&five.r);
+        }
+    }
+}
+
 static void nan_names_the_side_and_poisons_the_summary(void **state)
 {
     fake_options         s = {.name = "mine"}, t = {.name = "theirs", .fault = FAKE_NAN, .at = 11};
@@ -567,6 +593,7 @@ int main(void)
         cmocka_unit_test(a_subject_that_fails_is_an_error),
         cmocka_unit_test(a_divergence_seen_before_the_failure_is_still_said),
         cmocka_unit_test(no_fault_of_either_engine_ends_in_match),
+        cmocka_unit_test(threads_say_what_one_thread_says),
         cmocka_unit_test(nan_names_the_side_and_poisons_the_summary),
         cmocka_unit_test(the_worst_position_is_the_first_of_several_that_are_nan),
         cmocka_unit_test(near_ties_count_as_match_unless_they_are_many),

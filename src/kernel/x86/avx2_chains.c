@@ -4,9 +4,10 @@
 #include <immintrin.h>
 
 #include "dtype/dtype.h"
+#include "kernel/numeric_inl.h"
 #include "kernel/x86/tile_inl.h"
 
-typedef enum elem { F32, F16 } elem;
+typedef enum elem { F32, F16, BF16, Q8_0 } elem;
 typedef __m256 vec;
 
 #define VECS           2
@@ -15,20 +16,39 @@ typedef __m256 vec;
 
 LS_INLINE vec vec_load(elem e, const uint8_t *p)
 {
-    if (e == F32) return _mm256_loadu_ps((const float *)(const void *)p);
-    return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)p));
+    const __m128i *at = (const __m128i *)(const void *)p;
+    switch (e) {
+    case F32:
+        return _mm256_loadu_ps((const float *)(const void *)p);
+    case F16:
+        return _mm256_cvtph_ps(_mm_loadu_si128(at));
+    case BF16:
+        return _mm256_castsi256_ps(
+            _mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128(at)), 16));
+    default:
+        return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(at)));
+    }
+}
+
+/* The F16 number at p, in every lane. */
+LS_INLINE vec vec_f16(const uint8_t *p)
+{
+    return _mm256_cvtph_ps(_mm_set1_epi16((short)ls_load_u16(p, 0)));
 }
 
 LS_INLINE vec  vec_set1(float a) { return _mm256_set1_ps(a); }
 LS_INLINE vec  vec_zero(void) { return _mm256_setzero_ps(); }
 LS_INLINE vec  vec_fma(vec a, vec b, vec c) { return _mm256_fmadd_ps(a, b, c); }
 LS_INLINE vec  vec_add(vec a, vec b) { return _mm256_add_ps(a, b); }
+LS_INLINE vec  vec_mul(vec a, vec b) { return _mm256_mul_ps(a, b); }
 LS_INLINE void vec_store(float *p, vec a) { _mm256_storeu_ps(p, a); }
 
 #include "kernel/x86/chains_inl.h"
 
 static void chains_f32(const ls_chains *m) { run_chains(F32, m); }
 static void chains_f16(const ls_chains *m) { run_chains(F16, m); }
+static void chains_bf16(const ls_chains *m) { run_chains(BF16, m); }
+static void chains_q8_0(const ls_chains *m) { run_chains(Q8_0, m); }
 
 static void round_f16(float *y, const float *x, size_t n)
 {
@@ -44,5 +64,7 @@ void ls_kernels_avx2_chains(ls_kernels *k)
 {
     k->chains_f32 = chains_f32;
     k->chains_f16 = chains_f16;
+    k->chains_bf16 = chains_bf16;
+    k->chains_q8_0 = chains_q8_0;
     k->round_f16 = round_f16;
 }

@@ -1,32 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* avx2_codes.c - AVX2 products of the formats without a kernel of their own: codes_inl.h under the
  * tier's flags, with its integer sums in one register. */
-#include <immintrin.h>
-
-#include "dtype/dtype.h"
-
-static inline float half(uint16_t h) { return _cvtsh_ss(h); }
-#define ls_f16_to_f32 half
-
-/* 2 * n nibbles as indices of sixteen values, n being 8 or 16. */
-static inline void codes_table(int8_t *q, const uint8_t *qs, int n, const int8_t *values)
-{
-    const __m128i low = _mm_set1_epi8(15);
-    __m128i       v = _mm_loadu_si128((const __m128i *)(const void *)values);
-    __m128i       b = n == 16 ? _mm_loadu_si128((const __m128i *)(const void *)qs)
-                              : _mm_loadl_epi64((const __m128i *)(const void *)qs);
-    __m128i       lo = _mm_shuffle_epi8(v, _mm_and_si128(b, low));
-    __m128i       hi = _mm_shuffle_epi8(v, _mm_and_si128(_mm_srli_epi16(b, 4), low));
-    if (n == 16) {
-        _mm_storeu_si128((__m128i *)(void *)q, lo);
-        _mm_storeu_si128((__m128i *)(void *)(q + 16), hi);
-    } else {
-        _mm_storeu_si128((__m128i *)(void *)q, _mm_unpacklo_epi64(lo, hi));
-    }
-}
-#define LS_CODES_TABLE
-
-#include "dtype/codes_inl.h"
+#include "kernel/x86/avx2_unpack_inl.h"
 
 /* isum[l] = sum of scale * q * x over elements 4l to 4l + 3 of each of `groups` times 32. Two
  * products stay below 2^15: |q| <= 128, |x| <= 127 (NUMERICS.md, clauses 3 and 4). */

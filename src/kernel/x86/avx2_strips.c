@@ -30,7 +30,13 @@ V vi   v_srl16(vi a, int n) { return _mm256_srli_epi16(a, n); }
 V vi   v_sll16(vi a, int n) { return _mm256_slli_epi16(a, n); }
 V vi   v_sra16(vi a, int n) { return _mm256_srai_epi16(a, n); }
 V vi   v_min8(vi a, vi b) { return _mm256_min_epu8(a, b); }
+V vi   v_add8(vi a, vi b) { return _mm256_add_epi8(a, b); }
+V vi   v_sub8(vi a, vi b) { return _mm256_sub_epi8(a, b); }
+V vi   v_subs8(vi a, vi b) { return _mm256_subs_epu8(a, b); }
 V vi   v_sub32(vi a, vi b) { return _mm256_sub_epi32(a, b); }
+V vi   v_max32(vi a, vi b) { return _mm256_max_epi32(a, b); }
+V vi   v_sll32(vi a, int n) { return _mm256_slli_epi32(a, n); }
+V vf   v_as_float(vi a) { return _mm256_castsi256_ps(a); }
 V vf   v_float(vi a) { return _mm256_cvtepi32_ps(a); }
 V vf   vf_zero(void) { return _mm256_setzero_ps(); }
 V vf   vf_set(float f) { return _mm256_set1_ps(f); }
@@ -41,6 +47,9 @@ V vf   vf_sub(vf a, vf b) { return _mm256_sub_ps(a, b); }
 V vf   vf_mul(vf a, vf b) { return _mm256_mul_ps(a, b); }
 V vf   vf_div(vf a, vf b) { return _mm256_div_ps(a, b); }
 V vf   vf_fma(vf a, vf b, vf c) { return _mm256_fmadd_ps(a, b, c); }
+/* 8 bytes, 8 words of 16 bits: zeros before them. */
+V vi v_bytes(const void *p) { return _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)p)); }
+V vi v_halves(const void *p) { return _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)p)); }
 /* 8 halves; the half, the float, the word at p in every lane. */
 V vf v_f16(const void *p) { return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p)); }
 V vf v_f16_all(const void *p)
@@ -79,7 +88,6 @@ V vi v_madd_add(vi acc, vi a, vi b) { return _mm256_add_epi32(acc, _mm256_madd_e
 
 /* Of lookups (lookup_inl.h). */
 V vi      v_shuffle(vi a, vi at) { return _mm256_shuffle_epi8(a, at); }
-V vi      v_add8(vi a, vi b) { return _mm256_add_epi8(a, b); }
 V vi      v_add16(vi a, vi b) { return _mm256_add_epi16(a, b); }
 V vi      v_sub16(vi a, vi b) { return _mm256_sub_epi16(a, b); }
 V vi      v_madd(vi a, vi b) { return _mm256_madd_epi16(a, b); }

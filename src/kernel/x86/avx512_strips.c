@@ -36,7 +36,13 @@ V vi   v_srl16(vi a, int n) { return _mm512_srli_epi16(a, (shift16)n); }
 V vi   v_sll16(vi a, int n) { return _mm512_slli_epi16(a, (shift16)n); }
 V vi   v_sra16(vi a, int n) { return _mm512_srai_epi16(a, (shift16)n); }
 V vi   v_min8(vi a, vi b) { return _mm512_min_epu8(a, b); }
+V vi   v_add8(vi a, vi b) { return _mm512_add_epi8(a, b); }
+V vi   v_sub8(vi a, vi b) { return _mm512_sub_epi8(a, b); }
+V vi   v_subs8(vi a, vi b) { return _mm512_subs_epu8(a, b); }
 V vi   v_sub32(vi a, vi b) { return _mm512_sub_epi32(a, b); }
+V vi   v_max32(vi a, vi b) { return _mm512_max_epi32(a, b); }
+V vi   v_sll32(vi a, int n) { return _mm512_slli_epi32(a, (unsigned)n); }
+V vf   v_as_float(vi a) { return _mm512_castsi512_ps(a); }
 V vf   v_float(vi a) { return _mm512_cvtepi32_ps(a); }
 V vf   vf_zero(void) { return _mm512_setzero_ps(); }
 V vf   vf_set(float f) { return _mm512_set1_ps(f); }
@@ -47,6 +53,12 @@ V vf   vf_sub(vf a, vf b) { return _mm512_sub_ps(a, b); }
 V vf   vf_mul(vf a, vf b) { return _mm512_mul_ps(a, b); }
 V vf   vf_div(vf a, vf b) { return _mm512_div_ps(a, b); }
 V vf   vf_fma(vf a, vf b, vf c) { return _mm512_fmadd_ps(a, b, c); }
+/* 16 bytes, 16 words of 16 bits: zeros before them. */
+V vi v_bytes(const void *p) { return _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)p)); }
+V vi v_halves(const void *p)
+{
+    return _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)p));
+}
 /* 16 halves; the half, the float, the word at p in every lane. */
 V vf v_f16(const void *p) { return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p)); }
 V vf v_f16_all(const void *p)
@@ -85,7 +97,6 @@ V vi v_madd_add(vi acc, vi a, vi b) { return _mm512_dpwssd_epi32(acc, a, b); }
 
 /* Of lookups (lookup_inl.h). */
 V vi v_shuffle(vi a, vi at) { return _mm512_shuffle_epi8(a, at); }
-V vi v_add8(vi a, vi b) { return _mm512_add_epi8(a, b); }
 V vi v_add16(vi a, vi b) { return _mm512_add_epi16(a, b); }
 V vi v_sub16(vi a, vi b) { return _mm512_sub_epi16(a, b); }
 V vi v_madd(vi a, vi b) { return _mm512_madd_epi16(a, b); }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 /* chains_inl.h - tiles of columns and strips for the sums of attention, in registers of any width.
  *
- * The file that includes this defines `vec`, VECS (registers to a strip), TILE_STRIPS(columns) and
- * MAX_STRIPS, the most of them, and the operations vec_*. A lane is an output, so that nothing is
+ * The file that includes this defines `elem` (F32, F16, BF16, Q8_0), `vec`, VECS (registers to a
+ * strip), TILE_STRIPS(columns) and MAX_STRIPS, the most of them, and the operations vec_*; vec_load
+ * of Q8_0 gives the codes, vec_f16 an F16 number in every lane. A lane is an output, so that nothing is
  * added across lanes; columns share the loads of the strips and their decoding. Strips are worked on
  * in groups, and a block of a group stays in the cache while the columns go by.
  * scalar/chains.c is the definition. */
@@ -11,7 +12,24 @@
 
 enum { TILE_COLS = 6, TILE_VECS = MAX_STRIPS * VECS, VEC_LANES = LS_CHAIN_LANES / VECS };
 
-LS_INLINE size_t elem_bytes(elem e) { return e == F32 ? 4 : 2; }
+LS_INLINE size_t elem_bytes(elem e) { return e == F32 ? 4 : e == Q8_0 ? 1 : 2; }
+
+/* Bytes of n elements of a strip. */
+LS_INLINE size_t strip_bytes(elem e, size_t n)
+{
+    if (e == Q8_0) return n / (LS_CHAIN_GROUP * LS_CHAIN_LANES) * LS_CHAIN_GROUP_BYTES;
+    return n * elem_bytes(e);
+}
+
+/* Lanes [lane, lane + VEC_LANES) of term i of a strip. */
+LS_INLINE vec vec_term(elem e, const uint8_t *strip, size_t i, size_t lane)
+{
+    const uint8_t *group = strip + i / LS_CHAIN_GROUP * LS_CHAIN_GROUP_BYTES;
+    if (e != Q8_0) return vec_load(e, strip + (i * LS_CHAIN_LANES + lane) * elem_bytes(e));
+    return vec_mul(vec_f16(group + 2 * (i % LS_CHAIN_GROUP)),
+                   vec_load(e, group + 2 * LS_CHAIN_GROUP +
+                                   i % LS_CHAIN_GROUP * LS_CHAIN_LANES + lane));
+}
 
 /* One tile at work: the terms of each column that lie in the block, and where its x and y are. */
 typedef struct tile {
@@ -27,12 +45,11 @@ LS_INLINE void add_terms(elem e, int c0, int C, int S, const tile *t, vec (*acc)
                          size_t begin, size_t end)
 {
     for (size_t i = begin; i < end; i++) {
-        const uint8_t *at = t->w + i * LS_CHAIN_LANES * elem_bytes(e);
-        vec            w[TILE_VECS];
+        vec w[TILE_VECS];
 #pragma GCC unroll 16
         for (int v = 0; v < S * VECS; v++) {
-            size_t lane = (size_t)(v % VECS) * VEC_LANES;
-            w[v] = vec_load(e, at + (size_t)(v / VECS) * t->strip + lane * elem_bytes(e));
+            const uint8_t *strip = t->w + (size_t)(v / VECS) * t->strip;
+            w[v] = vec_term(e, strip, i, (size_t)(v % VECS) * VEC_LANES);
         }
 #pragma GCC unroll 8
         for (int c = c0; c < c0 + C; c++) {
@@ -106,7 +123,7 @@ LS_INLINE void run_block(elem e, const ls_chains *m, size_t b, size_t s, size_t 
 {
     size_t stop = m->n - b < m->block ? m->n : b + m->block;
     for (size_t c = 0, n; c < m->n_cols; c += n) {
-        tile t = {.strip = m->strip * elem_bytes(e)};
+        tile t = {.strip = strip_bytes(e, m->strip)};
         n = tile_cols(m->n_cols - c);
         for (size_t i = 0; i < n; i++) {
             ls_span span = m->spans ? m->spans[c + i] : (ls_span){0, m->n};

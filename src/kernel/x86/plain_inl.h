@@ -1,18 +1,20 @@
 // SPDX-License-Identifier: MIT
-/* plain_inl.h - products of F32, F16 and BF16 weights in the engine's own order, on x86.
+/* plain_inl.h - products of F32, F16 and BF16 weights in the engine's own order.
  *
  * A lane of a register is a row, so that nothing is added across lanes: every 64 elements are one
  * chain of fused multiplications, and the chains are added in order (NUMERICS.md, clause 2).
  * Several columns read a panel, a piece of 16 rows as floats that stays in the cache; one column
  * reads a strip as it is stored. Rows that are not in strips become panels, too.
  *
- * A tier defines, before it includes this: PLAIN_LANES, the lanes of a register; pf, a register;
- * the pf_ functions; PLAIN_STRIPS and PLAIN_COLS, the strips and columns that share loads. */
+ * A tier defines, before it includes this: elem and elem_bytes; PLAIN_LANES, the lanes of a
+ * register; pf, a register; the pf_ functions; PLAIN_STRIPS and PLAIN_COLS, the strips and columns
+ * that share loads; panel_square, which brings PLAIN_SQUARE elements of 16 rows into a panel. */
 #ifndef LS_KERNEL_PLAIN_INL_H
 #define LS_KERNEL_PLAIN_INL_H
 
 #include "dtype/strips.h"
-#include "kernel/x86/dense_inl.h"
+#include "kernel/kernel_priv.h"
+#include "kernel/numeric_inl.h"
 
 enum {
     PIECE = 256, /* elements of a panel: whole chains that stay in the first cache */
@@ -109,45 +111,24 @@ static plain_fn *const plain_many[PLAIN_STRIPS][PLAIN_STEPS] = {
 
 LS_INLINE void panel_of_strip(elem e, float *panel, const uint8_t *strip, size_t n)
 {
-    for (size_t i = 0; i < n * LS_STRIP_ROWS; i += 8)
-        _mm256_store_ps(panel + i, load8(e, strip, i));
-}
-
-/* v[j], element j of 8 rows, from v[r], 8 elements of row r. */
-LS_INLINE void transpose8(__m256 v[8])
-{
-    __m256 a[8], b[8];
-#pragma GCC unroll 4
-    for (int i = 0; i < 4; i++) {
-        a[2 * i] = _mm256_unpacklo_ps(v[2 * i], v[2 * i + 1]);
-        a[2 * i + 1] = _mm256_unpackhi_ps(v[2 * i], v[2 * i + 1]);
-    }
-#pragma GCC unroll 2
-    for (int i = 0; i < 8; i += 4) {
-        b[i] = _mm256_shuffle_ps(a[i], a[i + 2], 0x44);
-        b[i + 1] = _mm256_shuffle_ps(a[i], a[i + 2], 0xee);
-        b[i + 2] = _mm256_shuffle_ps(a[i + 1], a[i + 3], 0x44);
-        b[i + 3] = _mm256_shuffle_ps(a[i + 1], a[i + 3], 0xee);
-    }
-#pragma GCC unroll 4
-    for (int i = 0; i < 4; i++) {
-        v[i] = _mm256_permute2f128_ps(b[i], b[i + 4], 0x20);
-        v[i + 4] = _mm256_permute2f128_ps(b[i], b[i + 4], 0x31);
-    }
+    for (size_t i = 0; i < n * LS_STRIP_ROWS; i += PLAIN_LANES)
+        pf_store(panel + i, pf_load(e, strip, i));
 }
 
 LS_INLINE float load1(elem e, const uint8_t *p, size_t i)
 {
-    uint8_t one[16] = {0};
+    uint8_t one[4 * PLAIN_LANES] = {0};
+    float   lanes[PLAIN_LANES];
     memcpy(one, p + i * elem_bytes(e), elem_bytes(e));
     if (e == F32) return ls_load_f32(one, 0);
-    return _mm256_cvtss_f32(load8(e, one, 0));
+    pf_store(lanes, pf_load(e, one, 0));
+    return lanes[0];
 }
 
 LS_INLINE void floats_of(elem e, float *to, const uint8_t *p, size_t n)
 {
     size_t i = 0;
-    for (; i + 8 <= n; i += 8) _mm256_store_ps(to + i, load8(e, p, i));
+    for (; i + PLAIN_LANES <= n; i += PLAIN_LANES) pf_store(to + i, pf_load(e, p, i));
     for (; i < n; i++) to[i] = load1(e, p, i);
 }
 
@@ -159,21 +140,11 @@ LS_INLINE void panel_of_rows(elem e, float *panel, const ls_matmul *m, size_t r,
         size_t row = r + k < m->n_rows ? r + k : m->n_rows - 1;
         rows[k] = (const uint8_t *)m->w + row * m->row_bytes + i * elem_bytes(e);
     }
-    for (size_t h = 0; h < LS_STRIP_ROWS; h += 8) {
-        size_t k = 0;
-        for (; k + 8 <= n; k += 8) {
-            __m256 v[8];
-#pragma GCC unroll 8
-            for (int l = 0; l < 8; l++) v[l] = load8(e, rows[h + (size_t)l], k);
-            transpose8(v);
-#pragma GCC unroll 8
-            for (size_t l = 0; l < 8; l++)
-                _mm256_store_ps(panel + (k + l) * LS_STRIP_ROWS + h, v[l]);
-        }
-        for (; k < n; k++) {
-            for (size_t l = 0; l < 8; l++) {
-                panel[k * LS_STRIP_ROWS + h + l] = load1(e, rows[h + l], k);
-            }
+    size_t k = 0;
+    for (; k + PLAIN_SQUARE <= n; k += PLAIN_SQUARE) panel_square(e, panel, rows, k);
+    for (; k < n; k++) {
+        for (size_t l = 0; l < LS_STRIP_ROWS; l++) {
+            panel[k * LS_STRIP_ROWS + l] = load1(e, rows[l], k);
         }
     }
 }

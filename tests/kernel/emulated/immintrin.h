@@ -13,6 +13,9 @@
 #include <stdint.h>
 #include <string.h>
 
+/* Kernels unroll their loops over dozens of these: calls keep the compiler's time in bounds. */
+#define EMU static __attribute__((noinline))
+
 #undef __AVX512VNNI__
 #define __AVX512VNNI__ 1
 
@@ -25,17 +28,17 @@ typedef struct emu_i32x16 {
 #define __m512  emu_f32x16
 #define __m512i emu_i32x16
 
-static inline emu_f32x16 emu_set1(float a)
+EMU emu_f32x16 emu_set1(float a)
 {
     emu_f32x16 r;
     for (int j = 0; j < 16; j++) r.f[j] = a;
     return r;
 }
 
-static inline emu_f32x16 emu_setzero(void) { return emu_set1(0.0f); }
+EMU emu_f32x16 emu_setzero(void) { return emu_set1(0.0f); }
 
 /* Lanes that the mask leaves out are not read from memory. */
-static inline emu_f32x16 emu_maskz_loadu(uint16_t mask, const void *p)
+EMU emu_f32x16 emu_maskz_loadu(uint16_t mask, const void *p)
 {
     emu_f32x16 r = emu_setzero();
     for (int j = 0; j < 16; j++) {
@@ -44,16 +47,16 @@ static inline emu_f32x16 emu_maskz_loadu(uint16_t mask, const void *p)
     return r;
 }
 
-static inline emu_f32x16 emu_loadu(const void *p) { return emu_maskz_loadu(0xffff, p); }
+EMU emu_f32x16 emu_loadu(const void *p) { return emu_maskz_loadu(0xffff, p); }
 
-static inline void emu_mask_storeu(void *p, uint16_t mask, emu_f32x16 a)
+EMU void emu_mask_storeu(void *p, uint16_t mask, emu_f32x16 a)
 {
     for (int j = 0; j < 16; j++) {
         if (mask >> j & 1) memcpy((uint8_t *)p + 4 * j, &a.f[j], 4);
     }
 }
 
-static inline __m256i emu_maskz_loadu16(uint16_t mask, const void *p)
+EMU __m256i emu_maskz_loadu16(uint16_t mask, const void *p)
 {
     uint16_t r[16] = {0};
     for (int j = 0; j < 16; j++) {
@@ -62,7 +65,7 @@ static inline __m256i emu_maskz_loadu16(uint16_t mask, const void *p)
     return _mm256_loadu_si256((const __m256i *)(const void *)r);
 }
 
-static inline emu_f32x16 emu_cvtph_ps(__m256i a)
+EMU emu_f32x16 emu_cvtph_ps(__m256i a)
 {
     emu_f32x16 r;
     _mm256_storeu_ps(r.f, _mm256_cvtph_ps(_mm256_castsi256_si128(a)));
@@ -70,14 +73,23 @@ static inline emu_f32x16 emu_cvtph_ps(__m256i a)
     return r;
 }
 
-static inline __m256i emu_cvtps_ph(emu_f32x16 a)
+EMU __m256i emu_cvtps_ph(emu_f32x16 a)
 {
     __m128i lo = _mm256_cvtps_ph(_mm256_loadu_ps(a.f), _MM_FROUND_TO_NEAREST_INT);
     return _mm256_set_m128i(_mm256_cvtps_ph(_mm256_loadu_ps(a.f + 8), _MM_FROUND_TO_NEAREST_INT),
                             lo);
 }
 
-static inline emu_i32x16 emu_cvtepu16(__m256i a)
+EMU emu_i32x16 emu_cvtepi8(__m128i a)
+{
+    int8_t     b[16];
+    emu_i32x16 r;
+    _mm_storeu_si128((__m128i *)(void *)b, a);
+    for (int j = 0; j < 16; j++) r.i[j] = (uint32_t)(int32_t)b[j];
+    return r;
+}
+
+EMU emu_i32x16 emu_cvtepu16(__m256i a)
 {
     uint16_t   h[16];
     emu_i32x16 r;
@@ -86,23 +98,28 @@ static inline emu_i32x16 emu_cvtepu16(__m256i a)
     return r;
 }
 
-static inline emu_i32x16 emu_slli(emu_i32x16 a, unsigned n)
+EMU emu_i32x16 emu_cvtepu8(__m128i a)
+{
+    return emu_cvtepu16(_mm256_cvtepu8_epi16(a));
+}
+
+EMU emu_i32x16 emu_slli(emu_i32x16 a, unsigned n)
 {
     for (int j = 0; j < 16; j++) a.i[j] <<= n;
     return a;
 }
 
-static inline emu_f32x16 emu_cast(emu_i32x16 a)
+EMU emu_f32x16 emu_cast(emu_i32x16 a)
 {
     emu_f32x16 r;
     memcpy(&r, &a, sizeof(r));
     return r;
 }
 
-static inline __m256 emu_half(emu_f32x16 a, int which) { return _mm256_loadu_ps(a.f + 8 * which); }
+EMU __m256 emu_half(emu_f32x16 a, int which) { return _mm256_loadu_ps(a.f + 8 * which); }
 
 /* mask3: lanes that the mask leaves out keep c. */
-static inline emu_f32x16 emu_mask3_fmadd(emu_f32x16 a, emu_f32x16 b, emu_f32x16 c, uint16_t mask)
+EMU emu_f32x16 emu_mask3_fmadd(emu_f32x16 a, emu_f32x16 b, emu_f32x16 c, uint16_t mask)
 {
     for (int j = 0; j < 16; j++) {
         if (mask >> j & 1) c.f[j] = fmaf(a.f[j], b.f[j], c.f[j]);
@@ -110,13 +127,13 @@ static inline emu_f32x16 emu_mask3_fmadd(emu_f32x16 a, emu_f32x16 b, emu_f32x16 
     return c;
 }
 
-static inline emu_f32x16 emu_fmadd(emu_f32x16 a, emu_f32x16 b, emu_f32x16 c)
+EMU emu_f32x16 emu_fmadd(emu_f32x16 a, emu_f32x16 b, emu_f32x16 c)
 {
     return emu_mask3_fmadd(a, b, c, 0xffff);
 }
 
 /* dst.dword += four products of unsigned by signed bytes, without saturation. */
-static inline __m256i emu_dpbusd(__m256i c, __m256i a, __m256i b)
+EMU __m256i emu_dpbusd(__m256i c, __m256i a, __m256i b)
 {
     uint8_t u[32];
     int8_t  s[32];
@@ -129,7 +146,7 @@ static inline __m256i emu_dpbusd(__m256i c, __m256i a, __m256i b)
 }
 
 /* dst.dword += two products of signed words. */
-static inline __m256i emu_dpwssd(__m256i c, __m256i a, __m256i b)
+EMU __m256i emu_dpwssd(__m256i c, __m256i a, __m256i b)
 {
     return _mm256_add_epi32(c, _mm256_madd_epi16(a, b));
 }
@@ -139,14 +156,14 @@ typedef struct emu_halves {
     __m256i h[2];
 } emu_halves;
 
-static inline emu_halves emu_split(emu_i32x16 a)
+EMU emu_halves emu_split(emu_i32x16 a)
 {
     emu_halves r;
     memcpy(&r, &a, sizeof(r));
     return r;
 }
 
-static inline emu_i32x16 emu_join(emu_halves a)
+EMU emu_i32x16 emu_join(emu_halves a)
 {
     emu_i32x16 r;
     memcpy(&r, &a, sizeof(r));
@@ -154,34 +171,34 @@ static inline emu_i32x16 emu_join(emu_halves a)
 }
 
 #define EMU_UNARY(name, op)                                        \
-    static inline emu_i32x16 name(emu_i32x16 a, long n)            \
+    EMU emu_i32x16 name(emu_i32x16 a, long n)            \
     {                                                              \
         emu_halves h = emu_split(a);                               \
         for (int i = 0; i < 2; i++) h.h[i] = op(h.h[i], (int)n);   \
         return emu_join(h);                                        \
     }
 #define EMU_BINARY(name, op)                                          \
-    static inline emu_i32x16 name(emu_i32x16 a, emu_i32x16 b)         \
+    EMU emu_i32x16 name(emu_i32x16 a, emu_i32x16 b)         \
     {                                                                 \
         emu_halves h = emu_split(a), g = emu_split(b);                \
         for (int i = 0; i < 2; i++) h.h[i] = op(h.h[i], g.h[i]);      \
         return emu_join(h);                                           \
     }
 #define EMU_TERNARY(name, op)                                                 \
-    static inline emu_i32x16 name(emu_i32x16 c, emu_i32x16 a, emu_i32x16 b)   \
+    EMU emu_i32x16 name(emu_i32x16 c, emu_i32x16 a, emu_i32x16 b)   \
     {                                                                         \
         emu_halves r = emu_split(c), h = emu_split(a), g = emu_split(b);      \
         for (int i = 0; i < 2; i++) r.h[i] = op(r.h[i], h.h[i], g.h[i]);      \
         return emu_join(r);                                                   \
     }
 #define EMU_SET(name, type, op)                         \
-    static inline emu_i32x16 name(type a)               \
+    EMU emu_i32x16 name(type a)               \
     {                                                   \
         emu_halves h = {{op(a), op(a)}};                \
         return emu_join(h);                             \
     }
 #define EMU_FLOATS(name, sign)                                        \
-    static inline emu_f32x16 name(emu_f32x16 a, emu_f32x16 b)         \
+    EMU emu_f32x16 name(emu_f32x16 a, emu_f32x16 b)         \
     {                                                                 \
         for (int j = 0; j < 16; j++) a.f[j] = a.f[j] sign b.f[j];     \
         return a;                                                     \
@@ -198,8 +215,11 @@ EMU_BINARY(emu_add32, _mm256_add_epi32)
 EMU_BINARY(emu_sub32, _mm256_sub_epi32)
 EMU_BINARY(emu_mullo32, _mm256_mullo_epi32)
 EMU_BINARY(emu_min8, _mm256_min_epu8)
-EMU_BINARY(emu_shuffle8, _mm256_shuffle_epi8)
+EMU_BINARY(emu_max32, _mm256_max_epi32)
 EMU_BINARY(emu_add8, _mm256_add_epi8)
+EMU_BINARY(emu_sub8, _mm256_sub_epi8)
+EMU_BINARY(emu_subs8, _mm256_subs_epu8)
+EMU_BINARY(emu_shuffle8, _mm256_shuffle_epi8)
 EMU_BINARY(emu_add16, _mm256_add_epi16)
 EMU_BINARY(emu_sub16, _mm256_sub_epi16)
 EMU_BINARY(emu_madd16, _mm256_madd_epi16)
@@ -217,14 +237,14 @@ EMU_FLOATS(emu_mulf, *)
 EMU_FLOATS(emu_divf, /)
 
 /* A bit for the upper bit of each byte; bytes of src where the mask has none, else a - b. */
-static inline uint64_t emu_movepi8_mask(emu_i32x16 a)
+EMU uint64_t emu_movepi8_mask(emu_i32x16 a)
 {
     emu_halves h = emu_split(a);
     return (uint64_t)(uint32_t)_mm256_movemask_epi8(h.h[1]) << 32 |
            (uint32_t)_mm256_movemask_epi8(h.h[0]);
 }
 
-static inline emu_i32x16 emu_mask_sub8(emu_i32x16 src, uint64_t mask, emu_i32x16 a, emu_i32x16 b)
+EMU emu_i32x16 emu_mask_sub8(emu_i32x16 src, uint64_t mask, emu_i32x16 a, emu_i32x16 b)
 {
     uint8_t r[64], x[64], y[64];
     memcpy(r, &src, 64);
@@ -237,19 +257,19 @@ static inline emu_i32x16 emu_mask_sub8(emu_i32x16 src, uint64_t mask, emu_i32x16
     return src;
 }
 
-static inline __m256i emu_half_i(emu_i32x16 a, int at) { return emu_split(a).h[at]; }
+EMU __m256i emu_half_i(emu_i32x16 a, int at) { return emu_split(a).h[at]; }
 
-static inline emu_i32x16 emu_loadi(const void *p)
+EMU emu_i32x16 emu_loadi(const void *p)
 {
     emu_i32x16 r;
     memcpy(&r, p, sizeof(r));
     return r;
 }
 
-static inline void emu_storei(void *p, emu_i32x16 a) { memcpy(p, &a, sizeof(a)); }
-static inline void emu_storef(void *p, emu_f32x16 a) { memcpy(p, &a, sizeof(a)); }
+EMU void emu_storei(void *p, emu_i32x16 a) { memcpy(p, &a, sizeof(a)); }
+EMU void emu_storef(void *p, emu_f32x16 a) { memcpy(p, &a, sizeof(a)); }
 
-static inline emu_f32x16 emu_cvti(emu_i32x16 a)
+EMU emu_f32x16 emu_cvti(emu_i32x16 a)
 {
     emu_f32x16 r;
     for (int j = 0; j < 16; j++) r.f[j] = (float)(int32_t)a.i[j];
@@ -270,8 +290,12 @@ static inline emu_f32x16 emu_cvti(emu_i32x16 a)
 #define _mm512_sub_epi32       emu_sub32
 #define _mm512_mullo_epi32     emu_mullo32
 #define _mm512_min_epu8        emu_min8
-#define _mm512_shuffle_epi8    emu_shuffle8
+#define _mm512_max_epi32       emu_max32
 #define _mm512_add_epi8        emu_add8
+#define _mm512_sub_epi8        emu_sub8
+#define _mm512_subs_epu8       emu_subs8
+#define _mm512_cvtepu8_epi32   emu_cvtepu8
+#define _mm512_shuffle_epi8    emu_shuffle8
 #define _mm512_add_epi16       emu_add16
 #define _mm512_sub_epi16       emu_sub16
 #define _mm512_madd_epi16      emu_madd16
@@ -312,6 +336,7 @@ static inline emu_f32x16 emu_cvti(emu_i32x16 a)
 #undef _mm512_cvtps_ph
 #define _mm512_cvtps_ph(a, rounding) emu_cvtps_ph(a)
 #define _mm512_cvtepu16_epi32        emu_cvtepu16
+#define _mm512_cvtepi8_epi32         emu_cvtepi8
 #undef _mm512_slli_epi32
 #define _mm512_slli_epi32         emu_slli
 #define _mm512_castsi512_ps       emu_cast

@@ -29,11 +29,13 @@ uint32_t ref_load(const ref_manifest *m, ls_ref_identity *out)
 
 uint32_t ref_open(const char *path, const ls_ref_open *opt, ls_ref_opened *out)
 {
+    static const int      kv_types[LS_REF_N_KV] = {LS_DTYPE_F32, LS_DTYPE_F16, LS_DTYPE_BF16,
+                                                   LS_DTYPE_Q8_0};
     ls_engine_options     o = {.model_path = path,
                                .n_ctx = opt->n_ctx,
                                .n_batch = opt->n_batch,
                                .n_threads = opt->n_threads,
-                               .kv_type = opt->kv_type == LS_REF_KV_F32 ? LS_DTYPE_F32 : LS_DTYPE_F16};
+                               .kv_type = kv_types[opt->kv_type % LS_REF_N_KV]};
     const ls_engine_info *info;
     if (fault_is("refuse")) return ref_fail(LS_REF_REFUSED, "the mirror refuses it");
     if (ls_engine_open_native(&mirror.engine, &o, &mirror.err) != LS_OK)

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: MIT
+/* neon_chains.c - the sums of attention for NEON: a strip is four registers, tiles 6 x 1 to 1 x 4.
+ */
+#include <arm_neon.h>
+
+#include "kernel/kernel_priv.h"
+
+#define LS_INLINE static inline __attribute__((always_inline))
+
+typedef enum elem { F32, F16 } elem;
+typedef float32x4_t vec;
+
+/* 24 sums, four registers of a strip and one of x, of 32. */
+#define VECS           4
+#define MAX_STRIPS     4
+#define TILE_STRIPS(C) ((C) >= 3 ? 1 : (C) == 2 ? 2 : 4)
+
+LS_INLINE vec vec_load(elem e, const uint8_t *p)
+{
+    if (e == F32) return vreinterpretq_f32_u8(vld1q_u8(p));
+    return vcvt_f32_f16(vreinterpret_f16_u8(vld1_u8(p)));
+}
+
+LS_INLINE vec  vec_set1(float a) { return vdupq_n_f32(a); }
+LS_INLINE vec  vec_zero(void) { return vdupq_n_f32(0); }
+LS_INLINE vec  vec_fma(vec a, vec b, vec c) { return vfmaq_f32(c, a, b); }
+LS_INLINE vec  vec_add(vec a, vec b) { return vaddq_f32(a, b); }
+LS_INLINE void vec_store(float *p, vec a) { vst1q_f32(p, a); }
+
+#include "kernel/x86/chains_inl.h"
+
+static void chains_f32(const ls_chains *m) { run_chains(F32, m); }
+static void chains_f16(const ls_chains *m) { run_chains(F16, m); }
+
+void ls_kernels_neon_chains(ls_kernels *k)
+{
+    k->chains_f32 = chains_f32;
+    k->chains_f16 = chains_f16;
+}

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: MIT
+/* neon_codes.c - products of formats by their unpacked integers, for NEON. */
+#include <arm_neon.h>
+
+/* Sums of four bytes' products. Two stay below 2^15: |a| <= 128, |b| <= 127. */
+static inline int32x4_t dot4(int8x16_t a, int8x16_t b)
+{
+    int16x8_t low = vmull_s8(vget_low_s8(a), vget_low_s8(b));
+    return vpaddlq_s16(vpaddq_s16(low, vmull_high_s8(a, b)));
+}
+
+#include "kernel/arm/codes_inl.h"
+
+void ls_kernels_neon_codes(ls_kernels *k) { arm_codes_fill(k); }

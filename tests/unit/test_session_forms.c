@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: MIT
+/* test_session_forms.c - the same bits whichever way the work is cut: every operation by itself, as
+ * somebody watches, or several at once; all rows of the last layer or the one that is asked for;
+ * rows of weights or strips. For every architecture. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lockstep/mini.h"
+#include "lockstep/model.h"
+
+enum { N = 11, MORE = 2, ALL = N + MORE };
+
+static int32_t token(int i) { return 1 + (i * 37 + 11) % 300; }
+
+static ls_model *make(const char *arch, bool optional, int dtype)
+{
+    ls_mini_options opt = {
+        .arch = arch, .dtype = dtype, .seed = 7, .optional = optional, .n_threads = 1};
+    char      path[] = "/tmp/lockstep-test-XXXXXX";
+    int       fd = mkstemp(path);
+    ls_model *m = NULL;
+    ls_error  err = {0};
+    assert_true(fd >= 0);
+    close(fd);
+    if (ls_mini_write(path, &opt, &err) != LS_OK) fail_msg("%s: %s", arch, err.what);
+    if (ls_model_open(&m, path, &err) != LS_OK) fail_msg("%s: %s", arch, err.what);
+    unlink(path);
+    return m;
+}
+
+static void see_tap(void *ctx, const ls_tap *tap)
+{
+    (void)tap;
+    atomic_fetch_add((atomic_int *)ctx, 1);
+}
+
+static void see_values(void *ctx, const ls_tap_values *values)
+{
+    (void)values;
+    atomic_fetch_add((atomic_int *)ctx, 1);
+}
+
+/* Logits of N tokens at once and MORE one by one; with last_only of the last of the N alone. */
+static void evaluate(const ls_model *m, const ls_session_options *opt, float *out)
+{
+    size_t       V = (size_t)ls_model_get_config(m)->n_vocab;
+    int32_t      ids[ALL];
+    const float *row = NULL;
+    ls_session  *s = NULL;
+    for (int i = 0; i < ALL; i++) ids[i] = token(i);
+    assert_int_equal(ls_session_create(&s, m, opt, NULL), LS_OK);
+    assert_int_equal(ls_session_eval(s, ids, N, NULL), LS_OK);
+    for (size_t i = opt->last_only || opt->n_batch < N ? N - 1 : 0; i < N; i++) {
+        assert_int_equal(ls_session_logits(s, i, &row, NULL), LS_OK);
+        memcpy(out + i * V, row, V * sizeof(float));
+    }
+    for (size_t i = N; i < ALL; i++) {
+        assert_int_equal(ls_session_eval(s, ids + i, 1, NULL), LS_OK);
+        assert_int_equal(ls_session_logits(s, 0, &row, NULL), LS_OK);
+        memcpy(out + i * V, row, V * sizeof(float));
+    }
+    ls_session_destroy(s);
+}
+
+static void check(const char *name, const ls_model *m, ls_session_options opt,
+                  const float *expected, bool all)
+{
+    size_t V = (size_t)ls_model_get_config(m)->n_vocab, from = all ? 0 : (N - 1) * V;
+    float *got = calloc(ALL * V, sizeof(float));
+    assert_non_null(got);
+    evaluate(m, &opt, got);
+    if (memcmp(got + from, expected + from, (ALL * V - from) * sizeof(float)) != 0) {
+        fail_msg("%s: %d threads%s%s, batches of %d differ", name, opt.n_threads,
+                 opt.last_only ? ", last row" : "", opt.watch.fn ? ", watched" : "", opt.n_batch);
+    }
+    free(got);
+}
+
+static void check_ways(const char *name, const ls_model *m, const float *expected, bool short_cut)
+{
+    ls_session_options opt = {.n_ctx = ALL, .n_batch = ALL, .kv_type = LS_DTYPE_F16};
+    for (opt.n_threads = 1; opt.n_threads <= 3; opt.n_threads += 2) {
+        check(name, m, opt, expected, true);
+        opt.last_only = true;
+        check(name, m, opt, expected, false);
+        opt.last_only = false;
+    }
+    if (short_cut) return;
+    opt.n_threads = 2;
+    opt.last_only = true;
+    opt.n_batch = 4;
+    check(name, m, opt, expected, false);
+}
+
+static void check_arch(const char *arch, bool optional, int dtype)
+{
+    ls_model          *m = make(arch, optional, dtype);
+    size_t             V = (size_t)ls_model_get_config(m)->n_vocab;
+    float             *expected = calloc(ALL * V, sizeof(float));
+    atomic_int         seen = 0, watched = 0;
+    ls_session_options opt = {.n_ctx = ALL,
+                              .n_batch = ALL,
+                              .n_threads = 1,
+                              .kv_type = LS_DTYPE_F16,
+                              .taps = {{see_tap, &seen}}};
+    assert_non_null(expected);
+    evaluate(m, &opt, expected);
+    assert_true(seen > 0);
+    assert_memory_not_equal(expected + (N - 2) * V, expected + (N - 1) * V, V * sizeof(float));
+    check_ways(arch, m, expected, optional);
+    opt.taps[0].fn = NULL;
+    opt.watch = (ls_watch){see_values, &watched};
+    opt.last_only = true;
+    check(arch, m, opt, expected, false);
+    assert_true(watched > 0);
+    assert_int_equal(ls_model_pack(m, 1, NULL), LS_OK);
+    check_ways(arch, m, expected, true);
+    free(expected);
+    ls_model_close(m);
+}
+
+static void fused_and_watched_work_gives_the_same_bits_for_every_architecture(void **state)
+{
+    (void)state;
+    for (size_t i = 0; ls_mini_arch(i); i++) check_arch(ls_mini_arch(i), false, LS_DTYPE_Q8_0);
+}
+
+static void so_it_is_with_the_optional_parts_and_plain_weights(void **state)
+{
+    (void)state;
+    for (size_t i = 0; ls_mini_arch(i); i++) check_arch(ls_mini_arch(i), true, LS_DTYPE_F16);
+}
+
+/* Types whose activations are rounded in different ways cannot share them. */
+static void so_it_is_with_types_that_round_activations_in_their_own_way(void **state)
+{
+    static const int types[] = {LS_DTYPE_Q4_K, LS_DTYPE_F32, LS_DTYPE_I2_S, LS_DTYPE_Q5_1};
+    (void)state;
+    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
+        check_arch("llama", i % 2 == 1, types[i]);
+}
+
+static void refuses_rows_that_were_left_out(void **state)
+{
+    ls_model          *m = make("llama", false, LS_DTYPE_Q8_0);
+    ls_session_options opt = {.n_ctx = ALL, .n_threads = 1, .last_only = true};
+    const int32_t      ids[] = {3, 5, 7};
+    const float       *row;
+    ls_session        *s = NULL;
+    (void)state;
+    assert_int_equal(ls_session_create(&s, m, &opt, NULL), LS_OK);
+    assert_int_equal(ls_session_eval(s, ids, 3, NULL), LS_OK);
+    assert_int_equal(ls_session_logits(s, 0, &row, NULL), LS_ERR_USAGE);
+    assert_int_equal(ls_session_logits(s, 1, &row, NULL), LS_ERR_USAGE);
+    assert_int_equal(ls_session_logits(s, 3, &row, NULL), LS_ERR_USAGE);
+    assert_int_equal(ls_session_logits(s, 2, &row, NULL), LS_OK);
+    assert_int_equal(ls_session_pos(s), 3);
+    ls_session_destroy(s);
+    ls_model_close(m);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(fused_and_watched_work_gives_the_same_bits_for_every_architecture),
+        cmocka_unit_test(so_it_is_with_the_optional_parts_and_plain_weights),
+        cmocka_unit_test(so_it_is_with_types_that_round_activations_in_their_own_way),
+        cmocka_unit_test(refuses_rows_that_were_left_out),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
