@@ -393,7 +393,7 @@ static void survives_folders_and_manifests_of_nonsense(void **state)
     ls_ref_find(&s, LS_REF_LLAMA, &d);
     assert_int_not_equal(s.state, LS_REF_READY);
     text[0] = '\0'; /* more libraries than fit */
-    strcat(text, "protocol 4\nengine llama\n");
+    strcat(text, "protocol 5\nengine llama\n");
     for (int i = 0; i < 40; i++) strcat(text, "library a.so\n");
     put("@/cache/engines/llama/engine.manifest", text, 0644);
     d.llama_cpp_dir = NULL;
