@@ -87,15 +87,15 @@ static void build(const char *world)
     snprintf(words, sizeof(words), "%s", world);
     for (char *w = strtok_r(words, " ", &save); w; w = strtok_r(NULL, " ", &save)) {
         if (!strcmp(w, "cache-llama"))
-            put_engine("@/cache/engines/llama", "llama", "4");
+            put_engine("@/cache/engines/llama", "llama", "5");
         else if (!strcmp(w, "cache-pinned"))
-            put_engine("@/cache/engines/" LS_REF_PINNED, "llama", "4");
+            put_engine("@/cache/engines/" LS_REF_PINNED, "llama", "5");
         else if (!strcmp(w, "cache-bitnet"))
-            put_engine("@/cache/engines/bitnet", "bitnet", "4");
+            put_engine("@/cache/engines/bitnet", "bitnet", "5");
         else if (!strcmp(w, "cache-old"))
             put_engine("@/cache/engines/llama", "llama", "0");
         else if (!strcmp(w, "engine-llama"))
-            put_engine("@/mine", "llama", "4");
+            put_engine("@/mine", "llama", "5");
         else if (!strcmp(w, "-library"))
             unlink(at("@/opt/libllama.so"));
         else if (!strcmp(w, "-adapter"))
