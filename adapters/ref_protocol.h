@@ -44,7 +44,7 @@
 #include <stdint.h>
 
 #define LS_REF_MAGIC       0x3146524Cu /* "LRF1" read as bytes in memory order */
-#define LS_REF_VERSION     4u
+#define LS_REF_VERSION     5u
 #define LS_REF_FOR_SPEED   "for-speed"
 #define LS_REF_SOCKET_FD   3          /* the child's end of the socket pair   */
 #define LS_REF_WINDOW_FD   4          /* the shared memory                    */

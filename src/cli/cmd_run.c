@@ -174,7 +174,7 @@ static ls_status open_engine(run_state *r, ls_error *err)
     ls_error  native = {0};
     ls_status status;
     r->engine_options.model_path = r->o->in.model.path;
-    r->engine_options.last_only = true;
+    r->engine_options.last_only = !r->ctx->env->trace_dir; /* a trace takes what all tokens gave */
     r->engine_options.model = r->in.gguf;
     if (r->o->which >= 0) return open_reference(r, (ls_ref_kind)r->o->which, err);
     status = ls_engine_open_native(&r->engine, &r->engine_options, &native);

@@ -9,7 +9,7 @@ model stories260K.gguf
 story=$MODEL
 mkdir "$T/engine" "$T/home"
 cp "$TOOLS/mirror_adapter" "$T/engine/lockstep-ref-llama"
-printf 'protocol 4\nengine llama\nversion mirror\n' >"$T/engine/engine.manifest"
+printf 'protocol 5\nengine llama\nversion mirror\n' >"$T/engine/engine.manifest"
 export BITNET_CROSSVAL_LIBDIR=$T/engine
 run() { "$LS" crossval per-token -m "$story" -p "Once upon a time" --against llama --threads 1 "$@"; }
 

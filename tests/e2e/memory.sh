@@ -11,7 +11,7 @@ if [[ $1 == llama ]]; then
 else
     mkdir "$T/engine"
     cp "$TOOLS/mirror_adapter" "$T/engine/lockstep-ref-llama"
-    printf 'protocol 4\nengine llama\nversion mirror\n' >"$T/engine/engine.manifest"
+    printf 'protocol 5\nengine llama\nversion mirror\n' >"$T/engine/engine.manifest"
     export BITNET_CROSSVAL_LIBDIR=$T/engine
 fi
 

@@ -77,13 +77,15 @@ extern const char kern_program[];               /* "checkkern", "checkkern_emula
 
 /* A mapping with an inaccessible page at each end. */
 typedef struct kern_buf {
-    uint8_t *base; /* first usable byte */
-    size_t   size; /* usable bytes      */
-    uint8_t *data; /* the placed buffer */
+    uint8_t *base;    /* first usable byte */
+    size_t   size;    /* usable bytes      */
+    uint8_t *data;    /* the placed buffer */
     size_t   bytes;
+    uint8_t *field;   /* the canaries around it: */
+    size_t   n_field; /* whole pages             */
 } kern_buf;
 
-/* Grows the mapping as needed, fills all of it with a canary, places `bytes` bytes. `unit` is
+/* Grows the mapping as needed, fills the pages at its end in use with a canary, places `bytes` bytes. `unit` is
  * the smallest alignment that callers of the kernel guarantee. */
 void kern_buf_place(kern_buf *b, size_t bytes, int place, size_t unit);
 /* False if a byte outside of the placed buffer changed. */

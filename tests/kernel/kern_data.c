@@ -18,10 +18,15 @@ const char *const kern_pattern_names[N_PATTERNS] = {
     "zeros", "ones", "huge", "denormal", "outlier", "max", "nonfinite", "random",
 };
 
+static size_t whole_pages(size_t size)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    return (size + page - 1) / page * page;
+}
+
 static void grow(kern_buf *b, size_t size)
 {
-    size_t   page = (size_t)sysconf(_SC_PAGESIZE);
-    size_t   want = (size + page - 1) / page * page;
+    size_t   page = (size_t)sysconf(_SC_PAGESIZE), want = whole_pages(size);
     uint8_t *m;
     if (b->size >= want) return;
     if (b->base) munmap(b->base - page, b->size + 2 * page);
@@ -37,7 +42,9 @@ static void grow(kern_buf *b, size_t size)
 void kern_buf_place(kern_buf *b, size_t bytes, int place, size_t unit)
 {
     grow(b, bytes + 64);
-    memset(b->base, CANARY, b->size);
+    b->n_field = whole_pages(bytes + 64);
+    b->field = place == PLACE_END ? b->base + b->size - b->n_field : b->base;
+    memset(b->field, CANARY, b->n_field);
     b->bytes = bytes;
     b->data = place == PLACE_END ? b->base + b->size - bytes : b->base;
     if (place == PLACE_SHIFTED) b->data += unit;
@@ -46,9 +53,9 @@ void kern_buf_place(kern_buf *b, size_t bytes, int place, size_t unit)
 bool kern_buf_intact(const kern_buf *b)
 {
     if (!b->base) return true; /* not used by this case */
-    for (const uint8_t *p = b->base; p < b->base + b->size; p++) {
+    for (const uint8_t *p = b->field; p < b->field + b->n_field; p++) {
         if (p == b->data) p += b->bytes;
-        if (p < b->base + b->size && *p != CANARY) return false;
+        if (p < b->field + b->n_field && *p != CANARY) return false;
     }
     return true;
 }

@@ -87,15 +87,15 @@ static void build(const char *world)
     snprintf(words, sizeof(words), "%s", world);
     for (char *w = strtok_r(words, " ", &save); w; w = strtok_r(NULL, " ", &save)) {
         if (!strcmp(w, "cache-llama"))
-            put_engine("@/cache/engines/llama", "llama", "4");
+            put_engine("@/cache/engines/llama", "llama", "5");
         else if (!strcmp(w, "cache-pinned"))
-            put_engine("@/cache/engines/" LS_REF_PINNED, "llama", "4");
+            put_engine("@/cache/engines/" LS_REF_PINNED, "llama", "5");
         else if (!strcmp(w, "cache-bitnet"))
-            put_engine("@/cache/engines/bitnet", "bitnet", "4");
+            put_engine("@/cache/engines/bitnet", "bitnet", "5");
         else if (!strcmp(w, "cache-old"))
             put_engine("@/cache/engines/llama", "llama", "0");
         else if (!strcmp(w, "engine-llama"))
-            put_engine("@/mine", "llama", "4");
+            put_engine("@/mine", "llama", "5");
         else if (!strcmp(w, "-library"))
             unlink(at("@/opt/libllama.so"));
         else if (!strcmp(w, "-adapter"))
@@ -393,7 +393,7 @@ static void survives_folders_and_manifests_of_nonsense(void **state)
     ls_ref_find(&s, LS_REF_LLAMA, &d);
     assert_int_not_equal(s.state, LS_REF_READY);
     text[0] = '\0'; /* more libraries than fit */
-    strcat(text, "protocol 4\nengine llama\n");
+    strcat(text, "protocol 5\nengine llama\n");
     for (int i = 0; i < 40; i++) strcat(text, "library a.so\n");
     put("@/cache/engines/llama/engine.manifest", text, 0644);
     d.llama_cpp_dir = NULL;

@@ -174,7 +174,7 @@ static const struct fault {
      "[31mof a test\""},
     {"start-silent", AT_OPEN, LS_ERR_REFERENCE, "exited with status 0 while starting"},
     {"start-hang", AT_OPEN, LS_ERR_REFERENCE, "did not answer within 0.4 s while starting"},
-    {"version", AT_OPEN, LS_ERR_REFERENCE, "speaks version 9 of the protocol, not 4"},
+    {"version", AT_OPEN, LS_ERR_REFERENCE, "speaks version 9 of the protocol, not 5"},
     {"sizes", AT_OPEN, LS_ERR_REFERENCE, "another layout of the protocol"},
     {"load", AT_OPEN, LS_ERR_REFERENCE, "failed while starting: cannot load libfake.so"},
     {"refuse", AT_OPEN, LS_ERR_FORMAT, "refuses the model: unknown architecture 'toy' sorry"},

@@ -7,6 +7,7 @@
 #define STRIP_NARROW 4
 #define STRIP_SIGNED 4
 #define STRIP_WIDE   8
+#define STRIP_CODES  ls_kernels_dotprod_codes
 
 typedef vi strip_part; /* the sum of a group that is yet to be scaled */
 

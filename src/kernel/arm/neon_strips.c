@@ -8,6 +8,7 @@
 #define STRIP_NARROW 2
 #define STRIP_SIGNED 2
 #define STRIP_WIDE   4
+#define STRIP_CODES  ls_kernels_neon_codes
 
 /* Sums of products in 16 bits, rows 0 and 1, rows 2 and 3; the group's sum, yet to be scaled. */
 typedef struct strip_part {

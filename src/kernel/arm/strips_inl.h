@@ -39,7 +39,13 @@ V vi   v_sll16(vi a, int n) { return v_of_u16(v_u16(a) << vdupq_n_u16((uint16_t)
 V vi   v_sra16(vi a, int n) { return vreinterpretq_s32_s16(v_s16(a) >> vdupq_n_s16((int16_t)n)); }
 V vi   v_sra32(vi a, int n) { return a >> vdupq_n_s32(n); }
 V vi   v_min8(vi a, vi b) { return v_of_u8(vminq_u8(v_u8(a), v_u8(b))); }
+V vi   v_add8(vi a, vi b) { return v_of_u8(vaddq_u8(v_u8(a), v_u8(b))); }
+V vi   v_sub8(vi a, vi b) { return v_of_u8(vsubq_u8(v_u8(a), v_u8(b))); }
+V vi   v_subs8(vi a, vi b) { return v_of_u8(vqsubq_u8(v_u8(a), v_u8(b))); }
 V vi   v_sub32(vi a, vi b) { return vsubq_s32(a, b); }
+V vi   v_max32(vi a, vi b) { return vmaxq_s32(a, b); }
+V vi   v_sll32(vi a, int n) { return a << vdupq_n_s32(n); }
+V vf   v_as_float(vi a) { return vreinterpretq_f32_s32(a); }
 V vf   v_float(vi a) { return vcvtq_f32_s32(a); }
 V vf   vf_zero(void) { return vdupq_n_f32(0); }
 V vf   vf_set(float f) { return vdupq_n_f32(f); }
@@ -50,6 +56,15 @@ V vf   vf_sub(vf a, vf b) { return vsubq_f32(a, b); }
 V vf   vf_mul(vf a, vf b) { return vmulq_f32(a, b); }
 V vf   vf_div(vf a, vf b) { return vdivq_f32(a, b); }
 V vf   vf_fma(vf a, vf b, vf c) { return vfmaq_f32(c, a, b); }
+/* 4 words of 16 bits, 4 bytes: zeros before them. */
+V vi v_halves(const void *p) { return vreinterpretq_s32_u32(vmovl_u16(vreinterpret_u16_u8(vld1_u8(p)))); }
+V vi v_bytes(const void *p)
+{
+    uint32_t four;
+    memcpy(&four, p, 4);
+    uint16x8_t wide = vmovl_u8(vreinterpret_u8_u32(vdup_n_u32(four)));
+    return vreinterpretq_s32_u32(vmovl_u16(vget_low_u16(wide)));
+}
 /* 4 halves; the half, the float, the word at p in every lane. */
 V vf v_f16(const void *p) { return vcvt_f32_f16(vreinterpret_f16_u8(vld1_u8(p))); }
 V vf v_f16_all(const void *p)

@@ -13,6 +13,7 @@
 #define STRIP_NARROW 4
 #define STRIP_SIGNED 3
 #define STRIP_WIDE   6
+#define STRIP_CODES  ls_kernels_avx2_codes
 
 typedef __m256i vi;
 typedef __m256  vf;
@@ -119,6 +120,7 @@ V void strip_step(int adds, int k, int n, strip_part *part, vi *isum, vi w, vi x
     }
 }
 
+#include "kernel/x86/avx2_unpack_inl.h"
 #include "kernel/x86/strips_inl.h"
 
 #include "kernel/x86/lookup_inl.h"

@@ -13,6 +13,7 @@
 #define STRIP_NARROW 12
 #define STRIP_SIGNED 12
 #define STRIP_WIDE   8
+#define STRIP_CODES  ls_kernels_avx2_codes
 
 typedef __m512i vi;
 typedef __m512  vf;
@@ -129,6 +130,7 @@ V void strip_step(int adds, int k, int n, strip_part *part, vi *isum, vi w, vi x
     }
 }
 
+#include "kernel/x86/avx2_unpack_inl.h"
 #include "kernel/x86/strips_inl.h"
 
 #include "kernel/x86/lookup_inl.h"

@@ -11,16 +11,17 @@
  * A tier defines, before it includes this: V_ROWS, the lanes of a register; vi and vf, registers of
  * integers and floats; the v_ functions; strip_part and strip_step (the sums of a group);
  * STRIP_NARROW and STRIP_WIDE, columns that share a panel's loads in blocks of 32 and of 256;
- * STRIP_BIAS, what it adds to signed codes to make them unsigned. */
+ * STRIP_BIAS, what it adds to signed codes to make them unsigned; STRIP_CODES, what fills a table
+ * with its products of plain rows. */
 #ifndef LS_KERNEL_STRIPS_INL_H
 #define LS_KERNEL_STRIPS_INL_H
 
 #include <stddef.h>
 #include <string.h>
 
+#include "dtype/codes_grid_inl.h"
 #include "dtype/strips.h"
 #include "kernel/kernel_priv.h"
-#include "kernel/x86/avx2_unpack_inl.h"
 
 #define LS_INLINE static inline __attribute__((always_inline))
 
@@ -469,7 +470,7 @@ STRIP_TYPES(STRIP_KERNEL)
     {                                                                                           \
         ls_kernels k;                                                                           \
         ls_matmul  whole = *m;                                                                  \
-        ls_kernels_avx2_codes(&k);                                                              \
+        STRIP_CODES(&k);                                                                        \
         whole.whole = true;                                                                     \
         if (m->n_cols < PANEL_FROM) k.matmul_##name(&whole);                                    \
         else strips_run(m, unpack_##name, NULL, one_##name, many_##name, width);                \

@@ -8,7 +8,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum ggml_type { GGML_TYPE_F32 = 0, GGML_TYPE_F16 = 1, GGML_TYPE_I32 = 26 };
+enum ggml_type {
+    GGML_TYPE_F32 = 0,
+    GGML_TYPE_F16 = 1,
+    GGML_TYPE_Q8_0 = 8,
+    GGML_TYPE_I32 = 26,
+    GGML_TYPE_BF16 = 30
+};
 enum ggml_op { GGML_OP_ADD, GGML_OP_MUL, GGML_OP_MUL_MAT, GGML_OP_SOFT_MAX };
 typedef uint16_t ggml_fp16_t;
 
