@@ -55,10 +55,8 @@ ls_status ls_strip_plan_make(ls_strip_plan *out, ls_model *m, ls_error *err)
     for (size_t i = 0; (w = matrix_at(m, i, &n)); i++) {
         size_t bytes = fits(w) ? n * w->n_rows * ls_matrix_strip_row(w) : 0;
         if (bytes == 0) continue;
-        out->items[out->n++] = (ls_strip_item){.w = w,
-                                               .n_strips = n * w->n_rows / LS_STRIP_ROWS,
-                                               .at = out->bytes,
-                                               .bytes = bytes};
+        out->items[out->n++] = (ls_strip_item){
+            .w = w, .n_strips = n * w->n_rows / LS_STRIP_ROWS, .at = out->bytes, .bytes = bytes};
         out->bytes += aligned(bytes);
     }
     return LS_OK;

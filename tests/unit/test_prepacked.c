@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "lockstep/lockstep.h"
+#include "model/weights.h"
 #include "support/files.h"
 
 #define MODELS LS_SOURCE_DIR "/models/"
@@ -46,6 +47,17 @@ static void copy_model(const char *name, const char *to)
     free(data);
 }
 
+/* A ternary model in TL2, in place: its strips are not as long as its rows. */
+static void make_tl2(const char *path)
+{
+    ls_convert_options opt = {.dtype = LS_DTYPE_TL2};
+    ls_error           err = {0};
+    ls_gguf           *g = NULL;
+    if (ls_gguf_open(&g, path, &err) != LS_OK) fail_msg("%s", err.what);
+    if (ls_convert_to_gguf(path, g, &opt, &err) != LS_OK) fail_msg("%s", err.what);
+    ls_gguf_close(g);
+}
+
 static void prepack(const fixture *f)
 {
     ls_error  err = {0};
@@ -59,6 +71,7 @@ static void set_up(fixture *f, const char *name)
     file_temporary(f->model, sizeof(f->model), "lockstep-prepacked");
     snprintf(f->strips, sizeof(f->strips), "%s" LS_PREPACKED_SUFFIX, f->model);
     copy_model(name, f->model);
+    if (strstr(name, "I2_S")) make_tl2(f->model);
     prepack(f);
     f->file = file_read(f->strips, &f->n);
 }
@@ -130,7 +143,7 @@ static void damaged(const fixture *f, size_t at, uint8_t bits)
 static void a_prepacked_model_gives_the_same_bits(void **state)
 {
     static const char *const names[] = {"fables-llama-5m-Q8_0.gguf", "fables-bitnet-5m-TQ2_0.gguf",
-                                        "stories260K.gguf"};
+                                        "fables-bitnet-5m-I2_S.gguf", "stories260K.gguf"};
     (void)state;
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         fixture   f;
@@ -155,6 +168,30 @@ static void a_prepacked_model_gives_the_same_bits(void **state)
         expect_verify(&f, NULL);
         tear_down(&f);
     }
+}
+
+/* On a machine that multiplies what this one looks up, and the other way round. */
+static void a_file_from_a_machine_with_another_way_to_multiply_is_refused(void **state)
+{
+    fixture   f;
+    ls_model *m;
+    ls_error  err = {0};
+    (void)state;
+    set_up(&f, "fables-bitnet-5m-I2_S.gguf");
+    m = open_model(f.model);
+    for (int i = 0; i < m->config.n_layers; i++)
+        m->layers[i].down.lookup = m->layers[i].down.lookup ? 0 : LS_DTYPE_TL2;
+    for (int verify = 0; verify < 2; verify++) {
+        bool used = true;
+        assert_int_equal(verify ? ls_model_verify_prepacked(NULL, m, NULL, &used, &err)
+                                : ls_model_use_prepacked(m, NULL, &used, &err),
+                         LS_ERR_FORMAT);
+        assert_non_null(strstr(err.what, "another processor"));
+        assert_null(m->layers[0].down.strips);
+    }
+    ls_model_close(m);
+    expect_use(&f, NULL);
+    tear_down(&f);
 }
 
 static void without_a_file_nothing_is_said(void **state)
@@ -356,6 +393,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_prepacked_model_gives_the_same_bits),
+        cmocka_unit_test(a_file_from_a_machine_with_another_way_to_multiply_is_refused),
         cmocka_unit_test(without_a_file_nothing_is_said),
         cmocka_unit_test(every_changed_byte_of_the_head_is_noticed),
         cmocka_unit_test(a_file_that_is_cut_short_is_refused),

@@ -14,17 +14,30 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "lockstep/convert.h"
 #include "lockstep/mini.h"
-#include "lockstep/model.h"
+#include "model/weights.h"
 
 enum { N = 11, MORE = 2, ALL = N + MORE };
 
 static int32_t token(int i) { return 1 + (i * 37 + 11) % 300; }
 
+/* I2_S to TL2, in place. */
+static void look_up(const char *path)
+{
+    ls_convert_options opt = {.dtype = LS_DTYPE_TL2};
+    ls_error           err = {0};
+    ls_gguf           *g = NULL;
+    if (ls_gguf_open(&g, path, &err) != LS_OK) fail_msg("%s", err.what);
+    if (ls_convert_to_gguf(path, g, &opt, &err) != LS_OK) fail_msg("%s", err.what);
+    ls_gguf_close(g);
+}
+
 static ls_model *make(const char *arch, bool optional, int dtype)
 {
+    int             from = dtype == LS_DTYPE_TL2 ? LS_DTYPE_I2_S : dtype;
     ls_mini_options opt = {
-        .arch = arch, .dtype = dtype, .seed = 7, .optional = optional, .n_threads = 1};
+        .arch = arch, .dtype = from, .seed = 7, .optional = optional, .n_threads = 1};
     char      path[] = "/tmp/lockstep-test-XXXXXX";
     int       fd = mkstemp(path);
     ls_model *m = NULL;
@@ -32,7 +45,9 @@ static ls_model *make(const char *arch, bool optional, int dtype)
     assert_true(fd >= 0);
     close(fd);
     if (ls_mini_write(path, &opt, &err) != LS_OK) fail_msg("%s: %s", arch, err.what);
+    if (dtype != from) look_up(path);
     if (ls_model_open(&m, path, &err) != LS_OK) fail_msg("%s: %s", arch, err.what);
+    assert_int_equal(m->lookups, ls_lookup_pays(dtype, ls_tier_best()));
     unlink(path);
     return m;
 }
@@ -143,7 +158,8 @@ static void so_it_is_with_the_optional_parts_and_plain_weights(void **state)
 /* Types whose activations are rounded in different ways cannot share them. */
 static void so_it_is_with_types_that_round_activations_in_their_own_way(void **state)
 {
-    static const int types[] = {LS_DTYPE_Q4_K, LS_DTYPE_F32, LS_DTYPE_I2_S, LS_DTYPE_Q5_1};
+    static const int types[] = {LS_DTYPE_Q4_K, LS_DTYPE_F32, LS_DTYPE_I2_S, LS_DTYPE_Q5_1,
+                                LS_DTYPE_TL2};
     (void)state;
     for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
         check_arch("llama", i % 2 == 1, types[i]);
