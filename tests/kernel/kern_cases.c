@@ -503,10 +503,7 @@ void kern_invoke(kern_data *d, const kern_case *c, const ls_kernels *k, int whic
         invoke_chains(d, c, k, y);
         return;
     }
-    if (kind == KIND_SUMS) {
-        invoke_sums(c, k, y);
-        return;
-    }
+    if (kind == KIND_SUMS) invoke_sums(c, k, y);
     if (c->place == PLACE_SHIFTED) a = y;
     switch (c->kernel) {
     case KERN_act_f16:
