@@ -289,14 +289,6 @@ const char *bench_peak_text(const ls_peak *p, const char *unit, char *buf, size_
 
 /* ---- the command line ---- */
 
-static const cli_choice tiers[] = {{"auto", LS_TIER_AUTO},
-                                   {"scalar", LS_TIER_SCALAR},
-                                   {"avx2", LS_TIER_AVX2},
-                                   {"avx512", LS_TIER_AVX512},
-                                   {"neon", LS_TIER_NEON},
-                                   {"dotprod", LS_TIER_DOTPROD},
-                                   {NULL, 0}};
-
 #define AT(field) offsetof(bench_opts, field)
 
 const cli_option bench_table[] = {
@@ -334,7 +326,7 @@ const cli_option bench_table[] = {
      .kind = CLI_ENUM,
      .off = AT(isa),
      .metavar = "TIER",
-     .choices = tiers,
+     .choices = cli_tiers,
      .def = "auto",
      .help = "Instruction set of the native engine."},
     {.name = "prepacked",

@@ -234,6 +234,8 @@ typedef struct cli_engine_opts {
         .batch = 512, .kv_type = LS_DTYPE_F16, .isa = LS_TIER_AUTO, .act_quant = LS_ROUND_AUTO     \
     }
 extern const cli_option cli_engine_table[];
+/* What --kv-type and --isa take: ls_dtype, ls_tier. */
+extern const cli_choice cli_kv_types[], cli_tiers[];
 /* Fill *out (but model_path) from options and environment. `faults` holds the parsed faults and
  * must live as long as *out. Errors: USAGE, UNSUPPORTED (a tier that this machine lacks). */
 ls_status cli_engine_resolve(const cli_context *ctx, const cli_engine_opts *o,

@@ -340,11 +340,6 @@ static const cli_choice tiers[] = {{"all", LS_TIER_AUTO},
                                    {"neon", LS_TIER_NEON},
                                    {"dotprod", LS_TIER_DOTPROD},
                                    {NULL, 0}};
-static const cli_choice kv_types[] = {{"f16", LS_DTYPE_F16},
-                                      {"f32", LS_DTYPE_F32},
-                                      {"bf16", LS_DTYPE_BF16},
-                                      {"q8_0", LS_DTYPE_Q8_0},
-                                      {NULL, 0}};
 static const cli_choice lane_counts[] = {{"8", 8}, {"16", 16}, {NULL, 0}};
 
 static const cli_option variation[] = {
@@ -378,7 +373,7 @@ static const cli_option variation[] = {
      .kind = CLI_ENUM,
      .off = offsetof(determinism_opts, kv_type),
      .metavar = "TYPE",
-     .choices = kv_types,
+     .choices = cli_kv_types,
      .def = "f16",
      .help = "Number type of the KV cache."},
     {.name = "lanes",

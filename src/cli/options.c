@@ -146,18 +146,18 @@ ls_status cli_numbers_read(const cli_context *ctx, const char *option, const cha
 
 /* ---- engine ---- */
 
-static const cli_choice kv_types[] = {{"f16", LS_DTYPE_F16},
-                                      {"f32", LS_DTYPE_F32},
-                                      {"bf16", LS_DTYPE_BF16},
-                                      {"q8_0", LS_DTYPE_Q8_0},
-                                      {NULL, 0}};
-static const cli_choice tiers[] = {{"auto", LS_TIER_AUTO},
-                                   {"scalar", LS_TIER_SCALAR},
-                                   {"avx2", LS_TIER_AVX2},
-                                   {"avx512", LS_TIER_AVX512},
-                                   {"neon", LS_TIER_NEON},
-                                   {"dotprod", LS_TIER_DOTPROD},
-                                   {NULL, 0}};
+const cli_choice        cli_kv_types[] = {{"f16", LS_DTYPE_F16},
+                                          {"f32", LS_DTYPE_F32},
+                                          {"bf16", LS_DTYPE_BF16},
+                                          {"q8_0", LS_DTYPE_Q8_0},
+                                          {NULL, 0}};
+const cli_choice        cli_tiers[] = {{"auto", LS_TIER_AUTO},
+                                       {"scalar", LS_TIER_SCALAR},
+                                       {"avx2", LS_TIER_AVX2},
+                                       {"avx512", LS_TIER_AVX512},
+                                       {"neon", LS_TIER_NEON},
+                                       {"dotprod", LS_TIER_DOTPROD},
+                                       {NULL, 0}};
 static const cli_choice lane_counts[] = {{"auto", 0}, {"8", 8}, {"16", 16}, {NULL, 0}};
 static const cli_choice roundings[] = {{"auto", LS_ROUND_AUTO}, {"i8", LS_ROUND_I8}, {NULL, 0}};
 
@@ -191,14 +191,14 @@ const cli_option cli_engine_table[] = {
      .kind = CLI_ENUM,
      .off = offsetof(cli_engine_opts, kv_type),
      .metavar = "TYPE",
-     .choices = kv_types,
+     .choices = cli_kv_types,
      .def = "f16",
      .help = "Number type of the KV cache."},
     {.name = "isa",
      .kind = CLI_ENUM,
      .off = offsetof(cli_engine_opts, isa),
      .metavar = "TIER",
-     .choices = tiers,
+     .choices = cli_tiers,
      .def = "auto",
      .help = "Instruction set of the native engine; the results are the same to the bit."},
     {.name = "lanes",

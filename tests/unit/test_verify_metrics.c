@@ -394,19 +394,19 @@ static void the_default_budget_is_the_published_one(void **state)
 }
 
 /* Rows as the definitions read, in long double. */
-static void judge(const float *s, const float *r, size_t n, ls_position *o)
+typedef long double wide;
+static void         judge(const float *s, const float *r, size_t n, ls_position *o)
 {
-    long double ms = 0, mr = 0, ss = 0, rr = 0, sr = 0, d2 = 0, c2 = 0, cr = 0, abs = 0, zs = 0,
-                zr = 0;
-    long double kl = 0, top_s = s[0], top_r = r[0];
+    wide ms = 0, mr = 0, ss = 0, rr = 0, sr = 0, d2 = 0, c2 = 0, cr = 0, abs = 0, zs = 0, zr = 0;
+    wide kl = 0, top_s = (wide)s[0], top_r = (wide)r[0];
     for (size_t i = 0; i < n; i++) {
-        ms += s[i] / (long double)n;
-        mr += r[i] / (long double)n;
-        if (s[i] > top_s) top_s = s[i];
-        if (r[i] > top_r) top_r = r[i];
+        ms += (wide)s[i] / (wide)n;
+        mr += (wide)r[i] / (wide)n;
+        if ((wide)s[i] > top_s) top_s = (wide)s[i];
+        if ((wide)r[i] > top_r) top_r = (wide)r[i];
     }
     for (size_t i = 0; i < n; i++) {
-        long double x = s[i], y = r[i], c = (x - ms) - (y - mr);
+        wide x = (wide)s[i], y = (wide)r[i], c = (x - ms) - (y - mr);
         ss += x * x;
         rr += y * y;
         sr += x * y;
@@ -418,7 +418,7 @@ static void judge(const float *s, const float *r, size_t n, ls_position *o)
         zr += expl(y - top_r);
     }
     for (size_t i = 0; i < n; i++) {
-        long double x = s[i] - top_s - logl(zs), y = r[i] - top_r - logl(zr);
+        wide x = (wide)s[i] - top_s - logl(zs), y = (wide)r[i] - top_r - logl(zr);
         kl += expl(y) * (y - x);
     }
     o->cosine = (double)(sr / sqrtl(ss * rr));
