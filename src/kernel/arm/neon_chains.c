@@ -48,7 +48,7 @@ LS_INLINE vec  vec_add(vec a, vec b) { return vaddq_f32(a, b); }
 LS_INLINE vec  vec_mul(vec a, vec b) { return vmulq_f32(a, b); }
 LS_INLINE void vec_store(float *p, vec a) { vst1q_f32(p, a); }
 
-#include "kernel/x86/chains_inl.h"
+#include "kernel/chains_inl.h"
 
 static void chains_f32(const ls_chains *m) { run_chains(F32, m); }
 static void chains_f16(const ls_chains *m) { run_chains(F16, m); }

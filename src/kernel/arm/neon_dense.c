@@ -56,7 +56,7 @@ LS_INLINE void panel_square(elem e, float *panel, const uint8_t *const rows[16],
     }
 }
 
-#include "kernel/x86/plain_inl.h"
+#include "kernel/plain_inl.h"
 
 /* ---- as the reference adds ---- */
 

@@ -41,6 +41,6 @@ V void strip_step(int adds, int k, int n, strip_part *part, vi *isum, vi w, vi x
     if (k + 1 == n) *isum = vmlaq_s32(*isum, part->sum, v_sra32(scale, 16));
 }
 
-#include "kernel/x86/strips_inl.h"
+#include "kernel/strips_inl.h"
 
 void ls_kernels_neon_strips(ls_kernels *k) { strips_fill(k); }

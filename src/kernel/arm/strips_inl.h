@@ -2,7 +2,7 @@
 /* strips_inl.h - registers of NEON for the products of strips: 4 rows a register, four a strip.
  *
  * Everything but the dot product itself. A tier defines STRIP_NARROW, STRIP_SIGNED, STRIP_WIDE,
- * strip_part and strip_step (kernel/x86/strips_inl.h) behind this. */
+ * strip_part and strip_step (kernel/strips_inl.h) behind this. */
 #ifndef LS_KERNEL_ARM_STRIPS_INL_H
 #define LS_KERNEL_ARM_STRIPS_INL_H
 

@@ -43,7 +43,7 @@ LS_INLINE vec  vec_add(vec a, vec b) { return _mm256_add_ps(a, b); }
 LS_INLINE vec  vec_mul(vec a, vec b) { return _mm256_mul_ps(a, b); }
 LS_INLINE void vec_store(float *p, vec a) { _mm256_storeu_ps(p, a); }
 
-#include "kernel/x86/chains_inl.h"
+#include "kernel/chains_inl.h"
 
 static void chains_f32(const ls_chains *m) { run_chains(F32, m); }
 static void chains_f16(const ls_chains *m) { run_chains(F16, m); }

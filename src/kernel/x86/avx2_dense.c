@@ -13,7 +13,7 @@ LS_INLINE pf   pf_load(elem e, const uint8_t *p, size_t i) { return load8(e, p, 
 LS_INLINE void pf_store(float *p, pf v) { _mm256_storeu_ps(p, v); }
 LS_INLINE pf   pf_add(pf a, pf b) { return _mm256_add_ps(a, b); }
 LS_INLINE pf   pf_fma(pf a, pf b, pf c) { return _mm256_fmadd_ps(a, b, c); }
-#include "kernel/x86/plain_inl.h"
+#include "kernel/plain_inl.h"
 
 LS_INLINE void both_widths(elem e, const ls_matmul *m)
 {

@@ -31,7 +31,7 @@ LS_INLINE pf   pf_load(elem e, const uint8_t *p, size_t i) { return load16(e, p,
 LS_INLINE void pf_store(float *p, pf v) { _mm512_storeu_ps(p, v); }
 LS_INLINE pf   pf_add(pf a, pf b) { return _mm512_add_ps(a, b); }
 LS_INLINE pf   pf_fma(pf a, pf b, pf c) { return _mm512_fmadd_ps(a, b, c); }
-#include "kernel/x86/plain_inl.h"
+#include "kernel/plain_inl.h"
 
 /* NUMERICS.md, clause 2: + 8, + 4, + 2, + 1. */
 LS_INLINE float sum16(__m512 v)

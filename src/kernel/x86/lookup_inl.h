@@ -17,7 +17,7 @@
 
 #include "dtype/dtype.h"
 #include "dtype/lookup.h"
-#include "kernel/x86/strips_inl.h"
+#include "kernel/strips_inl.h"
 
 /* Strips of TL1 that share the loads of a table (with triples a second stream costs more); what sums
  * in bytes start from, to stay positive; units whose sums, 248 of each half at most, stay within 16

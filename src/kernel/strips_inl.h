@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* strips_inl.h - products of weights in strips (dtype/strips.h), for the x86 tiers.
+/* strips_inl.h - products of weights in strips (dtype/strips.h).
  *
  * A lane of a register is a row of the strip, so that nothing is ever added across lanes: four
  * elements of an activation row, which stand in every lane, meet four codes of each row. One
@@ -25,7 +25,7 @@
 
 #define LS_INLINE static inline __attribute__((always_inline))
 
-#include "kernel/x86/strip_forms_inl.h"
+#include "kernel/strip_forms_inl.h"
 
 enum { HALVES = LS_STRIP_ROWS / V_ROWS, MAX_COLS = 12, PANEL_FROM = 8, FETCH_AHEAD = 2048 };
 
