@@ -130,8 +130,9 @@ V void strip_step(int adds, int k, int n, strip_part *part, vi *isum, vi w, vi x
     }
 }
 
-#include "kernel/strips_inl.h"
 #include "kernel/x86/avx2_unpack_inl.h"
+/* what strips_inl.h lets a tier bring along stands before it */
+#include "kernel/strips_inl.h"
 
 #include "kernel/x86/lookup_inl.h"
 
