@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: MIT
 /* pool.c - threads made once that share one loop at a time.
  *
+ * The chunks of a loop are dealt in runs, one to each thread: neighbours go to one thread, which
+ * reads memory in one stream and, loop after loop, the same part of it. Who has finished his own
+ * run takes chunks of the others'.
+ *
  * A loop is "open" between its publication and the moment the caller finds no chunk left. A worker
  * joins an open loop, takes chunks until there are none, and leaves. The caller waits for those
  * that joined, never for one that is still asleep: with more threads than free processors, a loop
@@ -33,11 +37,18 @@ typedef struct worker {
     int             index;
 } worker;
 
+/* Chunks [next, end). */
+typedef struct run {
+    _Alignas(64) _Atomic size_t next;
+    size_t end;
+} run;
+
 struct ls_pool {
     int     n_threads; /* with the caller */
     int     n_started; /* workers to join in destroy */
     int     spin;      /* turns before sleeping; 0 when there are more threads than processors */
     worker *workers;
+    run    *runs; /* one of each thread */
 
     /* The open loop. Written while no worker is inside, read only by those who joined. */
     ls_pool_fn *fn;
@@ -45,7 +56,6 @@ struct ls_pool {
     size_t      n, grain, n_chunks;
 
     _Alignas(64) _Atomic uint64_t state;
-    _Alignas(64) _Atomic size_t next_chunk;
 
     _Alignas(64) _Atomic int n_asleep; /* workers that wait on `work` */
     _Atomic int     caller_asleep;     /* the caller waits on `done`  */
@@ -63,14 +73,31 @@ static inline void relax(void)
 #endif
 }
 
-static void take_chunks(ls_pool *p, int thread)
+static void take_run(ls_pool *p, run *r, int thread)
 {
-    for (;;) {
-        size_t chunk = atomic_fetch_add_explicit(&p->next_chunk, 1, memory_order_relaxed);
-        if (chunk >= p->n_chunks) return;
+    while (atomic_load_explicit(&r->next, memory_order_relaxed) < r->end) {
+        size_t chunk = atomic_fetch_add_explicit(&r->next, 1, memory_order_relaxed);
+        if (chunk >= r->end) return;
         size_t begin = chunk * p->grain;
         size_t end = p->n - begin < p->grain ? p->n : begin + p->grain;
         p->fn(p->ctx, begin, end, thread);
+    }
+}
+
+static void take_chunks(ls_pool *p, int thread)
+{
+    for (int i = 0; i < p->n_threads; i++)
+        take_run(p, &p->runs[(thread + i) % p->n_threads], thread);
+}
+
+/* Runs whose sizes differ by one at most. */
+static void deal_chunks(ls_pool *p)
+{
+    size_t n = (size_t)p->n_threads, each = p->n_chunks / n, more = p->n_chunks % n, begin = 0;
+    for (size_t i = 0; i < n; i++) {
+        atomic_store_explicit(&p->runs[i].next, begin, memory_order_relaxed);
+        begin += each + (i < more);
+        p->runs[i].end = begin;
     }
 }
 
@@ -170,7 +197,7 @@ void ls_pool_run(ls_pool *p, ls_pool_fn *fn, void *ctx, size_t n, size_t grain)
     p->n = n;
     p->grain = grain;
     p->n_chunks = n / grain + (n % grain != 0);
-    atomic_store_explicit(&p->next_chunk, 0, memory_order_relaxed);
+    deal_chunks(p);
     if (p->n_threads == 1 || p->n_chunks == 1) {
         take_chunks(p, 0);
         return;
@@ -227,6 +254,9 @@ ls_status ls_pool_create(ls_pool **out, int n_threads, ls_error *err)
     pthread_cond_init(&p->work, NULL);
     pthread_cond_init(&p->done, NULL);
     status = ls_alloc(&p->workers, (size_t)n_threads, sizeof(*p->workers), "the thread pool", err);
+    if (status == LS_OK)
+        status =
+            ls_alloc_aligned(&p->runs, (size_t)n_threads, sizeof(*p->runs), "the thread pool", err);
     if (status == LS_OK) status = start_workers(p, err);
     if (status != LS_OK) {
         ls_pool_destroy(p);
@@ -245,6 +275,7 @@ void ls_pool_destroy(ls_pool *p)
     pthread_cond_destroy(&p->done);
     pthread_cond_destroy(&p->work);
     pthread_mutex_destroy(&p->lock);
+    free(p->runs);
     free(p->workers);
     free(p);
 }

@@ -43,12 +43,15 @@ typedef struct strip_job {
     float          w_scale;
 } strip_job;
 
-/* What is read once, out of memory, does not come fast enough by itself: the lines that lie two
- * kilobytes behind these bytes. */
-LS_INLINE void fetch_ahead(const uint8_t *p, size_t bytes)
+/* What is read once, out of memory, does not come fast enough by itself: part i of n of the lines
+ * that lie FETCH_AHEAD behind these bytes; behind a large block by twice its size. The barrier keeps
+ * the compiler from moving all parts together: memory takes few lines at a time. */
+LS_INLINE void fetch_ahead(const uint8_t *p, size_t bytes, size_t i, size_t n)
 {
-    for (size_t i = 0; i < bytes; i += 64)
-        __builtin_prefetch((const void *)((uintptr_t)p + FETCH_AHEAD + i));
+    const size_t ahead = bytes > FETCH_AHEAD + 512 ? 2 * bytes : FETCH_AHEAD;
+    __asm__ volatile("" ::: "memory");
+    for (size_t line = (bytes * i / n + 63) / 64; line < (bytes * (i + 1) / n + 63) / 64; line++)
+        __builtin_prefetch((const void *)((uintptr_t)p + ahead + 64 * line));
 }
 
 /* ---- one of both sources ---- */
@@ -150,6 +153,7 @@ LS_INLINE void mul_32(int t, bool panel, const strip_job *j, int nc)
         for (int h = 0; h < HALVES; h++) acc[c][h] = mins[c][h] = vf_zero();
     }
     for (size_t b = 0; b < j->n / (size_t)block_of(t); b++) {
+        if (!panel) fetch_ahead(block_at(t, j, b), LS_STRIP_ROWS * bytes_of(t), 0, 1);
 #pragma GCC unroll 4
         for (int i = 0; i < parts_of(t); i++) {
             const size_t xb = b * x_blocks + (size_t)(i * part_of(t) / 32);
@@ -179,71 +183,104 @@ LS_INLINE void mul_32(int t, bool panel, const strip_job *j, int nc)
 
 /* ---- blocks of 256 ---- */
 
+/* Step k of the 32 of 128 elements in an order in which the four codes of a byte follow each
+ * other, so that what is loaded once serves four steps. */
+LS_INLINE int by_word(int t, bool panel, int k)
+{
+    bool four = !panel && (t == LS_DTYPE_TQ2_0 || t == LS_DTYPE_I2_S);
+    return four ? k % 4 * 8 + k / 4 : k;
+}
+
+/* Rows of one product of a block of 256, from half h on: all of a strip as it is stored, so that
+ * activations are loaded once; half of a panel, whose columns fill the registers. */
+LS_INLINE int halves_at_once(bool panel) { return panel ? 1 : HALVES; }
+
 /* Group g of the block. */
 LS_INLINE void mul_group(int t, bool panel, const strip_job *j, const strip_scales *s, size_t b,
-                         int nc, int h, int g, strip_part *part, vi *isum)
+                         int nc, int h, int g, strip_part (*part)[HALVES], vi (*isum)[HALVES])
 {
-    int group = group_of(t) ? group_of(t) : 128;
-    vi  scale = group_of(t) ? scale_at(t, panel, j, s, b, g, h) : v_set16(1);
+    const int group = group_of(t) ? group_of(t) : 128, nh = halves_at_once(panel);
+    vi        scale[HALVES];
+    for (int i = 0; i < nh; i++)
+        scale[i] = group_of(t) ? scale_at(t, panel, j, s + i, b, g, h + i) : v_set16(1);
 #pragma GCC unroll 32
     for (int k = 0; k < group / 4; k++) {
-        vi w = codes_at(t, panel, j, b, g * group / 4 + k, h);
+        const int at = by_word(t, panel, k);
+        vi        w[HALVES];
+        for (int i = 0; i < nh; i++) w[i] = codes_at(t, panel, j, b, g * group / 4 + at, h + i);
 #pragma GCC unroll 12
         for (int c = 0; c < nc; c++) {
             const uint8_t *x = j->x[c] + sizeof(ls_q8_k) * b + offsetof(ls_q8_k, qs);
-            strip_step(adds_of(t), k, group / 4, &part[c], &isum[c], w,
-                       v_broadcast(x + g * group + 4 * k), scale, group_of(t) != 0);
+            vi             four = v_broadcast(x + g * group + 4 * at);
+            for (int i = 0; i < nh; i++) {
+                strip_step(adds_of(t), k, group / 4, &part[c][i], &isum[c][i], w[i], four,
+                           scale[i], group_of(t) != 0);
+            }
         }
     }
 }
 
-LS_INLINE void mul_256_block(int t, bool panel, const strip_job *j, size_t b, int nc, int h,
-                             vi *isum, vi *msum)
+LS_INLINE void mul_256_sums(int t, bool panel, const strip_job *j, size_t b, int nc, int h,
+                            vi (*isum)[HALVES], vi (*msum)[HALVES])
 {
-    strip_part   part[MAX_COLS];
-    strip_scales s;
-    const int    groups = group_of(t) ? 256 / group_of(t) : 2;
-    for (int c = 0; c < nc; c++) isum[c] = msum[c] = v_zero();
-    if (!panel) stored_scales(t, block_at(t, j, b), h, &s);
+    strip_part   part[MAX_COLS][HALVES];
+    strip_scales s[HALVES];
+    const int    groups = group_of(t) ? 256 / group_of(t) : 2, nh = halves_at_once(panel);
+    for (int c = 0; c < nc; c++) {
+        for (int i = 0; i < nh; i++) isum[c][i] = msum[c][i] = v_zero();
+    }
+    for (int i = 0; i < nh && !panel; i++) stored_scales(t, block_at(t, j, b), h + i, &s[i]);
     if (panel) {
-        for (int g = 0; g < groups; g++) mul_group(t, panel, j, &s, b, nc, h, g, part, isum);
+        for (int g = 0; g < groups; g++) mul_group(t, panel, j, s, b, nc, h, g, part, isum);
     } else { /* where a code stands is then known when this is compiled */
 #pragma GCC unroll 16
-        for (int g = 0; g < groups; g++) mul_group(t, panel, j, &s, b, nc, h, g, part, isum);
+        for (int g = 0; g < groups; g++) {
+            fetch_ahead(block_at(t, j, b), LS_STRIP_ROWS * bytes_of(t), (size_t)g, (size_t)groups);
+            mul_group(t, panel, j, s, b, nc, h, g, part, isum);
+        }
     }
     if (!has_pairs(t)) return;
 #pragma GCC unroll 8
     for (int i = 0; i < 8; i++) {
-        vi m = pair_at(t, panel, j, &s, b, i, h);
+        vi m[HALVES];
+        for (int k = 0; k < nh; k++) m[k] = pair_at(t, panel, j, s + k, b, i, h + k);
 #pragma GCC unroll 12
         for (int c = 0; c < nc; c++) {
             const uint8_t *sums = j->x[c] + sizeof(ls_q8_k) * b + offsetof(ls_q8_k, bsums);
-            msum[c] = v_madd_add(msum[c], m, v_broadcast(sums + 4 * i));
+            vi             two = v_broadcast(sums + 4 * i);
+            for (int k = 0; k < nh; k++) msum[c][k] = v_madd_add(msum[c][k], m[k], two);
         }
     }
 }
 
-LS_INLINE void mul_256(int t, bool panel, const strip_job *j, int nc)
+LS_INLINE void mul_256(int t, bool panel, const strip_job *j, int nc, int h)
 {
-    for (int h = 0; h < HALVES; h++) {
-        vf acc[MAX_COLS], mins[MAX_COLS];
-        for (int c = 0; c < nc; c++) acc[c] = mins[c] = vf_zero();
-        for (size_t b = 0; b < j->n / 256; b++) {
-            vi isum[MAX_COLS], msum[MAX_COLS];
-            mul_256_block(t, panel, j, b, nc, h, isum, msum);
+    const int nh = halves_at_once(panel);
+    vf        acc[MAX_COLS][HALVES], mins[MAX_COLS][HALVES];
+    for (int c = 0; c < nc; c++) {
+        for (int i = 0; i < nh; i++) acc[c][i] = mins[c][i] = vf_zero();
+    }
+    for (size_t b = 0; b < j->n / 256; b++) {
+        vi isum[MAX_COLS][HALVES], msum[MAX_COLS][HALVES];
+        mul_256_sums(t, panel, j, b, nc, h, isum, msum);
 #pragma GCC unroll 12
-            for (int c = 0; c < nc; c++) {
-                vf dx = vf_all(j->x[c] + sizeof(ls_q8_k) * b);
-                if (has_pairs(t) && !has_min(t)) isum[c] = v_sub32(isum[c], msum[c]);
-                acc[c] = vf_fma(vf_mul(d_at(t, panel, j, b, 0, h), dx), v_float(isum[c]), acc[c]);
-                if (has_min(t)) {
-                    vf dmin = vf_mul(dmin_at(t, panel, j, b, h), dx);
-                    mins[c] = vf_fma(dmin, v_float(msum[c]), mins[c]);
-                }
+        for (int c = 0; c < nc; c++) {
+            vf dx = vf_all(j->x[c] + sizeof(ls_q8_k) * b);
+            for (int i = 0; i < nh; i++) {
+                vi sum = isum[c][i];
+                if (has_pairs(t) && !has_min(t)) sum = v_sub32(sum, msum[c][i]);
+                vf d = vf_mul(d_at(t, panel, j, b, 0, h + i), dx);
+                acc[c][i] = vf_fma(d, v_float(sum), acc[c][i]);
+                if (!has_min(t)) continue;
+                vf dmin = vf_mul(dmin_at(t, panel, j, b, h + i), dx);
+                mins[c][i] = vf_fma(dmin, v_float(msum[c][i]), mins[c][i]);
             }
         }
-        for (int c = 0; c < nc; c++) {
-            vf_store(j->y[c] + V_ROWS * h, has_min(t) ? vf_sub(acc[c], mins[c]) : acc[c]);
+    }
+    for (int c = 0; c < nc; c++) {
+        for (int i = 0; i < nh; i++) {
+            vf y = has_min(t) ? vf_sub(acc[c][i], mins[c][i]) : acc[c][i];
+            vf_store(j->y[c] + V_ROWS * (h + i), y);
         }
     }
 }
@@ -258,14 +295,15 @@ LS_INLINE void mul_row(int t, bool panel, const strip_job *j, int nc)
     }
     for (size_t b = 0; b < (j->n + 127) / 128; b++) {
         strip_part part[MAX_COLS][HALVES];
-        if (!panel) fetch_ahead(block_at(t, j, b), LS_STRIP_ROWS * bytes_of(t));
+        if (!panel) fetch_ahead(block_at(t, j, b), LS_STRIP_ROWS * bytes_of(t), 0, 1);
 #pragma GCC unroll 32
         for (int k = 0; k < 32; k++) {
-            vi w[HALVES];
-            for (int h = 0; h < HALVES; h++) w[h] = codes_at(t, panel, j, b, k, h);
+            int i = by_word(t, panel, k);
+            vi  w[HALVES];
+            for (int h = 0; h < HALVES; h++) w[h] = codes_at(t, panel, j, b, i, h);
 #pragma GCC unroll 12
             for (int c = 0; c < nc; c++) {
-                vi x = v_broadcast(j->x[c] + sizeof(ls_i8_row) + 128 * b + 4 * (size_t)k);
+                vi x = v_broadcast(j->x[c] + sizeof(ls_i8_row) + 128 * b + 4 * (size_t)i);
                 for (int h = 0; h < HALVES; h++) {
                     strip_step(adds_of(t), k, 32, &part[c][h], &isum[c][h], w[h], x, v_set16(1),
                                false);
@@ -286,8 +324,10 @@ LS_INLINE void mul_row(int t, bool panel, const strip_job *j, int nc)
 LS_INLINE void mul(int t, bool panel, const strip_job *j, int nc)
 {
     if (t == LS_DTYPE_I2_S) mul_row(t, panel, j, nc);
-    else if (block_of(t) == 256) mul_256(t, panel, j, nc);
-    else mul_32(t, panel, j, nc);
+    else if (block_of(t) < 256) mul_32(t, panel, j, nc);
+    else {
+        for (int h = 0; h < HALVES; h += halves_at_once(panel)) mul_256(t, panel, j, nc, h);
+    }
 }
 
 /* ---- panels ---- */
