@@ -2,6 +2,7 @@
 /* mem.c - checked size arithmetic and allocation: every allocation of the library passes here. */
 #include "base/mem.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,7 +22,8 @@ ls_status ls_alloc(void *out, size_t n, size_t size, const char *what, ls_error 
     return p ? LS_OK : no_memory(what, n, size, err);
 }
 
-ls_status ls_alloc_aligned(void *out, size_t n, size_t size, const char *what, ls_error *err)
+static ls_status alloc_lines(void *out, size_t n, size_t size, bool zeros, const char *what,
+                             ls_error *err)
 {
     size_t bytes, padded;
     void  *p = NULL;
@@ -32,9 +34,19 @@ ls_status ls_alloc_aligned(void *out, size_t n, size_t size, const char *what, l
     padded &= ~(size_t)63;
     p = aligned_alloc(64, padded);
     if (!p) return no_memory(what, n, size, err);
-    memset(p, 0, padded);
+    if (zeros) memset(p, 0, padded);
     store(out, p);
     return LS_OK;
+}
+
+ls_status ls_alloc_aligned(void *out, size_t n, size_t size, const char *what, ls_error *err)
+{
+    return alloc_lines(out, n, size, true, what, err);
+}
+
+ls_status ls_alloc_scratch(void *out, size_t n, size_t size, const char *what, ls_error *err)
+{
+    return alloc_lines(out, n, size, false, what, err);
 }
 
 ls_status ls_grow(void *array, size_t *cap, size_t need, size_t size, const char *what,

@@ -18,6 +18,7 @@ enum { MAX_PRODUCTS = 4 };
 enum { JOIN_FROM = 8 };
 /* Weight rows handed out at a time: few enough to balance, enough to be worth a claim. */
 enum { ROWS_PER_CLAIM = 32, PLAIN_ROWS_PER_CLAIM = 64, LOOKUP_ROWS_PER_CLAIM = 64 };
+_Static_assert((int)PLAIN_ROWS_PER_CLAIM <= (int)LS_ROWS_BESIDE, "claims of up fit beside");
 /* A decoded piece of a weight row (a multiple of every block), and the tokens that share it. */
 enum { CODE_CHUNK = 256, CODE_TOKENS = 16 };
 
@@ -32,7 +33,8 @@ typedef struct job {
     bool          sums;    /* strips want them behind Q8_0 */
     bool          strips;
     size_t        claim;
-    int           form; /* that s->act takes; jobs of the same one can share it */
+    size_t        first; /* row whose results begin at m.y */
+    int           form;  /* that s->act takes; jobs of the same one can share it */
     int           dtype;
     ls_pool_fn   *work; /* some rows of the matrix */
     ls_matmul_fn *matmul;
@@ -75,7 +77,7 @@ static void multiply(void *ctx, size_t begin, size_t end, int thread)
     const job *j = ctx;
     ls_matmul  m = j->m;
     if (j->strips) m.scratch = j->s->panel + (size_t)thread * j->s->panel_bytes;
-    m.y += begin;
+    m.y += begin - j->first;
     m.w = (const uint8_t *)m.w + begin * m.row_bytes;
     m.n_rows = end - begin;
     j->matmul(&m);
@@ -105,7 +107,7 @@ static void multiply_one_by_one(void *ctx, size_t begin, size_t end, int thread)
         const void *x = (const uint8_t *)j->m.x + t * j->m.x_bytes;
         for (size_t r = begin; r < end; r++) {
             const void *w = (const uint8_t *)j->m.w + r * j->m.row_bytes;
-            j->m.y[t * j->m.ldy + r] = one_by_one(j, w, x);
+            j->m.y[t * j->m.ldy + r - j->first] = one_by_one(j, w, x);
         }
     }
 }
@@ -192,7 +194,7 @@ static void multiply_codes(void *ctx, size_t begin, size_t end, int thread)
                 const double *a = sum[t];
                 double all = ((a[0] + a[4]) + (a[2] + a[6])) + ((a[1] + a[5]) + (a[3] + a[7]));
                 float  units = max > 0 ? (float)(all / (double)max) : (float)all;
-                j->m.y[(t0 + t) * j->m.ldy + r] = units / j->s->code_scale[t0 + t] * max;
+                j->m.y[(t0 + t) * j->m.ldy + r - j->first] = units / j->s->code_scale[t0 + t] * max;
             }
         }
     }
@@ -298,14 +300,22 @@ static void multiply_items(void *ctx, size_t begin, size_t end, int thread)
     }
 }
 
-/* Claim i of every product, and what comes of them together. */
+/* Claim i of every product, and what comes of them together. The second one's stays in the cache.
+ */
 static void multiply_and_end(void *ctx, size_t begin, size_t end, int thread)
 {
     const group *g = ctx;
+    job          second = g->j[g->n - 1];
+    float       *beside = second.s->beside + (size_t)thread * second.m.n_cols * LS_ROWS_BESIDE;
     for (size_t item = begin; item < end; item++) {
         size_t from = item * g->j->claim, to = from + g->j->claim;
-        for (size_t k = 0; k < g->n; k++) multiply_claim(&g->j[k], item, thread);
-        g->end->fn(g->end->ctx, from, to < g->j->m.n_rows ? to : g->j->m.n_rows);
+        multiply_claim(&g->j[0], item, thread);
+        second.m.y = beside;
+        second.m.ldy = g->j->claim;
+        second.first = from;
+        if (g->n == 2) multiply_claim(&second, item, thread);
+        g->end->fn(g->end->ctx, from, to < g->j->m.n_rows ? to : g->j->m.n_rows,
+                   g->n == 2 ? beside : NULL, second.m.ldy);
     }
 }
 
@@ -346,7 +356,7 @@ void ls_linear_end(ls_session *s, const ls_product *p, size_t n, const float *x,
     }
     if (!alike || T < JOIN_FROM) {
         ls_linear(s, p, n, x, ldx, T, true);
-        end->fn(end->ctx, 0, rows);
+        end->fn(end->ctx, 0, rows, n == 2 ? p[1].y : NULL, p[n - 1].ldy);
         return;
     }
     ls_pool_run(s->pool, round_rows, j, T, 1);

@@ -171,13 +171,10 @@ static float swiglu_oai(float g, float u)
     return x / (1.0f + ls_exp_f(1.702f * -x)) * (y + 1.0f);
 }
 
-/* Elements [begin, end) of row t; begin is a multiple of 16. */
-static void act_part(const row_job *j, size_t t, size_t begin, size_t end)
+/* y = the activation of n elements of g, times u; NULL: of them alone. */
+static void act_part(const row_job *j, float *y, const float *g, const float *u, size_t n)
 {
     const ls_kernels *k = &j->s->k;
-    size_t            at = t * j->n + begin, n = end - begin;
-    float            *y = j->y + at;
-    const float      *g = j->a + at, *u = j->b ? j->b + at : NULL;
     switch (j->act) {
     case LS_SILU:
         k->silu_mul(y, g, u, n, j->s->opt.lanes);
@@ -198,7 +195,10 @@ static void act_rows(void *ctx, size_t begin, size_t end, int thread)
 {
     const row_job *j = ctx;
     (void)thread;
-    for (size_t t = begin; t < end; t++) act_part(j, t, 0, j->n);
+    for (size_t t = begin; t < end; t++) {
+        size_t at = t * j->n;
+        act_part(j, j->y + at, j->a + at, j->b ? j->b + at : NULL, j->n);
+    }
 }
 
 void ls_act_rows(ls_session *s, ls_ffn_act act, const float *up, size_t n, size_t T)
@@ -214,16 +214,15 @@ typedef struct up_job {
     size_t       T;
 } up_job;
 
-static void act_columns(void *ctx, size_t begin, size_t end)
+static void act_columns(void *ctx, size_t begin, size_t end, float *up, size_t ld)
 {
     const up_job     *j = ctx;
     const ls_kernels *k = &j->act.s->k;
     for (size_t t = 0; t < j->T; t++) {
-        size_t at = t * j->act.n + begin;
-        float *g = j->act.s->gate + at, *u = j->act.s->up + at;
+        float *g = j->act.s->gate + t * j->act.n + begin, *u = up ? up + t * ld : NULL;
         if (j->gate_b) k->add(g, g, j->gate_b + begin, end - begin);
         if (j->up_b) k->add(u, u, j->up_b + begin, end - begin);
-        act_part(&j->act, t, begin, end);
+        act_part(&j->act, g, g, u, end - begin);
     }
 }
 
@@ -231,10 +230,7 @@ void ls_gated(ls_session *s, const ls_gate *w, ls_ffn_act act, const float *x, s
 {
     size_t           F = w->up->n_rows;
     const ls_product p[] = {{w->gate, s->gate, F}, {w->up, s->up, F}};
-    up_job           j = {{.s = s, .y = s->gate, .a = s->gate, .b = s->up, .n = F, .act = act},
-                          w->gate_b,
-                          w->up_b,
-                          T};
+    up_job           j = {{.s = s, .n = F, .act = act}, w->gate_b, w->up_b, T};
     ls_row_end       end = {act_columns, &j};
     ls_linear_end(s, p, 2, x, w->up->n, T, &end);
 }
@@ -263,7 +259,7 @@ void ls_ffn_up_plain(ls_session *s, const ls_layer *l, int32_t i, ls_ffn_act act
 {
     size_t           F = l->up.n_rows;
     const ls_product p = {&l->up, s->gate, F};
-    up_job j = {{.s = s, .y = s->gate, .a = s->gate, .n = F, .act = act}, l->up_b, NULL, T};
+    up_job           j = {{.s = s, .n = F, .act = act}, l->up_b, NULL, T};
     const ls_row_end end = {act_columns, &j};
     if (!ls_is_watched(s)) {
         ls_linear_end(s, &p, 1, x, l->up.n, T, &end);

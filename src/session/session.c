@@ -122,6 +122,7 @@ typedef struct plan_row {
     void       *out;
     size_t      n[3], size;
     const char *what;
+    bool        scratch; /* written before it is read; much of it perhaps never */
 } plan_row;
 
 static ls_status allocate(ls_session *s, ls_error *err)
@@ -149,50 +150,52 @@ static ls_status allocate(ls_session *s, ls_error *err)
     s->panel_bytes = ls_strips_scratch(widest(c));
 
     const plan_row plan[] = {
-        {&s->k_cache, {L, P16, k_bytes}, 1, "the KV cache"},
-        {&s->v_cache, {L, ls_v_positions(s), v_bytes}, 1, "the KV cache"},
-        {&s->x, {1, T, D}, 4, "activations"},
-        {&s->norm, {1, T, D}, 4, "activations"},
-        {&s->norm2, {1, T, D}, 4, "activations"},
-        {&s->q, {1, T, HK}, 4, "activations"},
-        {&s->kv, {2, T, GK}, 4, "activations"},
-        {&s->att, {1, T, HK}, 4, "activations"},
-        {&s->gate, {1, T, F}, 4, "activations"},
-        {&s->up, {1, T, F}, 4, "activations"},
-        {&s->proj, {1, T, D}, 4, "activations"},
-        {&s->ffn, {1, T, D}, 4, "activations"},
-        {&s->router, {3, T, larger((size_t)c->n_expert, 1)}, 4, "experts"},
-        {&s->chosen, {1, T, (size_t)c->n_expert_used}, 4, "experts"},
-        {&s->in_experts[0], {experts, T, F}, 4, "experts"},
-        {&s->in_experts[1], {experts, T, F}, 4, "experts"},
-        {&s->in_experts[2], {experts, T, F}, 4, "experts"},
-        {&s->in_experts[3], {experts, T, D}, 4, "experts"},
-        {&s->gelu, {1, s->model->arch->gelu, 65536}, 4, "the table of GELU"},
-        {&s->act, {1, T + rows_of_tables(s), act_row_bytes(c)}, 1, "rounded activations"},
-        {&s->codes, {codes, T, widest(c)}, 4, "rounded activations"},
-        {&s->code_scale, {1, 1, T}, 4, "rounded activations"},
-        {&s->sincos[0], {T, half, 2}, 4, "RoPE angles"},
-        {&s->sincos[1], {T, half, 2}, 4, "RoPE angles"},
-        {&s->rope_div, {1, 1, half}, 4, "RoPE angles"},
-        {&s->rope_mix, {1, 1, half}, 4, "RoPE angles"},
-        {&s->scores, {1, larger(s->attn_rows, 2 * threads), P16}, 4, "attention scores"},
-        {&s->queries, {1, s->attn_rows, K}, 4, "attention scores"},
-        {&s->mixed, {1, s->attn_rows, K16}, 4, "attention sums"},
-        {&s->spans, {1, 1 + threads, s->attn_rows}, sizeof(ls_span), "attention scores"},
-        {&s->shown[0], {watched, T, P}, 4, "attention scores"},
-        {&s->shown[1], {watched, T, P}, 4, "attention scores"},
-        {&s->stripes, {s->opt.follow ? threads : 0, LS_MAX_STRIPES, K}, 4, "attention sums"},
-        {&s->panel, {1, panels, s->panel_bytes}, 1, "weights at work"},
-        {&s->half, {1, threads, s->half_row}, 2, "attention scores"},
-        {&s->hidden, {1, T, D}, 4, "activations"},
-        {&s->logits, {1, s->logit_rows, V}, 4, "logits"},
+        {&s->k_cache, {L, P16, k_bytes}, 1, "the KV cache", false},
+        {&s->v_cache, {L, ls_v_positions(s), v_bytes}, 1, "the KV cache", false},
+        {&s->x, {1, T, D}, 4, "activations", true},
+        {&s->norm, {1, T, D}, 4, "activations", true},
+        {&s->norm2, {1, T, D}, 4, "activations", true},
+        {&s->q, {1, T, HK}, 4, "activations", true},
+        {&s->kv, {2, T, GK}, 4, "activations", true},
+        {&s->att, {1, T, HK}, 4, "activations", true},
+        {&s->gate, {1, T, F}, 4, "activations", true},
+        {&s->up, {1, T, F}, 4, "activations", true},
+        {&s->proj, {1, T, D}, 4, "activations", true},
+        {&s->ffn, {1, T, D}, 4, "activations", true},
+        {&s->router, {3, T, larger((size_t)c->n_expert, 1)}, 4, "experts", false},
+        {&s->chosen, {1, T, (size_t)c->n_expert_used}, 4, "experts", false},
+        {&s->in_experts[0], {experts, T, F}, 4, "experts", false},
+        {&s->in_experts[1], {experts, T, F}, 4, "experts", false},
+        {&s->in_experts[2], {experts, T, F}, 4, "experts", false},
+        {&s->in_experts[3], {experts, T, D}, 4, "experts", false},
+        {&s->gelu, {1, s->model->arch->gelu, 65536}, 4, "the table of GELU", false},
+        {&s->act, {1, T + rows_of_tables(s), act_row_bytes(c)}, 1, "rounded activations", true},
+        {&s->codes, {codes, T, widest(c)}, 4, "rounded activations", false},
+        {&s->code_scale, {1, 1, T}, 4, "rounded activations", false},
+        {&s->sincos[0], {T, half, 2}, 4, "RoPE angles", false},
+        {&s->sincos[1], {T, half, 2}, 4, "RoPE angles", false},
+        {&s->rope_div, {1, 1, half}, 4, "RoPE angles", false},
+        {&s->rope_mix, {1, 1, half}, 4, "RoPE angles", false},
+        {&s->scores, {1, larger(s->attn_rows, 2 * threads), P16}, 4, "attention scores", false},
+        {&s->queries, {1, s->attn_rows, K}, 4, "attention scores", false},
+        {&s->mixed, {1, s->attn_rows, K16}, 4, "attention sums", false},
+        {&s->spans, {1, 1 + threads, s->attn_rows}, sizeof(ls_span), "attention scores", false},
+        {&s->shown[0], {watched, T, P}, 4, "attention scores", false},
+        {&s->shown[1], {watched, T, P}, 4, "attention scores", false},
+        {&s->stripes, {s->opt.follow ? threads : 0, LS_MAX_STRIPES, K}, 4, "attention sums", false},
+        {&s->beside, {threads, T, LS_ROWS_BESIDE}, 4, "activations", true},
+        {&s->panel, {1, panels, s->panel_bytes}, 1, "weights at work", false},
+        {&s->half, {1, threads, s->half_row}, 2, "attention scores", false},
+        {&s->hidden, {1, T, D}, 4, "activations", true},
+        {&s->logits, {1, s->logit_rows, V}, 4, "logits", true},
     };
     for (size_t i = 0; i < sizeof(plan) / sizeof(plan[0]); i++) {
         size_t n;
         if (!ls_mul_size(plan[i].n[0], plan[i].n[1], &n) || !ls_mul_size(n, plan[i].n[2], &n)) {
             return ls_fail(err, LS_ERR_NOMEM, "not enough memory for %s", plan[i].what);
         }
-        LS_TRY(ls_alloc_aligned(plan[i].out, n, plan[i].size, plan[i].what, err));
+        LS_TRY((plan[i].scratch ? ls_alloc_scratch : ls_alloc_aligned)(plan[i].out, n, plan[i].size,
+                                                                       plan[i].what, err));
     }
     /* Few elements for many threads: then chains of 64 positions are shared. */
     if (s->opt.follow || threads < 2 || GK16 / 16 >= 2 * threads) return LS_OK;
@@ -235,7 +238,7 @@ void ls_session_destroy(ls_session *s)
                            s->act,      s->codes,    s->code_scale, s->sincos[0], s->sincos[1],
                            s->rope_div, s->rope_mix, s->scores,     s->shown[0],  s->shown[1],
                            s->queries,  s->mixed,    s->spans,      s->chains,    s->stripes,
-                           s->panel,    s->half,     s->hidden,     s->logits};
+                           s->beside,   s->panel,    s->half,       s->hidden,    s->logits};
     for (size_t i = 0; i < sizeof(owned) / sizeof(owned[0]); i++) free(owned[i]);
     for (size_t k = 0; k < sizeof(s->in_experts) / sizeof(s->in_experts[0]); k++)
         free(s->in_experts[k]);

@@ -16,6 +16,7 @@ enum {
     LS_ACT_APART = 64,   /* bytes that a row of activations may be moved on by */
     LS_MAX_STRIPES = 64, /* 4 * lanes at most */
     LS_ATTN_ROWS = 12,   /* queries of one KV head that a thread works on at once */
+    LS_ROWS_BESIDE = 64, /* weight rows that are claimed at a time, at most */
 };
 
 struct ls_session {
@@ -60,6 +61,7 @@ struct ls_session {
                               * the threads waiting; else NULL                     */
     float *shown[2];         /* [H][T][n_ctx] scores and weights for who watches   */
     float *stripes;          /* [threads][LS_MAX_STRIPES][K] sums of values        */
+    float *beside;           /* [threads][T][LS_ROWS_BESIDE] a part of up          */
     uint8_t *panel;          /* [threads][panel_bytes] strips at work                */
     size_t panel_bytes;
     uint16_t *half;          /* [threads][half_row] rounded queries, weights, blocks of Q8_0 */
@@ -100,12 +102,13 @@ typedef struct ls_product {
 void ls_linear(ls_session *s, const ls_product *p, size_t n, const float *x, size_t ldx, size_t T,
                bool layer_weight);
 /* What comes of elements [begin, end) of each row of y, as soon as all products have them; begin is
- * a multiple of 16. Called by several threads. */
+ * a multiple of 16. Those of the second product begin at `second`, rows ld floats apart, and are
+ * gone afterwards; NULL: there is one product. Called by several threads. */
 typedef struct ls_row_end {
-    void (*fn)(void *ctx, size_t begin, size_t end);
+    void (*fn)(void *ctx, size_t begin, size_t end, float *second, size_t ld);
     void *ctx;
 } ls_row_end;
-/* The same with layer weights of as many rows each, and then `end` for every element. */
+/* The same with one or two layer weights of as many rows each, and then `end` for every element. */
 void ls_linear_end(ls_session *s, const ls_product *p, size_t n, const float *x, size_t ldx,
                    size_t T, const ls_row_end *end);
 /* Does anybody see what the operations compute? Then each of them is done by itself. */
