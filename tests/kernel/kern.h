@@ -119,6 +119,11 @@ int    kern_n_inputs(const kern_case *c);
 bool kern_compare(const kern_data *d, const kern_case *c, size_t *index, uint32_t *ref,
                   uint32_t *got);
 
+/* Of out[0], going on from `hash`; every NaN counts as the same. */
+uint64_t kern_hash(const kern_data *d, const kern_case *c, uint64_t hash);
+
+/* One kernel off by one unit in the last place of one element. */
+void kern_put_wrong(ls_kernels *k);
 /* Checks that deliberately wrong kernels are caught; 0 if they are. */
 int kern_self_test(void);
 /* Times every kernel of every available tier; CSV on standard output. The second says what is in it. */

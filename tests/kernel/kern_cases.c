@@ -592,13 +592,33 @@ void kern_invoke(kern_data *d, const kern_case *c, const ls_kernels *k, int whic
 
 static bool is_nan(uint32_t bits) { return (bits & 0x7fffffff) > 0x7f800000; }
 
+/* Whether a kernel writes bytes instead of floats. */
+static bool writes_bytes(const kern_case *c)
+{
+    kern_kind kind = kern_info_of(c->kernel)->kind;
+    return kind == KIND_ACT || kind == KIND_SUMS;
+}
+
+uint64_t kern_hash(const kern_data *d, const kern_case *c, uint64_t hash)
+{
+    const kern_buf *r = &d->out[0];
+    size_t          step = writes_bytes(c) ? 1 : 4;
+    for (size_t i = 0; i < r->bytes; i += step) {
+        uint32_t a = 0;
+        memcpy(&a, r->data + i, step);
+        if (step == 4 && is_nan(a)) a = 0x7fc00000;
+        hash = (hash ^ a) * 0x9e3779b97f4a7c15;
+        hash ^= hash >> 29;
+    }
+    return hash;
+}
+
 bool kern_compare(const kern_data *d, const kern_case *c, size_t *index, uint32_t *ref,
                   uint32_t *got)
 {
     const kern_buf *r = &d->out[0], *g = &d->out[1];
-    bool            bytes =
-        kern_info_of(c->kernel)->kind == KIND_ACT || kern_info_of(c->kernel)->kind == KIND_SUMS;
-    size_t step = bytes ? 1 : 4;
+    bool            bytes = writes_bytes(c);
+    size_t          step = bytes ? 1 : 4;
     for (size_t i = 0; i < r->bytes; i += step) {
         uint32_t a = 0, b = 0;
         memcpy(&a, r->data + i, step);
