@@ -127,6 +127,13 @@ static void sweep_lengths(kern_case c, const ls_kernels *scalar, const ls_kernel
     }
 }
 
+/* Lookups add in 16 bits, as long as the largest sums let them: rows beyond that. */
+static void sweep_lookups(kern_case c, const ls_kernels *scalar, const ls_kernels *k)
+{
+    c.n = 12700;
+    for (c.pattern = PAT_HUGE; c.pattern <= PAT_MAX; c.pattern++) kern_check(&c, scalar, k, false);
+}
+
 static void sweep_shapes(kern_case c, const ls_kernels *scalar, const ls_kernels *k)
 {
     static const size_t large[][2] = {{97, 1}, {33, 5}, {16, 16}, {40, 11}, {1, 33}, {20, 101}};
@@ -163,6 +170,7 @@ static void sweep(int kernel, uint64_t seed, const ls_kernels *scalar, const ls_
     for (c.lanes = 16; c.lanes >= least_lanes(kern_info_of(kernel)); c.lanes -= 8) {
         sweep_lengths(c, scalar, k);
         if (has_shapes(kern_info_of(kernel)->kind)) sweep_shapes(c, scalar, k);
+        if (kernel == KERN_strips_tl1 || kernel == KERN_strips_tl2) sweep_lookups(c, scalar, k);
     }
 }
 
