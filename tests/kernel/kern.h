@@ -19,7 +19,7 @@ enum {
 
 typedef enum kern_pattern {
     PAT_ZEROS,     /* zeros of both signs; all-zero blocks           */
-    PAT_ONES,      /* ones                                           */
+    PAT_ONES,      /* ones, and halves that are ties when rounded    */
     PAT_HUGE,      /* alternating signs near the end of the range    */
     PAT_DENORMAL,  /* subnormal values and scales                    */
     PAT_OUTLIER,   /* small values and one large one                 */
@@ -96,6 +96,7 @@ uint64_t kern_random(uint64_t *state);
 /* Fill n floats, or n elements of weight rows of a type, by pattern. */
 void kern_fill_f32(float *x, size_t n, kern_pattern p, uint64_t *rng);
 void kern_fill_f16(uint16_t *x, size_t n, kern_pattern p, uint64_t *rng);
+void kern_fill_bf16(uint8_t *x, size_t n, kern_pattern p, uint64_t *rng);
 void kern_fill_weights(int dtype, void *w, size_t n, kern_pattern p, uint64_t *rng);
 
 /* The inputs and the two outputs of a case. */

@@ -378,7 +378,8 @@ static void prepare_sums(kern_data *d, const kern_case *c)
 void kern_prepare(kern_data *d, const kern_case *c)
 {
     const kern_info *k = kern_info_of(c->kernel);
-    size_t           elem = k->type == LS_DTYPE_F16 && k->kind != KIND_ACT ? 2 : 4;
+    bool             bf16 = k->type == LS_DTYPE_BF16 && k->kind == KIND_DOT;
+    size_t           elem = bf16 || (k->type == LS_DTYPE_F16 && k->kind != KIND_ACT) ? 2 : 4;
     uint64_t         rng = c->seed + 1000003u * (uint64_t)c->kernel + 101u * (uint64_t)c->pattern +
                    7919u * c->n + 31u * c->rows + 131u * c->cols + (uint64_t)c->place;
     if (k->kind == KIND_MATMUL || k->kind == KIND_STRIPS) {
@@ -392,7 +393,9 @@ void kern_prepare(kern_data *d, const kern_case *c)
     for (int i = 0; i < 3; i++) {
         size_t e = k->kind == KIND_DOT || (k->kind == KIND_AXPY && i == 0) ? elem : 4;
         kern_buf_place(&d->in[i], c->n * e, c->place, e);
-        if (e == 2) {
+        if (e == 2 && bf16) {
+            kern_fill_bf16(d->in[i].data, c->n, c->pattern, &rng);
+        } else if (e == 2) {
             kern_fill_f16((uint16_t *)(void *)d->in[i].data, c->n, c->pattern, &rng);
         } else {
             kern_fill_f32((float *)(void *)d->in[i].data, c->n, c->pattern, &rng);
