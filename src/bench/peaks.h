@@ -25,6 +25,8 @@ typedef struct ls_peak_loop {
 /* The best first of each kind; a NULL name ends them. */
 extern const ls_peak_loop ls_peak_loops[];
 ls_read_fn               *ls_read_loop(void);
+/* One of the loops, for processors with Arm's dot product. */
+ls_peak_fn ls_peak_sdot;
 /* The instruction sets that this machine has, with blanks between them. */
 void ls_cpu_features(char *out, size_t cap);
 

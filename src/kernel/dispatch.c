@@ -47,6 +47,9 @@ void ls_kernels_init_neon(ls_kernels *k)
     ls_kernels_neon_chains(k);
     ls_kernels_neon_codes(k);
     ls_kernels_neon_strips(k);
+    ls_kernels_neon_lookup(k);
+    ls_kernels_neon_acts(k);
+    ls_kernels_neon_dots(k);
     ls_kernels_neon_rowops(k);
 }
 

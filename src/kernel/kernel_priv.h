@@ -36,6 +36,9 @@ void ls_kernels_neon_dense(ls_kernels *k);
 void ls_kernels_neon_chains(ls_kernels *k);
 void ls_kernels_neon_codes(ls_kernels *k);
 void ls_kernels_neon_strips(ls_kernels *k);
+void ls_kernels_neon_lookup(ls_kernels *k);
+void ls_kernels_neon_acts(ls_kernels *k);
+void ls_kernels_neon_dots(ls_kernels *k);
 void ls_kernels_neon_rowops(ls_kernels *k);
 
 void ls_kernels_dotprod_codes(ls_kernels *k);

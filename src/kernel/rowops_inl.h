@@ -329,20 +329,25 @@ static inline float row_wide_sum(const float *s, int lanes)
     return (t[0] + t[1]) + (t[2] + t[3]);
 }
 
-/* Wide reductions (clause 2): whole steps of 4 * lanes elements go to as many stripes. Of what is
- * left over, whole groups of lanes / 2 products are rounded and added one by one, and the rest
- * with one fmaf each: so do compilers lay out the reference's last loop. */
-static inline float row_dot_f32(const float *a, const float *b, size_t n, int lanes)
+/* What is left over of wide reductions: whole groups of lanes / 2 products are rounded and added one
+ * by one, and the rest with one fmaf each: so do compilers lay out the reference's last loop. */
+static inline float row_dot_f32_rest(float sum, const float *a, const float *b, size_t n, int lanes)
 {
-    float  s[4 * LS_STRIPES] = {0}, sum;
-    size_t step = 4 * (size_t)lanes, grouped = n - n % (size_t)(lanes / 2), i = 0;
-    for (; i + step <= n; i += step) {
-        for (size_t l = 0; l < step; l++) s[l] = fmaf(a[i + l], b[i + l], s[l]);
-    }
-    sum = row_wide_sum(s, lanes);
+    size_t grouped = n - n % (size_t)(lanes / 2), i = 0;
     for (; i < grouped; i++) sum += a[i] * b[i];
     for (; i < n; i++) sum = fmaf(a[i], b[i], sum);
     return sum;
+}
+
+/* Wide reductions (clause 2): whole steps of 4 * lanes elements go to as many stripes. */
+static inline float row_dot_f32(const float *a, const float *b, size_t n, int lanes)
+{
+    float  s[4 * LS_STRIPES] = {0};
+    size_t step = 4 * (size_t)lanes, i = 0;
+    for (; i + step <= n; i += step) {
+        for (size_t l = 0; l < step; l++) s[l] = fmaf(a[i + l], b[i + l], s[l]);
+    }
+    return row_dot_f32_rest(row_wide_sum(s, lanes), a + i, b + i, n - i, lanes);
 }
 
 /* n halves to floats, exactly. */
@@ -368,21 +373,33 @@ static inline float row_dot_f16_wide(const uint16_t *a, const uint16_t *b, size_
 
 static inline float row_bf16(uint16_t h) { return ls_bits_f32((uint32_t)h << 16); }
 
-/* 32 stripes whatever `lanes` is, ended as one tree with 8 lanes and as two, added in double, with
- * 16. What is left over of n is added in double. */
+/* What is left over of n is added in double. */
+static inline float row_bf16_rest(double sum, const uint16_t *a, const uint16_t *b, size_t n)
+{
+    for (size_t i = 0; i < n; i++) sum += (double)(row_bf16(a[i]) * row_bf16(b[i]));
+    return (float)sum;
+}
+
+/* The end of 32 stripes: one tree with 8 lanes, and two, added in double, with 16. */
+static inline float row_bf16_wide_end(float *s, const uint16_t *a, const uint16_t *b, size_t n,
+                                      int lanes)
+{
+    double sum;
+    for (size_t l = 0; l < 8 && lanes == 8; l++) s[l] = (s[l] + s[l + 16]) + (s[l + 8] + s[l + 24]);
+    sum = (double)ls_tree_sum(s, lanes);
+    if (lanes == 16) sum += (double)ls_tree_sum(s + 16, 16);
+    return row_bf16_rest(sum, a, b, n);
+}
+
+/* 32 stripes whatever `lanes` is. */
 static inline float row_dot_bf16_wide(const uint16_t *a, const uint16_t *b, size_t n, int lanes)
 {
     float  s[4 * LS_STRIPES] = {0};
     size_t i = 0;
-    double sum;
     for (; i + 32 <= n; i += 32) {
         for (size_t l = 0; l < 32; l++) s[l] = fmaf(row_bf16(a[i + l]), row_bf16(b[i + l]), s[l]);
     }
-    for (size_t l = 0; l < 8 && lanes == 8; l++) s[l] = (s[l] + s[l + 16]) + (s[l + 8] + s[l + 24]);
-    sum = (double)ls_tree_sum(s, lanes);
-    if (lanes == 16) sum += (double)ls_tree_sum(s + 16, 16);
-    for (; i < n; i++) sum += (double)(row_bf16(a[i]) * row_bf16(b[i]));
-    return (float)sum;
+    return row_bf16_wide_end(s, a + i, b + i, n - i, lanes);
 }
 
 /* Zero of the same sign for a value below the normal range. */
@@ -392,13 +409,21 @@ static inline float row_flush(float x)
     return ls_bits_f32(u & 0x7f800000 ? u : u & 0x80000000);
 }
 
+/* The end of 16 stripes, or with 16 lanes of twice 16, as above. */
+static inline float row_bf16_pairs_end(const float *s, const uint16_t *a, const uint16_t *b,
+                                       size_t n, int lanes)
+{
+    double sum = (double)ls_tree_sum(s, 16);
+    if (lanes == 16) sum += (double)ls_tree_sum(s + 16, 16);
+    return row_bf16_rest(sum, a, b, n);
+}
+
 /* Of 32 elements, stripe l takes elements 2l + 1 and 2l, in this order, as VDPBF16PS does, which
- * knows no values below the normal range. 8 lanes: 16 stripes; 16 lanes: twice 16, as above. */
+ * knows no values below the normal range. 8 lanes: 16 stripes; 16 lanes: twice 16. */
 static inline float row_dot_bf16_pairs(const uint16_t *a, const uint16_t *b, size_t n, int lanes)
 {
     float  s[2 * LS_STRIPES] = {0};
     size_t width = (size_t)lanes * 2, step = 2 * width, i = 0;
-    double sum;
     for (; i + step <= n; i += step) {
         for (size_t l = 0; l < width; l++) {
             const uint16_t *u = a + i + 2 * l, *v = b + i + 2 * l;
@@ -406,10 +431,7 @@ static inline float row_dot_bf16_pairs(const uint16_t *a, const uint16_t *b, siz
             s[l] = row_flush(fmaf(row_flush(row_bf16(u[0])), row_flush(row_bf16(v[0])), odd));
         }
     }
-    sum = (double)ls_tree_sum(s, 16);
-    if (lanes == 16) sum += (double)ls_tree_sum(s + 16, 16);
-    for (; i < n; i++) sum += (double)(row_bf16(a[i]) * row_bf16(b[i]));
-    return (float)sum;
+    return row_bf16_pairs_end(s, a + i, b + i, n - i, lanes);
 }
 
 #endif

@@ -3,6 +3,9 @@
 # run.sh - the Arm tiers on emulated processors; skips (77) without cross compiler or emulator.
 #
 # usage: run.sh BUILD_DIR checkkern OPTION...   checkkern with these options
+#        run.sh BUILD_DIR hashes OPTION...      what every kernel of both tiers writes against the scalar
+#                                               kernels here; CHECKKERN names the program
+#        run.sh BUILD_DIR machine               the loops that measure limits
 #        run.sh BUILD_DIR logits TYPE...        models of these types: all logits of both tiers against
 #                                               what `crossval determinism` prints here; LS names the program
 set -u
@@ -62,8 +65,44 @@ compare_model() { # model name runs ("threads batch"...)
     echo "$name: $n runs, ${want:0:8}"
 }
 
+there_hashes() { # tier option...
+    local tier=$1
+    shift
+    "$emulator" -cpu "${cpu[$tier]}" "$build/checkkern" --hashes --tier "$tier" "$@"
+}
+
+compare_hashes() { # option...
+    local tier want got wrong n
+    want=$("$CHECKKERN" --hashes --tier scalar "$@") || die "no hashes from $CHECKKERN"
+    n=$(wc -l <<<"$want")
+    ((n > 90)) || die "$n kernels only"
+    for tier in neon dotprod; do
+        got=$(there_hashes $tier "$@") || die "no hashes of $tier"
+        diff <(echo "$want") <(echo "$got") >&2 || die "$tier: these kernels write something else"
+        echo "$tier: $n kernels write what scalar kernels write here"
+    done
+    wrong=$(there_hashes neon "$@" --wrong | diff <(echo "$want") - | sed -n 's/^> \([^ ]*\).*/\1/p')
+    [[ $wrong == add ]] || die "one unit in the last place of 'add' is seen as '$wrong'"
+}
+
+limits() { # tier int8: the loop of this processor
+    local got
+    got=$("$emulator" -cpu "${cpu[$1]}" "$build/machine") || die "$1: $got"
+    echo "$got"
+    grep -qx "int8: $2" <<<"$got" || die "$1: another loop than $2"
+    grep -qx "fp32: fmla, 128 bits" <<<"$got" || die "$1: another loop for floats"
+}
+
 build_once
 case $what in
+hashes)
+    [[ -x ${CHECKKERN:-} ]] || die "CHECKKERN has to name the program"
+    compare_hashes "$@"
+    ;;
+machine)
+    limits neon "smull, smlal2 and sadalp, 128 bits"
+    limits dotprod "sdot, 128 bits"
+    ;;
 checkkern)
     tier=neon
     [[ " $* " != *" dotprod "* ]] || tier=dotprod

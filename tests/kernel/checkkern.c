@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 /* checkkern.c - proves that every kernel of every tier gives the bits of the scalar one.
  *
- * checkkern [--kernel NAME] [--tier T] [--seed N] [--every N] [--list | --bench | --self-test]
- * With --n (and --pattern, --rows, --cols, --place) a single case is repeated; --every N takes one
- * case of N, for emulated processors. Exit status: 0 all equal, 1 a difference, 2 usage. */
+ * checkkern [--kernel NAME] [--tier T] [--seed N] [--every N] [--list | --bench | --self-test |
+ * --hashes] With --n (and --pattern, --rows, --cols, --place) a single case is repeated; --every N
+ * takes one case of N, for emulated processors. --hashes prints, for one tier, a hash of what each
+ * kernel wrote, which is the same on every processor (--wrong: of a table with a wrong kernel in
+ * it). Exit status: 0 all equal, 1 a difference, 2 usage. */
 #include <getopt.h>
 #include <inttypes.h>
 #include <signal.h>
@@ -19,6 +21,7 @@ typedef struct tally {
 } tally;
 
 static tally       total;
+static uint64_t   *hash; /* of what the kernel wrote in all cases; NULL: it is compared */
 static const char *tier_now;
 static ls_tier     tier_id;
 static size_t      every = 1, turn; /* one case of so many; cases so far */
@@ -62,6 +65,12 @@ bool kern_check(const kern_case *c, const ls_kernels *scalar, const ls_kernels *
     tier_id = k->tier;
     describe(c);
     kern_prepare(&d, c);
+    if (hash) {
+        total.compared++;
+        kern_invoke(&d, c, k, 0);
+        *hash = kern_hash(&d, c, *hash);
+        return true;
+    }
     kern_invoke(&d, c, scalar, 0);
     kern_invoke(&d, c, k, 1);
     total.compared++;
@@ -118,6 +127,13 @@ static void sweep_lengths(kern_case c, const ls_kernels *scalar, const ls_kernel
     }
 }
 
+/* Lookups add in 16 bits, as long as the largest sums let them: rows beyond that. */
+static void sweep_lookups(kern_case c, const ls_kernels *scalar, const ls_kernels *k)
+{
+    c.n = 12700;
+    for (c.pattern = PAT_HUGE; c.pattern <= PAT_MAX; c.pattern++) kern_check(&c, scalar, k, false);
+}
+
 static void sweep_shapes(kern_case c, const ls_kernels *scalar, const ls_kernels *k)
 {
     static const size_t large[][2] = {{97, 1}, {33, 5}, {16, 16}, {40, 11}, {1, 33}, {20, 101}};
@@ -148,20 +164,26 @@ static int least_lanes(const kern_info *k)
     return !k->lanes ? 16 : k->kind == KIND_MATMUL && floats ? 0 : 8;
 }
 
+static void sweep(int kernel, uint64_t seed, const ls_kernels *scalar, const ls_kernels *k)
+{
+    kern_case c = {.kernel = kernel, .seed = seed, .rows = 1, .cols = 1};
+    for (c.lanes = 16; c.lanes >= least_lanes(kern_info_of(kernel)); c.lanes -= 8) {
+        sweep_lengths(c, scalar, k);
+        if (has_shapes(kern_info_of(kernel)->kind)) sweep_shapes(c, scalar, k);
+        if (kernel == KERN_strips_tl1 || kernel == KERN_strips_tl2) sweep_lookups(c, scalar, k);
+    }
+}
+
 static void check_kernel(int kernel, uint64_t seed, const ls_kernels *k)
 {
     ls_kernels scalar = ls_kernels_for(LS_TIER_SCALAR);
     size_t     before = total.compared, failed = total.failed;
-    kern_case  c = {.kernel = kernel, .seed = seed, .rows = 1, .cols = 1};
     if (inherits(kernel, &scalar, k)) {
         printf("%-14s %-17s inherits\n", kern_info_of(kernel)->name, tier_now);
         total.inherited++;
         return;
     }
-    for (c.lanes = 16; c.lanes >= least_lanes(kern_info_of(kernel)); c.lanes -= 8) {
-        sweep_lengths(c, &scalar, k);
-        if (has_shapes(kern_info_of(kernel)->kind)) sweep_shapes(c, &scalar, k);
-    }
+    sweep(kernel, seed, &scalar, k);
     total.kernels++;
     printf("%-14s %-17s %s (%zu cases)\n", kern_info_of(kernel)->name, tier_now,
            total.failed == failed ? "passed" : "FAILED", total.compared - before);
@@ -192,7 +214,7 @@ static int list(void)
 
 typedef struct options {
     kern_case c;
-    bool      single, list, bench, self_test, help;
+    bool      single, list, bench, self_test, hashes, wrong, help;
     ls_tier   tier; /* LS_TIER_AUTO: every available one */
 } options;
 
@@ -211,7 +233,8 @@ static bool parse(options *o, int argc, char **argv)
         {"seed", 1, 0, 's'},   {"n", 1, 0, 'n'},     {"rows", 1, 0, 'r'},
         {"cols", 1, 0, 'c'},   {"place", 1, 0, 'a'}, {"list", 0, 0, 'l'},
         {"bench", 0, 0, 'b'},  {"help", 0, 0, 'h'},  {"self-test", 0, 0, 'x'},
-        {"lanes", 1, 0, 'w'},  {"every", 1, 0, 'e'}, {0, 0, 0, 0},
+        {"lanes", 1, 0, 'w'},  {"every", 1, 0, 'e'}, {"hashes", 0, 0, 'H'},
+        {"wrong", 0, 0, 'W'},  {0, 0, 0, 0},
     };
     int pattern = PAT_RANDOM;
     *o = (options){.c = {.kernel = N_KERNELS, .seed = 1, .rows = 1, .cols = 1, .lanes = 16}};
@@ -257,6 +280,12 @@ static bool parse(options *o, int argc, char **argv)
         case 'h':
             o->help = true;
             break;
+        case 'H':
+            o->hashes = true;
+            break;
+        case 'W':
+            o->wrong = true;
+            break;
         case 'x':
             o->self_test = true;
             break;
@@ -283,10 +312,33 @@ static void check_tier(const options *o, ls_tier tier)
     }
 }
 
+/* Each kernel's cases are counted anew, so that one of them alone has the same hash. */
+static int print_hashes(const options *o)
+{
+    ls_tier    tier = o->tier ? o->tier : LS_TIER_SCALAR;
+    ls_kernels scalar = ls_kernels_for(LS_TIER_SCALAR), k;
+    if (!kern_available(tier)) {
+        printf("%s: SKIP: this machine cannot run tier %s\n", kern_program, ls_tier_name(tier));
+        return 77;
+    }
+    k = kern_table(tier);
+    if (o->wrong) kern_put_wrong(&k);
+    for (int i = 0; i < N_KERNELS; i++) {
+        uint64_t h = 0;
+        if (o->c.kernel != N_KERNELS && o->c.kernel != i) continue;
+        hash = &h;
+        turn = total.compared = 0;
+        sweep(i, o->c.seed, &scalar, &k);
+        printf("%s %zu cases %016" PRIx64 "\n", kern_info_of(i)->name, total.compared, h);
+    }
+    return 0;
+}
+
 static void usage(FILE *f)
 {
     fputs("usage: checkkern [--kernel NAME] [--tier T] [--seed N] [--every N] [--list | "
-          "--bench | --self-test | --help] [--n N --pattern P --rows R --cols C --place 0|1|2 "
+          "--bench | --self-test | --hashes [--wrong] | --help] [--n N --pattern P --rows R --cols "
+          "C --place 0|1|2 "
           "--lanes "
           "0|8|16]\n",
           f);
@@ -314,6 +366,7 @@ int main(int argc, char **argv)
     signal(SIGSEGV, on_fault);
     signal(SIGBUS, on_fault);
     if (o.self_test) return kern_self_test();
+    if (o.hashes) return print_hashes(&o);
     if (o.bench) return kern_bench(o.c.kernel, o.tier);
     for (int t = LS_TIER_AVX2; t < LS_N_TIERS; t++) {
         if (!kern_available((ls_tier)t) || (o.tier && o.tier != (ls_tier)t)) continue;

@@ -19,7 +19,7 @@ enum {
 
 typedef enum kern_pattern {
     PAT_ZEROS,     /* zeros of both signs; all-zero blocks           */
-    PAT_ONES,      /* ones                                           */
+    PAT_ONES,      /* ones, and halves that are ties when rounded    */
     PAT_HUGE,      /* alternating signs near the end of the range    */
     PAT_DENORMAL,  /* subnormal values and scales                    */
     PAT_OUTLIER,   /* small values and one large one                 */
@@ -96,6 +96,7 @@ uint64_t kern_random(uint64_t *state);
 /* Fill n floats, or n elements of weight rows of a type, by pattern. */
 void kern_fill_f32(float *x, size_t n, kern_pattern p, uint64_t *rng);
 void kern_fill_f16(uint16_t *x, size_t n, kern_pattern p, uint64_t *rng);
+void kern_fill_bf16(uint8_t *x, size_t n, kern_pattern p, uint64_t *rng);
 void kern_fill_weights(int dtype, void *w, size_t n, kern_pattern p, uint64_t *rng);
 
 /* The inputs and the two outputs of a case. */
@@ -119,6 +120,11 @@ int    kern_n_inputs(const kern_case *c);
 bool kern_compare(const kern_data *d, const kern_case *c, size_t *index, uint32_t *ref,
                   uint32_t *got);
 
+/* Of out[0], going on from `hash`; every NaN counts as the same. */
+uint64_t kern_hash(const kern_data *d, const kern_case *c, uint64_t hash);
+
+/* One kernel off by one unit in the last place of one element. */
+void kern_put_wrong(ls_kernels *k);
 /* Checks that deliberately wrong kernels are caught; 0 if they are. */
 int kern_self_test(void);
 /* Times every kernel of every available tier; CSV on standard output. The second says what is in it. */

@@ -378,7 +378,8 @@ static void prepare_sums(kern_data *d, const kern_case *c)
 void kern_prepare(kern_data *d, const kern_case *c)
 {
     const kern_info *k = kern_info_of(c->kernel);
-    size_t           elem = k->type == LS_DTYPE_F16 && k->kind != KIND_ACT ? 2 : 4;
+    bool             bf16 = k->type == LS_DTYPE_BF16 && k->kind == KIND_DOT;
+    size_t           elem = bf16 || (k->type == LS_DTYPE_F16 && k->kind != KIND_ACT) ? 2 : 4;
     uint64_t         rng = c->seed + 1000003u * (uint64_t)c->kernel + 101u * (uint64_t)c->pattern +
                    7919u * c->n + 31u * c->rows + 131u * c->cols + (uint64_t)c->place;
     if (k->kind == KIND_MATMUL || k->kind == KIND_STRIPS) {
@@ -392,7 +393,9 @@ void kern_prepare(kern_data *d, const kern_case *c)
     for (int i = 0; i < 3; i++) {
         size_t e = k->kind == KIND_DOT || (k->kind == KIND_AXPY && i == 0) ? elem : 4;
         kern_buf_place(&d->in[i], c->n * e, c->place, e);
-        if (e == 2) {
+        if (e == 2 && bf16) {
+            kern_fill_bf16(d->in[i].data, c->n, c->pattern, &rng);
+        } else if (e == 2) {
             kern_fill_f16((uint16_t *)(void *)d->in[i].data, c->n, c->pattern, &rng);
         } else {
             kern_fill_f32((float *)(void *)d->in[i].data, c->n, c->pattern, &rng);
@@ -592,13 +595,33 @@ void kern_invoke(kern_data *d, const kern_case *c, const ls_kernels *k, int whic
 
 static bool is_nan(uint32_t bits) { return (bits & 0x7fffffff) > 0x7f800000; }
 
+/* Whether a kernel writes bytes instead of floats. */
+static bool writes_bytes(const kern_case *c)
+{
+    kern_kind kind = kern_info_of(c->kernel)->kind;
+    return kind == KIND_ACT || kind == KIND_SUMS;
+}
+
+uint64_t kern_hash(const kern_data *d, const kern_case *c, uint64_t hash)
+{
+    const kern_buf *r = &d->out[0];
+    size_t          step = writes_bytes(c) ? 1 : 4;
+    for (size_t i = 0; i < r->bytes; i += step) {
+        uint32_t a = 0;
+        memcpy(&a, r->data + i, step);
+        if (step == 4 && is_nan(a)) a = 0x7fc00000;
+        hash = (hash ^ a) * 0x9e3779b97f4a7c15;
+        hash ^= hash >> 29;
+    }
+    return hash;
+}
+
 bool kern_compare(const kern_data *d, const kern_case *c, size_t *index, uint32_t *ref,
                   uint32_t *got)
 {
     const kern_buf *r = &d->out[0], *g = &d->out[1];
-    bool            bytes =
-        kern_info_of(c->kernel)->kind == KIND_ACT || kern_info_of(c->kernel)->kind == KIND_SUMS;
-    size_t step = bytes ? 1 : 4;
+    bool            bytes = writes_bytes(c);
+    size_t          step = bytes ? 1 : 4;
     for (size_t i = 0; i < r->bytes; i += step) {
         uint32_t a = 0, b = 0;
         memcpy(&a, r->data + i, step);

@@ -84,8 +84,8 @@ static float f32_of(kern_pattern p, size_t i, uint64_t *rng)
     switch (p) {
     case PAT_ZEROS:
         return i % 3 ? 0.0f : -0.0f;
-    case PAT_ONES:
-        return 1.0f;
+    case PAT_ONES: /* divided by the largest, 127: ties of rounding to integers, up and down */
+        return i % 32 == 0 ? 127.0f : i % 3 ? 1.0f : (float)(i % 126) - 62.5f;
     case PAT_HUGE:
         return (i & 1 ? -1.0f : 1.0f) * ldexpf(1.5f, (int)(kern_random(rng) % 127));
     case PAT_DENORMAL:
@@ -122,6 +122,9 @@ void kern_fill_f32(float *x, size_t n, kern_pattern p, uint64_t *rng)
         size_t at = n ? kern_random(rng) % n : 0;
         spike_f32(&one, 1, p, rng);
         if (n) memcpy((uint8_t *)x + 4 * at, &one, 4);
+        /* what is left of this NaN's payload where 16 bits are cut off is nothing */
+        uint32_t low = 0x7f800001;
+        if (n && p == PAT_NONFINITE && at % 2) memcpy((uint8_t *)x + 4 * at, &low, 4);
     }
 }
 
@@ -141,12 +144,16 @@ void kern_fill_f16(uint16_t *x, size_t n, kern_pattern p, uint64_t *rng)
     }
 }
 
-static void fill_bf16(uint8_t *x, size_t n, kern_pattern p, uint64_t *rng)
+void kern_fill_bf16(uint8_t *x, size_t n, kern_pattern p, uint64_t *rng)
 {
     for (size_t i = 0; i < n; i++) {
         float v = f32_of(p, i, rng);
         if (i == n / 2) spike_f32(&v, 1, p, rng);
         uint16_t h = ls_f32_to_bf16(v);
+        if (p == PAT_MAX) { /* of far apart exponents, so that every sum is rounded */
+            uint64_t r = kern_random(rng);
+            h = (uint16_t)((r & 0x8000) | (115 + (r >> 16) % 24) << 7 | 0x7f);
+        }
         memcpy(x + 2 * i, &h, 2);
     }
 }
@@ -238,7 +245,7 @@ void kern_fill_weights(int dtype, void *w, size_t n, kern_pattern p, uint64_t *r
         kern_fill_f16(w, n, p, rng);
         return;
     case LS_DTYPE_BF16:
-        fill_bf16(w, n, p, rng);
+        kern_fill_bf16(w, n, p, rng);
         return;
     case LS_DTYPE_F64:
         fill_f64(w, n, p, rng);

@@ -43,4 +43,10 @@ V void strip_step(int adds, int k, int n, strip_part *part, vi *isum, vi w, vi x
 
 #include "kernel/strips_inl.h"
 
-void ls_kernels_neon_strips(ls_kernels *k) { strips_fill(k); }
+#include "kernel/arm/lookup_inl.h"
+
+void ls_kernels_neon_strips(ls_kernels *k)
+{
+    strips_fill(k);
+    lookup_fill(k);
+}

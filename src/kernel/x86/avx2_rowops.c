@@ -7,7 +7,57 @@
 
 #include "kernel/kernel_priv.h"
 #include "kernel/rowops_inl.h"
-#include "kernel/x86/softmax_inl.h"
+
+#define LS_INLINE static inline __attribute__((always_inline))
+
+/* ---- registers of floats (exp_inl.h) ---- */
+
+#define R_LANES 8
+typedef __m256 rf;
+
+LS_INLINE rf   rf_load(const float *p) { return _mm256_loadu_ps(p); }
+LS_INLINE void rf_store(float *p, rf a) { _mm256_storeu_ps(p, a); }
+LS_INLINE rf   rf_set(float a) { return _mm256_set1_ps(a); }
+LS_INLINE rf   rf_add(rf a, rf b) { return _mm256_add_ps(a, b); }
+LS_INLINE rf   rf_sub(rf a, rf b) { return _mm256_sub_ps(a, b); }
+LS_INLINE rf   rf_mul(rf a, rf b) { return _mm256_mul_ps(a, b); }
+LS_INLINE rf   rf_div(rf a, rf b) { return _mm256_div_ps(a, b); }
+LS_INLINE rf   rf_fma(rf a, rf b, rf c) { return _mm256_fmadd_ps(a, b, c); }
+LS_INLINE rf   rf_fnma(rf a, rf b, rf c) { return _mm256_fnmadd_ps(a, b, c); }
+LS_INLINE rf   rf_negative(rf a) { return _mm256_xor_ps(a, _mm256_set1_ps(-0.0f)); }
+LS_INLINE rf   rf_larger(rf a, rf b) { return _mm256_max_ps(a, b); }
+
+/* The bounds come first: min and max give their second operand where one is NaN. */
+LS_INLINE rf rf_within(rf a, float least, float most)
+{
+    return _mm256_max_ps(_mm256_set1_ps(least), _mm256_min_ps(_mm256_set1_ps(most), a));
+}
+
+/* 2^n for integers n that floats have room for. */
+LS_INLINE rf power(__m256i n)
+{
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(n, _mm256_set1_epi32(127)), 23));
+}
+
+LS_INLINE void rf_powers(rf z, rf *a, rf *b)
+{
+    __m256i n = _mm256_sub_epi32(_mm256_castps_si256(z), _mm256_set1_epi32(0x4b400000));
+    __m256i half = _mm256_srai_epi32(_mm256_add_epi32(n, _mm256_srli_epi32(n, 31)), 1);
+    *a = power(half); /* rounded towards 0 */
+    *b = power(_mm256_sub_epi32(n, half));
+}
+
+LS_INLINE float rf_tree(const rf *v, int lanes)
+{
+    __m256 s8 = lanes == 16 ? _mm256_add_ps(v[0], v[1]) : v[0];
+    __m128 s4 = _mm_add_ps(_mm256_castps256_ps128(s8), _mm256_extractf128_ps(s8, 1));
+    __m128 s2 = _mm_add_ps(s4, _mm_movehl_ps(s4, s4));
+    return _mm_cvtss_f32(_mm_add_ss(s2, _mm_movehdup_ps(s2)));
+}
+
+#include "kernel/exp_inl.h"
+
+/* ---- F16 ---- */
 
 static void act_f16(void *restrict y, const float *restrict x, size_t n)
 {
@@ -65,27 +115,14 @@ LS_INLINE __m256i round_8(const float *x, __m256 id)
 }
 
 /* row_round_i8 of 32. Packing works in halves of registers, so groups of four come out of order. */
-LS_INLINE __m256i round_32(const float *x, __m256 id)
+LS_INLINE void round_32(int8_t *q, const float *x, float scale)
 {
+    __m256  id = _mm256_set1_ps(scale);
     __m256i a = _mm256_packs_epi32(round_8(x, id), round_8(x + 8, id));
     __m256i b = _mm256_packs_epi32(round_8(x + 16, id), round_8(x + 24, id));
-    return _mm256_permutevar8x32_epi32(_mm256_packs_epi16(a, b),
-                                       _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
-}
-
-static void act_q8_0(void *restrict y, const float *restrict x, size_t n)
-{
-    ls_q8_0 *b = y;
-    for (; n; n -= 32, b++, x += 32) {
-        uint32_t bits = amax_bits(x, 32);
-        float    amax = ls_bits_f32(bits), id = 127.0f / amax;
-        if (bits >= ROW_INF_BITS || ls_f32_bits(id) == ROW_INF_BITS) {
-            row_act_q8_0(b, x, 32);
-            continue;
-        }
-        b->d = (uint16_t)_cvtss_sh(amax / 127.0f, _MM_FROUND_TO_NEAREST_INT);
-        _mm256_storeu_si256((__m256i *)(void *)b->qs, round_32(x, _mm256_set1_ps(id)));
-    }
+    __m256i v = _mm256_permutevar8x32_epi32(_mm256_packs_epi16(a, b),
+                                            _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+    _mm256_storeu_si256((__m256i *)(void *)q, v);
 }
 
 /* The first value of that magnitude. */
@@ -99,30 +136,21 @@ LS_INLINE float first_of(const float *x, uint32_t bits)
     }
 }
 
-static void act_q8_k(void *restrict y, const float *restrict x, size_t n)
+/* The sums of 16 and 16 codes. */
+LS_INLINE void sum_32(const int8_t *q, int16_t sums[2])
 {
-    const __m256i ones = _mm256_set1_epi8(1), words = _mm256_set1_epi16(1);
-    ls_q8_k      *b = y;
-    for (; n; n -= 256, b++, x += 256) {
-        uint32_t bits = amax_bits(x, 256);
-        float    iscale = -127.0f / ls_bits_f32(bits);
-        if (bits >= ROW_INF_BITS || ls_f32_bits(iscale) == (ROW_INF_BITS | 0x80000000u)) {
-            row_act_q8_k(b, x, 256);
-            continue;
-        }
-        if (first_of(x, bits) < 0) iscale = -iscale;
-        for (int i = 0; i < 256; i += 32) {
-            __m256i q = round_32(x + i, _mm256_set1_ps(iscale));
-            __m256i s = _mm256_madd_epi16(_mm256_maddubs_epi16(ones, q), words);
-            _mm256_storeu_si256((__m256i *)(void *)(b->qs + i), q);
-            s = _mm256_add_epi32(s, _mm256_shuffle_epi32(s, 0x4e));
-            s = _mm256_add_epi32(s, _mm256_shuffle_epi32(s, 0xb1));
-            b->bsums[i / 16] = (int16_t)_mm256_cvtsi256_si32(s);
-            b->bsums[i / 16 + 1] = (int16_t)_mm256_extract_epi32(s, 4);
-        }
-        b->d = 1.0f / iscale;
-    }
+    __m256i v = _mm256_loadu_si256((const __m256i *)(const void *)q);
+    __m256i s = _mm256_maddubs_epi16(_mm256_set1_epi8(1), v);
+    s = _mm256_madd_epi16(s, _mm256_set1_epi16(1));
+    s = _mm256_add_epi32(s, _mm256_shuffle_epi32(s, 0x4e));
+    s = _mm256_add_epi32(s, _mm256_shuffle_epi32(s, 0xb1));
+    sums[0] = (int16_t)_mm256_cvtsi256_si32(s);
+    sums[1] = (int16_t)_mm256_extract_epi32(s, 4);
 }
+
+LS_INLINE uint16_t half_of(float x) { return (uint16_t)_cvtss_sh(x, _MM_FROUND_TO_NEAREST_INT); }
+
+#include "kernel/acts_inl.h"
 
 /* ---- row operations ---- */
 
@@ -137,28 +165,6 @@ static void rope_normal(float *restrict x, const float *restrict sincos, size_t 
         _mm256_storeu_ps(x + i, _mm256_fmaddsub_ps(_mm256_moveldup_ps(v), cs, b));
     }
     row_rope_normal(x + i, sincos + i, n - i);
-}
-
-LS_INLINE void silu_of(float *y, const float *gate, const float *up, size_t n, int lanes)
-{
-    const __m256 one = _mm256_set1_ps(1.0f), sign = _mm256_set1_ps(-0.0f);
-    size_t       i = 0, whole = n - n % (size_t)lanes;
-    for (; i < whole; i += 8) {
-        __m256 g = _mm256_loadu_ps(gate + i);
-        __m256 e = exp256(_mm256_xor_ps(g, sign), lanes);
-        g = _mm256_div_ps(g, _mm256_add_ps(one, e));
-        _mm256_storeu_ps(y + i, _mm256_mul_ps(g, _mm256_loadu_ps(up + i)));
-    }
-    row_silu_mul(y + i, gate + i, up + i, n - i, lanes);
-}
-
-static void silu_mul(float *y, const float *gate, const float *up, size_t n, int lanes)
-{
-    if (lanes == 8) {
-        silu_of(y, gate, up, n, 8);
-    } else {
-        silu_of(y, gate, up, n, 16);
-    }
 }
 
 static void halves(float *restrict y, const uint16_t *restrict x, size_t n)
@@ -176,15 +182,6 @@ static float dot_f16_wide(const uint16_t *a, const uint16_t *b, size_t n, int la
                       : row_dot_f16_wide(a, b, n, 16, halves);
 }
 
-static void softmax(float *x, size_t n, float sink, int lanes)
-{
-    if (lanes == 8) {
-        softmax256(x, n, sink, 8);
-    } else {
-        softmax256(x, n, sink, 16);
-    }
-}
-
 void ls_kernels_avx2_rowops(ls_kernels *k)
 {
     k->act_f16 = act_f16;
@@ -194,9 +191,10 @@ void ls_kernels_avx2_rowops(ls_kernels *k)
     k->round_bf16 = row_round_bf16;
     k->act_q8_0 = act_q8_0;
     k->sums_q8_0 = row_sums_q8_0;
+    k->act_q8_1 = act_q8_1;
     k->act_q8_k = act_q8_k;
-    k->act_i8_row = row_act_i8_row;
-    k->act_i8_tl = row_act_i8_tl;
+    k->act_i8_row = act_i8_row;
+    k->act_i8_tl = act_i8_tl;
     k->dot_f32 = row_dot_f32;
     k->dot_bf16_wide = row_dot_bf16_wide;
     k->dot_bf16_pairs = row_dot_bf16_pairs;

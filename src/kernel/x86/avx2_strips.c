@@ -88,14 +88,15 @@ V vi v_pick(vi a, int i, int j, int k, int l)
 V vi v_madd_add(vi acc, vi a, vi b) { return _mm256_add_epi32(acc, _mm256_madd_epi16(a, b)); }
 
 /* Of lookups (lookup_inl.h). */
-V vi      v_shuffle(vi a, vi at) { return _mm256_shuffle_epi8(a, at); }
-V vi      v_add16(vi a, vi b) { return _mm256_add_epi16(a, b); }
-V vi      v_sub16(vi a, vi b) { return _mm256_sub_epi16(a, b); }
-V vi      v_madd(vi a, vi b) { return _mm256_madd_epi16(a, b); }
-V vi      v_low16(vi a, vi b) { return _mm256_unpacklo_epi16(a, b); }
-V vi      v_high16(vi a, vi b) { return _mm256_unpackhi_epi16(a, b); }
-V vi      v_signed(vi a, vi s) { return _mm256_sign_epi8(a, s); }
-V __m128i v_lanes(vi a)
+typedef __m128i v16;
+V vi            v_shuffle(vi a, vi at) { return _mm256_shuffle_epi8(a, at); }
+V vi            v_add16(vi a, vi b) { return _mm256_add_epi16(a, b); }
+V vi            v_sub16(vi a, vi b) { return _mm256_sub_epi16(a, b); }
+V vi            v_madd(vi a, vi b) { return _mm256_madd_epi16(a, b); }
+V vi            v_low16(vi a, vi b) { return _mm256_unpacklo_epi16(a, b); }
+V vi            v_high16(vi a, vi b) { return _mm256_unpackhi_epi16(a, b); }
+V vi            v_signed(vi a, vi s) { return _mm256_sign_epi8(a, s); }
+V v16           v_lanes(vi a)
 {
     return _mm_add_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
 }

@@ -97,17 +97,18 @@ V vi v_pick(vi a, int i, int j, int k, int l)
 V vi v_madd_add(vi acc, vi a, vi b) { return _mm512_dpwssd_epi32(acc, a, b); }
 
 /* Of lookups (lookup_inl.h). */
-V vi v_shuffle(vi a, vi at) { return _mm512_shuffle_epi8(a, at); }
-V vi v_add16(vi a, vi b) { return _mm512_add_epi16(a, b); }
-V vi v_sub16(vi a, vi b) { return _mm512_sub_epi16(a, b); }
-V vi v_madd(vi a, vi b) { return _mm512_madd_epi16(a, b); }
-V vi v_low16(vi a, vi b) { return _mm512_unpacklo_epi16(a, b); }
-V vi v_high16(vi a, vi b) { return _mm512_unpackhi_epi16(a, b); }
-V vi v_signed(vi a, vi s)
+typedef __m128i v16;
+V vi            v_shuffle(vi a, vi at) { return _mm512_shuffle_epi8(a, at); }
+V vi            v_add16(vi a, vi b) { return _mm512_add_epi16(a, b); }
+V vi            v_sub16(vi a, vi b) { return _mm512_sub_epi16(a, b); }
+V vi            v_madd(vi a, vi b) { return _mm512_madd_epi16(a, b); }
+V vi            v_low16(vi a, vi b) { return _mm512_unpacklo_epi16(a, b); }
+V vi            v_high16(vi a, vi b) { return _mm512_unpackhi_epi16(a, b); }
+V vi            v_signed(vi a, vi s)
 {
     return _mm512_mask_sub_epi8(a, _mm512_movepi8_mask(s), _mm512_setzero_si512(), a);
 }
-V __m128i v_lanes(vi a)
+V v16 v_lanes(vi a)
 {
     __m256i b = _mm256_add_epi32(_mm512_castsi512_si256(a), _mm512_extracti64x4_epi64(a, 1));
     return _mm_add_epi32(_mm256_castsi256_si128(b), _mm256_extracti128_si256(b, 1));

@@ -11,44 +11,9 @@
 #include <immintrin.h>
 #include <string.h>
 
-#include "kernel/kernel_priv.h"
-
-#define LS_INLINE    static inline __attribute__((always_inline))
 #define LS_TILE_ROWS 8
 #define LS_TILE_COLS 4
-
-/* Rows past the last one repeat it; their results are not stored. */
-typedef struct ls_tile {
-    const uint8_t *w[LS_TILE_ROWS];
-    const uint8_t *x[LS_TILE_COLS];
-    float         *y[LS_TILE_COLS];
-    size_t         n_rows, n;
-    float          w_scale;
-    bool           follow, whole;
-} ls_tile;
-
-typedef void ls_tile_fn(const ls_tile *t);
-
-/* Run `one` or `four` columns at a time over all of m. */
-LS_INLINE void ls_tiles_run(const ls_matmul *m, ls_tile_fn *one, ls_tile_fn *four)
-{
-    ls_tile t = {.n = m->n, .w_scale = m->w_scale, .follow = m->follow, .whole = m->whole};
-    for (size_t r = 0; r < m->n_rows; r += LS_TILE_ROWS) {
-        t.n_rows = m->n_rows - r < LS_TILE_ROWS ? m->n_rows - r : LS_TILE_ROWS;
-        for (size_t i = 0; i < LS_TILE_ROWS; i++) {
-            size_t row = i < t.n_rows ? r + i : m->n_rows - 1;
-            t.w[i] = (const uint8_t *)m->w + row * m->row_bytes;
-        }
-        for (size_t c = 0, step; c < m->n_cols; c += step) {
-            step = m->n_cols - c < LS_TILE_COLS ? 1 : LS_TILE_COLS;
-            for (size_t i = 0; i < step; i++) {
-                t.x[i] = (const uint8_t *)m->x + (c + i) * m->x_bytes;
-                t.y[i] = m->y + (c + i) * m->ldy + r;
-            }
-            (step == 1 ? one : four)(&t);
-        }
-    }
-}
+#include "kernel/tiles_inl.h"
 
 LS_INLINE void ls_tile_store(const ls_tile *t, int c, __m256 v)
 {
