@@ -26,6 +26,7 @@ void ls_kernels_init_avx2(ls_kernels *k)
     ls_kernels_avx2_blocks(k);
     ls_kernels_avx2_ternary(k);
     ls_kernels_avx2_codes(k);
+    ls_kernels_avx2_grid(k);
     ls_kernels_avx2_strips(k);
     ls_kernels_avx2_lookup(k);
     ls_kernels_avx2_rowops(k);

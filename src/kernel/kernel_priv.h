@@ -21,6 +21,7 @@ void ls_kernels_avx2_chains(ls_kernels *k);
 void ls_kernels_avx2_blocks(ls_kernels *k);
 void ls_kernels_avx2_ternary(ls_kernels *k);
 void ls_kernels_avx2_codes(ls_kernels *k);
+void ls_kernels_avx2_grid(ls_kernels *k);
 void ls_kernels_avx2_strips(ls_kernels *k);
 void ls_kernels_avx2_lookup(ls_kernels *k);
 void ls_kernels_avx2_rowops(ls_kernels *k);

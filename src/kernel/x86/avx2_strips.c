@@ -13,7 +13,7 @@
 #define STRIP_NARROW 4
 #define STRIP_SIGNED 3
 #define STRIP_WIDE   6
-#define STRIP_CODES  ls_kernels_avx2_codes
+#define STRIP_CODES  ls_kernels_avx2_grid
 
 typedef __m256i vi;
 typedef __m256  vf;

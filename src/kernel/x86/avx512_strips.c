@@ -13,7 +13,7 @@
 #define STRIP_NARROW 12
 #define STRIP_SIGNED 12
 #define STRIP_WIDE   8
-#define STRIP_CODES  ls_kernels_avx2_codes
+#define STRIP_CODES  ls_kernels_avx2_grid
 
 typedef __m512i vi;
 typedef __m512  vf;
