@@ -32,6 +32,19 @@ expect 0 "back" "$LS" model quantize -m "$T/TL2.gguf" -o "$T/back.gguf" --type I
 expect 0 "back: logits" logits "$T/back.gguf" "$T/back"
 expect 0 "back: I2_S's logits" cmp "$T/back.subject.f32" "$T/I2_S.subject.f32"
 
+# Models that are made up hold the same weights in either layout.
+for type in tl1 tl2; do
+    expect 0 "mini $type" "$LS" model mini --arch bitnet --type $type --seed 3 -o "$T/mini.gguf" --force
+    expect 0 "mini $type: logits" logits "$T/mini.gguf" "$T/mini-$type"
+    expect 0 "mini $type: I2_S" "$LS" model quantize -m "$T/mini.gguf" -o "$T/mini-i2s.gguf" --type I2_S --force
+    expect 0 "mini $type: I2_S's logits" logits "$T/mini-i2s.gguf" "$T/mini-i2s"
+    expect 0 "mini $type: the same" cmp "$T/mini-$type.subject.f32" "$T/mini-i2s.subject.f32"
+done
+expect 0 "mini: both the same" cmp "$T/mini-tl1.subject.f32" "$T/mini-tl2.subject.f32"
+expect 0 "mini: another seed" "$LS" model mini --arch bitnet --type tl1 --seed 4 -o "$T/mini.gguf" --force
+expect 0 "mini: its logits" logits "$T/mini.gguf" "$T/other"
+expect 1 "mini: others" cmp -s "$T/other.subject.f32" "$T/mini-tl1.subject.f32"
+
 # As bitnet.cpp writes it: nothing names the tiles.
 sed 's/lockstep\.tl\.kernels/lockstep.tl.KERNELS/' "$T/TL1.gguf" >"$T/bare.gguf"
 expect 5 "tiles unknown" logits "$T/bare.gguf" "$T/bare"
