@@ -30,7 +30,7 @@ static const struct {
     [LS_MINI_TINY] = {256, 512, 8, 2, 2, 320, 512, false, "llama"},
     [LS_MINI_SMALL] = {512, 1536, 8, 4, 4, 1024, 1024, false, "llama"},
     [LS_MINI_MEDIUM] = {768, 2048, 12, 4, 6, 4096, 2048, false, "llama"},
-    [LS_MINI_LLAMA_100M] = {768, 2048, 12, 4, 12, 32000, 4096, true, "llama"},
+    [LS_MINI_LLAMA_100M] = {768, 2048, 12, 4, 12, 32000, 65536, true, "llama"},
     [LS_MINI_LLAMA_1B] = {2048, 8192, 32, 8, 16, 128256, 131072, true, "llama"},
     [LS_MINI_BITNET_2B] = {2560, 6912, 20, 5, 30, 128256, 4096, true, "bitnet"},
 };
