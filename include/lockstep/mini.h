@@ -42,7 +42,7 @@ LS_API const char *ls_mini_arch(size_t i);
 /* The architecture that a shape is taken from; "llama" for those of none. */
 LS_API const char *ls_mini_shape_arch(ls_mini_shape shape);
 /* Whether matrices of this type can be made up. Embeddings are F16 where the type is for ternary
- * matrices alone (I2_S). */
+ * matrices alone (I2_S, TL1, TL2); TL1 and TL2 are no types for every shape. */
 LS_API bool ls_mini_has_dtype(int dtype);
 
 #endif

@@ -211,7 +211,7 @@ void ls_pool_run(ls_pool *p, ls_pool_fn *fn, void *ctx, size_t n, size_t grain)
     wait_until_all_left(p);
 }
 
-static int available_processors(void)
+int ls_pool_processors(void)
 {
     cpu_set_t set;
     if (sched_getaffinity(0, sizeof(set), &set) != 0) return 1;
@@ -249,7 +249,7 @@ ls_status ls_pool_create(ls_pool **out, int n_threads, ls_error *err)
     }
     LS_TRY(ls_alloc_aligned(&p, 1, sizeof(*p), "the thread pool", err));
     p->n_threads = n_threads;
-    p->spin = n_threads <= available_processors() ? SPIN_TURNS : 0;
+    p->spin = n_threads <= ls_pool_processors() ? SPIN_TURNS : 0;
     pthread_mutex_init(&p->lock, NULL);
     pthread_cond_init(&p->work, NULL);
     pthread_cond_init(&p->done, NULL);

@@ -16,6 +16,7 @@ typedef void ls_pool_fn(void *ctx, size_t begin, size_t end, int thread);
 ls_status ls_pool_create(ls_pool **out, int n_threads, ls_error *err);
 void      ls_pool_destroy(ls_pool *p); /* NULL is allowed */
 int       ls_pool_n_threads(const ls_pool *p);
+int       ls_pool_processors(void); /* that this program may use; at least 1 */
 
 /* Run fn over [0, n) in chunks of `grain` items, handed out dynamically, and return when all
  * are done. Which thread gets which chunk is not determined: results must not depend on it.

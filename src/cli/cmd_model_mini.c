@@ -128,7 +128,7 @@ static const cli_option table[] = {
      .metavar = "TYPE",
      .suggest = type_at,
      .help = "Tensor type of the matrices. Where the shape is a real model's: a mixture as model "
-             "quantize makes it. i2_s: with embeddings in f16.",
+             "quantize makes it. i2_s, tl1, tl2: with embeddings in f16.",
      .def = "f16"},
     {.name = "shape",
      .kind = CLI_ENUM,

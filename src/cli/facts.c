@@ -9,7 +9,9 @@
 #include "cli/text.h"
 
 /* general.file_type: its name, and the type that most of such a file's elements have (llama.h of
- * llama.cpp v0.5.0; 40 is I2_S in files of bitnet.cpp). */
+ * llama.cpp v0.5.0). bitnet.cpp gave 38 to 40 to its own types before llama.cpp gave them to
+ * others; what the matrices are says which it is. Where nothing matches, the first row has the
+ * name. */
 static const struct {
     int         number, dtype;
     const char *name;
@@ -31,7 +33,9 @@ static const struct {
     {31, LS_DTYPE_IQ1_M, "IQ1_M"},     {32, LS_DTYPE_BF16, "BF16"},
     {36, LS_DTYPE_TQ1_0, "TQ1_0"},     {37, LS_DTYPE_TQ2_0, "TQ2_0"},
     {38, LS_DTYPE_MXFP4, "MXFP4_MOE"}, {39, LS_DTYPE_NVFP4, "NVFP4"},
-    {40, LS_DTYPE_Q1_0, "Q1_0"},       {40, LS_DTYPE_I2_S, "I2_S"},
+    {38, LS_DTYPE_TL1, "TL1"},         {39, LS_DTYPE_TL2, "TL2"},
+    {40, LS_DTYPE_I2_S, "I2_S"},       {40, LS_DTYPE_I2_S_ARM, "I2_S"},
+    {40, LS_DTYPE_I2_S_1X4, "I2_S"},   {40, LS_DTYPE_Q1_0, "Q1_0"},
     {41, LS_DTYPE_Q2_0, "Q2_0"},
 };
 
@@ -41,6 +45,10 @@ static const struct {
     const char *text;
 } remarks[] = {
     {LS_DTYPE_I2_S, "one scale a tensor, in a 32-byte tail"},
+    {LS_DTYPE_I2_S_ARM, "packed as on Arm, one scale a tensor, in a 32-byte tail"},
+    {LS_DTYPE_I2_S_1X4, "packed 1x4, one scale a tensor, in a 32-byte tail"},
+    {LS_DTYPE_TL1, "indices of pairs, in tiles, one scale a tensor"},
+    {LS_DTYPE_TL2, "indices of triples, in tiles, one scale a tensor"},
 };
 
 /* ---- the metadata ---- */
@@ -170,8 +178,8 @@ static void read_flavour(model_facts *f, const ls_gguf *g)
     find_main_type(f, g);
     for (; i < sizeof(file_types) / sizeof(file_types[0]) && !matches; i++) {
         if (file_types[i].number != f->file_type) continue;
-        f->claimed = file_types[i].name;
         matches = file_types[i].dtype == f->main_type;
+        if (matches || !f->claimed) f->claimed = file_types[i].name;
     }
     if (f->main_type < 0) {
         snprintf(f->flavour, sizeof(f->flavour), "%s", f->claimed ? f->claimed : "");

@@ -16,6 +16,7 @@
 #include "convert/mini_priv.h"
 #include "convert/mixture.h"
 #include "dtype/dtype.h"
+#include "dtype/packed.h"
 #include "format/hf_rope.h"
 #include "lockstep/gguf_write.h"
 #include "lockstep/mini.h"
@@ -29,7 +30,7 @@ static const struct {
     [LS_MINI_TINY] = {256, 512, 8, 2, 2, 320, 512, false, "llama"},
     [LS_MINI_SMALL] = {512, 1536, 8, 4, 4, 1024, 1024, false, "llama"},
     [LS_MINI_MEDIUM] = {768, 2048, 12, 4, 6, 4096, 2048, false, "llama"},
-    [LS_MINI_LLAMA_100M] = {768, 2048, 12, 4, 12, 32000, 4096, true, "llama"},
+    [LS_MINI_LLAMA_100M] = {768, 2048, 12, 4, 12, 32000, 65536, true, "llama"},
     [LS_MINI_LLAMA_1B] = {2048, 8192, 32, 8, 16, 128256, 131072, true, "llama"},
     [LS_MINI_BITNET_2B] = {2560, 6912, 20, 5, 30, 128256, 4096, true, "bitnet"},
 };
@@ -74,6 +75,7 @@ typedef struct mini {
     uint64_t        random; /* state */
     uint8_t        *block;  /* encoded values on their way to the file */
     ls_pool        *pool;
+    ls_mini_tiles   tiles;
     size_t          done, total; /* bytes */
     ls_error       *err;
 } mini;
@@ -217,7 +219,7 @@ static ls_status type_of(const mini *m, ls_mixer *mixer, const char *name, shape
     for (size_t i = 0; i < 3; i++) t.ne[i] = s->ne[i];
     t.ne[3] = 1;
     if (m->mixed) LS_TRY(ls_mixer_next(mixer, &t, &s->dtype, m->err));
-    if (s->dtype == LS_DTYPE_I2_S &&
+    if ((s->dtype == LS_DTYPE_I2_S || ls_mini_is_tiled(s->dtype)) &&
         (ls_role_of(t.name) == LS_ROLE_EMBED || ls_role_of(t.name) == LS_ROLE_OUTPUT))
         s->dtype = LS_DTYPE_F16;
     if (ls_mini_has_dtype(s->dtype)) return LS_OK;
@@ -229,6 +231,8 @@ typedef ls_status tensor_fn(mini *m, const ls_weight *w, const char *name);
 
 static size_t bytes_of(const shape *s)
 {
+    if (ls_mini_is_tiled(s->dtype))
+        return ls_matrix_bytes(s->dtype, (size_t)s->ne[1], (size_t)s->ne[0]);
     return ls_dtype_tensor_bytes(s->dtype, (size_t)(s->ne[0] * s->ne[1] * s->ne[2]));
 }
 
@@ -236,6 +240,8 @@ static ls_status announce(mini *m, const ls_weight *w, const char *name)
 {
     shape s = shape_of(m, w);
     LS_TRY(type_of(m, &m->mixer, name, &s));
+    if (ls_mini_is_tiled(s.dtype))
+        LS_TRY(ls_mini_add_tiles(&m->tiles, s.dtype, name, s.ne, m->err));
     m->total += bytes_of(&s);
     return ls_gguf_write_tensor(m->w, (ls_str){name, strlen(name)}, s.dtype, s.n_dims, s.ne, 0,
                                 m->err);
@@ -332,11 +338,24 @@ static ls_status put_tail(mini *m, const shape *s, size_t n)
     return s->dtype == LS_DTYPE_I2_S && bytes <= sizeof(tail) ? put(m, tail, bytes) : LS_OK;
 }
 
+static ls_status fill_tiled(mini *m, const shape *s)
+{
+    uint8_t  *data;
+    size_t    bytes;
+    ls_status status;
+    LS_TRY(ls_mini_draw_tiles(&data, &bytes, s->dtype, s->ne, s->spread, next(&m->random), m->pool,
+                              m->err));
+    status = put(m, data, bytes);
+    free(data);
+    return status;
+}
+
 static ls_status fill(mini *m, const ls_weight *w, const char *name)
 {
     shape  s = shape_of(m, w);
     size_t n = (size_t)(s.ne[0] * s.ne[1] * s.ne[2]), left = n;
     LS_TRY(type_of(m, &m->mixer, name, &s));
+    if (ls_mini_is_tiled(s.dtype)) return fill_tiled(m, &s);
     if (n >= LARGE) {
         LS_TRY(fill_large(m, &s, name, n));
         left = 0;
@@ -393,6 +412,7 @@ static ls_status write_all(mini *m, const char *path)
     LS_TRY(ls_mini_vocabulary(m->w, (uint32_t)m->c.n_vocab, m->err));
     start_mixer(m);
     LS_TRY(each_tensor(m, announce));
+    LS_TRY(ls_mini_put_tiles(m->w, &m->tiles, m->err));
     LS_TRY(ls_gguf_write_begin(m->w, path, m->err));
     start_mixer(m);
     LS_TRY(each_tensor(m, fill));

@@ -58,7 +58,7 @@ bool ls_mini_has_dtype(int dtype)
     for (size_t i = 0; i < N_BLOCKS; i++) {
         if (blocks[i].dtype == dtype) return true;
     }
-    return ls_mini_is_plain(dtype) || dtype == LS_DTYPE_I2_S;
+    return ls_mini_is_plain(dtype) || dtype == LS_DTYPE_I2_S || ls_mini_is_tiled(dtype);
 }
 
 void ls_mini_encode(int dtype, void *out, const float *x, size_t n)

@@ -92,23 +92,43 @@ size_t ls_tiles_bytes(int dtype, size_t rows, size_t n)
 
 /* ---- indices ---- */
 
-static void put_pair(int8_t *out, unsigned index)
-{
-    int i = index < 9 ? (int)index : 4;
-    out[0] = (int8_t)(i / 3 - 1);
-    out[1] = (int8_t)(i % 3 - 1);
-}
+/* What indices stand for; those that no encoder writes are zeros. */
+static const int8_t pairs_of[16][2] = {{-1, -1}, {-1, 0}, {-1, 1}, {0, -1}, {0, 0},
+                                       {0, 1},   {1, -1}, {1, 0},  {1, 1}};
 
 static unsigned pair_of(const int8_t *w) { return (unsigned)(3 * w[0] + w[1] + 4); }
 
-static void put_triple(int8_t *out, unsigned magnitude, bool negative)
-{
-    int v = magnitude < 14 ? (int)magnitude : 0, sign = negative ? -1 : 1;
-    int a = (v + 4) / 9, rest = v - 9 * a, b = (rest + 4) / 3 - 1, c = rest - 3 * b;
-    out[0] = (int8_t)(sign * a);
-    out[1] = (int8_t)(sign * b);
-    out[2] = (int8_t)(sign * c);
-}
+/* By sign and magnitude. */
+static const int8_t triples_with[2][16][3] = {
+    {{0, 0, 0},
+     {0, 0, 1},
+     {0, 1, -1},
+     {0, 1, 0},
+     {0, 1, 1},
+     {1, -1, -1},
+     {1, -1, 0},
+     {1, -1, 1},
+     {1, 0, -1},
+     {1, 0, 0},
+     {1, 0, 1},
+     {1, 1, -1},
+     {1, 1, 0},
+     {1, 1, 1}},
+    {{0, 0, 0},
+     {0, 0, -1},
+     {0, -1, 1},
+     {0, -1, 0},
+     {0, -1, -1},
+     {-1, 1, 1},
+     {-1, 1, 0},
+     {-1, 1, -1},
+     {-1, 0, 1},
+     {-1, 0, 0},
+     {-1, 0, -1},
+     {-1, -1, 1},
+     {-1, -1, 0},
+     {-1, -1, -1}},
+};
 
 static int triple_of(const int8_t *w) { return 9 * w[0] + 3 * w[1] + w[2]; }
 
@@ -142,12 +162,15 @@ static size_t tl1_byte(const ls_tensor *t, size_t row, size_t i)
 void ls_tl1_codes(int8_t *out, const ls_tensor *t, size_t row)
 {
     walk           w = tl1_walk(t, row);
-    const uint8_t *p = (const uint8_t *)t->data + w.start;
+    const uint8_t *p = (const uint8_t *)t->data + w.start + tl1_byte(t, row, 0);
+    size_t         fours = 64 / t->tiles.bmm; /* of these bytes are 16 apart, then comes a gap */
     for (size_t k = 0; k < w.n_strips; k++, p += w.next) {
-        for (size_t i = 0; i < w.n_bytes; i++, out += 4) {
-            uint8_t byte = p[tl1_byte(t, row, i)];
-            put_pair(out, byte >> 4);
-            put_pair(out + 2, byte & 15);
+        for (size_t at = 0; at < w.n_bytes / fours * 64; at += 64) {
+            for (size_t j = 0; j < fours; j++, out += 4) {
+                uint8_t byte = p[at + j * 16];
+                memcpy(out, pairs_of[byte >> 4], 2);
+                memcpy(out + 2, pairs_of[byte & 15], 2);
+            }
         }
     }
 }
@@ -212,18 +235,21 @@ void ls_tl2_codes(int8_t *out, const ls_tensor *t, size_t row)
     for (size_t k = 0; k < n; k++) {
         const uint8_t *m = b + strip_at(&p, n, k, bk / 6 * 32);
         const uint8_t *signs = b + p.signs + strip_at(&p, n, k, bk / 24 * 32);
-        for (size_t i = 0; i < bk / 3; i++, out += 3) {
-            uint8_t  byte = m[i / 2 * 32 + p.byte];
-            unsigned bit;
-            uint8_t  sign = signs[sign_byte(&p, i, &bit)];
-            put_triple(out, i % 2 ? byte & 15 : byte >> 4, sign >> bit & 1);
+        for (size_t i = 0; i < bk / 3; i += 8) { /* triples with their signs in one word */
+            const uint8_t *word = signs + i / 8 * 32 + p.word * 2;
+            unsigned       bits = (unsigned)(word[0] | word[1] << 8) >> (p.bit - 14);
+            for (unsigned j = 0; j < 8; j += 2, out += 6) {
+                uint8_t byte = m[(i + j) / 2 * 32 + p.byte];
+                memcpy(out, triples_with[bits >> (14 - 2 * j) & 1][byte >> 4], 3);
+                memcpy(out + 3, triples_with[bits >> (12 - 2 * j) & 1][byte & 15], 3);
+            }
         }
     }
     for (size_t k = 0; k < n2; k++) {
         const uint8_t *m = b + p.pairs + strip_at(&p, n2, k, 8 * 32);
         for (size_t i = 0; i < 8; i++, out += 4) {
-            put_pair(out, m[i * 32 + p.byte] >> 4);
-            put_pair(out + 2, m[i * 32 + p.byte] & 15);
+            memcpy(out, pairs_of[m[i * 32 + p.byte] >> 4], 2);
+            memcpy(out + 2, pairs_of[m[i * 32 + p.byte] & 15], 2);
         }
     }
 }

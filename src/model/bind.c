@@ -3,12 +3,14 @@
  *
  * A tensor that the architecture does not use is an error: skipping it would compute another
  * model. Vectors are decoded to float into one allocation: a first pass counts, a second fills.
+ * Rows of packed matrices, which take much longer, are shared between the machine's processors.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/pool.h"
 #include "dtype/dtype.h"
 #include "dtype/packed.h"
 #include "model/arch.h"
@@ -21,6 +23,7 @@ typedef struct binder {
     float    *vectors;  /* NULL in the first pass */
     size_t    n_bytes;  /* the same for rows of packed matrices */
     uint8_t  *unpacked;
+    ls_pool  *pool; /* for these */
     ls_error *err;
 } binder;
 
@@ -131,6 +134,34 @@ bool ls_lookup_pays(int dtype, ls_tier tier)
     return dtype == LS_DTYPE_TL2 && (tier == LS_TIER_AVX2 || tier == LS_TIER_AVX512);
 }
 
+typedef struct unpacking {
+    const ls_tensor *t;
+    uint8_t         *out;
+    size_t           row_bytes, from;
+    int              dtype;
+    _Atomic bool     failed;
+} unpacking;
+
+static void unpack_rows(void *ctx, size_t begin, size_t end, int thread)
+{
+    unpacking *u = ctx;
+    (void)thread;
+    if (ls_unpack(u->out + begin * u->row_bytes, u->dtype, u->t, u->from + begin, end - begin,
+                  NULL) != LS_OK)
+        u->failed = true;
+}
+
+/* Rows that a thread takes at a time: those of one tile of most tensors. */
+enum { ROWS_AT_ONCE = 64 };
+
+static ls_status unpack(binder *b, uint8_t *out, const ls_matrix *w, const ls_tensor *t,
+                        size_t from)
+{
+    unpacking u = {.t = t, .out = out, .row_bytes = w->row_bytes, .from = from, .dtype = w->dtype};
+    ls_pool_run(b->pool, unpack_rows, &u, w->n_rows, ROWS_AT_ONCE);
+    return u.failed ? ls_fail(b->err, LS_ERR_NOMEM, "not enough memory for a row of codes") : LS_OK;
+}
+
 static ls_status bind_packed(binder *b, ls_matrix *out, const ls_tensor *t, size_t from,
                              size_t rows)
 {
@@ -151,7 +182,7 @@ static ls_status bind_packed(binder *b, ls_matrix *out, const ls_tensor *t, size
     }
     if (b->unpacked) {
         out->data = b->unpacked + b->n_bytes;
-        LS_TRY(ls_unpack(b->unpacked + b->n_bytes, dtype, t, from, rows, b->err));
+        LS_TRY(unpack(b, b->unpacked + b->n_bytes, out, t, from));
     }
     b->n_bytes += (bytes + 63) & ~(size_t)63;
     return LS_OK;
@@ -238,6 +269,7 @@ ls_status ls_model_bind(ls_model *m, ls_error *err)
     }
     if (status == LS_OK && b.n_bytes) {
         status = ls_alloc_aligned(&m->unpacked, b.n_bytes, 1, "the rows of packed matrices", err);
+        if (status == LS_OK) status = ls_pool_create(&b.pool, ls_pool_processors(), err);
     }
     if (status == LS_OK) {
         b.vectors = m->vectors;
@@ -245,6 +277,7 @@ ls_status ls_model_bind(ls_model *m, ls_error *err)
         status = bind_all(&b);
     }
     if (status == LS_OK && m->config.tied_output) m->output = m->token_embd;
+    ls_pool_destroy(b.pool);
     free(b.used);
     return status;
 }

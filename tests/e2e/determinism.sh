@@ -1,21 +1,22 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# determinism.sh types K N | experts | windows | long | fault - threads, batches and instruction sets do not change a bit: not of
-# any type of weights (every N-th of dtypes.def from the K-th on), with experts and windows, with a batch of 512 that is
-# full. And where a bit is changed, that is found.
+# determinism.sh types K N | experts | windows | fault - threads, batches and instruction sets do not change a bit: not of
+# any type of weights (every N-th of dtypes.def from the K-th on) with batches of 64 and 512 that are full, and of any type
+# of cache; with experts and windows. And where a bit is changed, that is found.
 . "$(dirname "$0")/lib.sh"
 part=$1
 IDS=$(seq -s, 1 66) # more than a batch of 64
+LONG=$(for ((i = 0; i < 8; i++)); do seq -s, 1 65; done | paste -sd,) # 520: more than one of 512
 
-# tiny DTYPE BLOCK [KEY=NUMBER...]: rows of several blocks, and as few as that allows: the scalar kernels are slow. The
-# vocabulary's 300 rows are no whole strips, nor are those of its last claim.
+# tiny DTYPE BLOCK [KEY=NUMBER...]: rows of several blocks, and as little else as that allows: the scalar kernels are slow,
+# those of attention above all. The vocabulary's 72 rows are no whole strips, nor are those of its last claim.
 tiny() {
-    local d=256 ff=512
-    (($2 <= 128)) && ff=384
-    (($2 <= 64)) && d=192 ff=320
-    (($2 <= 32)) && d=160 ff=288
+    local d=512 ff=32
+    (($2 <= 128)) && d=384
+    (($2 <= 64)) && d=192 ff=96
+    (($2 <= 32)) && d=160 ff=96
     (($2 == 1)) && d=96 ff=160
-    "$TOOLS/make_model" tiny "$T/m.gguf" dtype="$1" d=$d ff=$ff vocab=300 ctx=1024 "${@:3}"
+    "$TOOLS/make_model" tiny "$T/m.gguf" dtype="$1" d=$d ff=$ff head=8 vocab=72 ctx=1024 "${@:3}"
 }
 # same NAME MODEL RUNS [OPTION...]: one hash in at least so many runs
 same() {
@@ -46,24 +47,25 @@ types() {
         "$SOURCE/include/lockstep/dtypes.def" | grep -v ' ternary '
 }
 
+# The cache is of the same type as the weights where there are such caches: all of them are seen.
 check_types() {
-    local i=0 number name block
+    local i=0 number name block kv
     while read -r number name block; do
         ((i++ % $2 == $1)) || continue
+        kv=f32
         case $name in
         i2_s_arm | i2_s_1x4 | i2_s)
-            tiny 36 256 bitnet=1
+            tiny 36 128 bitnet=1 ff=128
             [[ $name == i2_s ]] || "$TOOLS/make_model" edit "$T/m.gguf" "$T/n.gguf" "lockstep.i2_s.packing=str:${name#i2_s_}"
             [[ $name == i2_s ]] || mv "$T/n.gguf" "$T/m.gguf" ;;
-        i2_s32_split) continue ;; # its scales are tensors of their own
-        i2_s32 | i2_s256) tiny "$number" 256 bitnet=1 ;;
-        tl1 | tl2)
-            tiny 36 256 bitnet=1
-            expect 0 "$name" "$LS" model quantize -m "$T/m.gguf" -o "$T/n.gguf" --type "$name" --force
-            mv "$T/n.gguf" "$T/m.gguf" ;;
+        i2_s32 | i2_s32_split | i2_s256) tiny "$number" 256 bitnet=1 ;;
+        tl1 | tl2) tiny "$number" 128 bitnet=1 d=256 ff=256 ;;
         *) tiny "$number" "$block" ;;
         esac
-        same "$name" "$T/m.gguf" 17 --ids "$IDS"
+        [[ " f16 bf16 q8_0 " != *" $name "* ]] || kv=$name
+        [[ $name != q8_0 ]] || tiny 8 32 head=32 # whole blocks
+        same "$name" "$T/m.gguf" 17 --ids "$LONG" --kv-type $kv
+        "$LS" model inspect -m "$T/m.gguf" 2>&1 | grep -qi "$name" || fail "$name: the model has none"
     done < <(types)
     ((i >= 42)) || fail "dtypes.def has $i types"
 }
@@ -80,13 +82,6 @@ windows)
     for arch in gemma2 gemma3 olmo2 phi3 gpt-oss; do
         expect 0 "$arch: mini" "$LS" model mini --arch $arch --type q4_0 --seed 3 -o "$T/m.gguf" --force --optional
         across $arch "$T/m.gguf" "$IDS" 64
-    done
-    ;;
-long)
-    for type in "1 1" "2 32" "12 256"; do
-        # shellcheck disable=SC2086
-        tiny $type
-        across "type ${type% *}, 520 tokens" "$T/m.gguf" "$(seq -s, 1 260),$(seq -s, 1 260)" 512
     done
     ;;
 fault)

@@ -16,10 +16,34 @@ for type in I2_S TL1 TL2; do
     expect 0 "$type: I2_S's logits" cmp "$T/$type.subject.f32" "$T/I2_S.subject.f32"
     expect 0 "$type: inspect" "$LS" model inspect -m "$T/$type.gguf"
     says "Ternary layouts:"
+    # bitnet.cpp's numbers, which llama.cpp has given to MXFP4_MOE, NVFP4 and Q1_0
+    case $type in TL1) number=38 ;; TL2) number=39 ;; *) number=40 ;; esac
+    says "Quantisation:  $type, "
+    says "(general.file_type $number)"
+    expect 0 "$type: inspect --json" "$LS" model inspect -m "$T/$type.gguf" --json
+    equal "$type: file_type_name" "$(json "$T/o" flavour.file_type_name)" $type
+    equal "$type: agrees" "$(json "$T/o" flavour.agrees)" true
 done
+"$TOOLS/make_model" tiny "$T/q8_0.gguf" dtype=8
+"$TOOLS/make_model" edit "$T/q8_0.gguf" "$T/edited.gguf" general.file_type=u32:38
+expect 0 "not what it says" "$LS" model inspect -m "$T/edited.gguf"
+says "(but general.file_type 38 says MXFP4_MOE)"
 expect 0 "back" "$LS" model quantize -m "$T/TL2.gguf" -o "$T/back.gguf" --type I2_S
 expect 0 "back: logits" logits "$T/back.gguf" "$T/back"
 expect 0 "back: I2_S's logits" cmp "$T/back.subject.f32" "$T/I2_S.subject.f32"
+
+# Models that are made up hold the same weights in either layout.
+for type in tl1 tl2; do
+    expect 0 "mini $type" "$LS" model mini --arch bitnet --type $type --seed 3 -o "$T/mini.gguf" --force
+    expect 0 "mini $type: logits" logits "$T/mini.gguf" "$T/mini-$type"
+    expect 0 "mini $type: I2_S" "$LS" model quantize -m "$T/mini.gguf" -o "$T/mini-i2s.gguf" --type I2_S --force
+    expect 0 "mini $type: I2_S's logits" logits "$T/mini-i2s.gguf" "$T/mini-i2s"
+    expect 0 "mini $type: the same" cmp "$T/mini-$type.subject.f32" "$T/mini-i2s.subject.f32"
+done
+expect 0 "mini: both the same" cmp "$T/mini-tl1.subject.f32" "$T/mini-tl2.subject.f32"
+expect 0 "mini: another seed" "$LS" model mini --arch bitnet --type tl1 --seed 4 -o "$T/mini.gguf" --force
+expect 0 "mini: its logits" logits "$T/mini.gguf" "$T/other"
+expect 1 "mini: others" cmp -s "$T/other.subject.f32" "$T/mini-tl1.subject.f32"
 
 # As bitnet.cpp writes it: nothing names the tiles.
 sed 's/lockstep\.tl\.kernels/lockstep.tl.KERNELS/' "$T/TL1.gguf" >"$T/bare.gguf"

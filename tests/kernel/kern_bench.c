@@ -16,6 +16,7 @@
 #include "dtype/strips.h"
 #include "kern.h"
 #include "lockstep/bench.h"
+#include "lockstep/quant.h"
 
 enum {
     SAMPLES = 7,
@@ -95,6 +96,44 @@ static size_t claim_of(const kern_info *k)
     return k->kind == KIND_STRIPS && (looks_up || ls_dtype_block(k->type) == 1) ? 64 : 32;
 }
 
+/* Weights as a model has them: a row of normal floats by our own quantiser; the rows are that one,
+ * each turned by a block. Bytes drawn at random would be scales without number in some types, which
+ * are slow. Where there is no quantiser, as for integers, what the tests draw is fine. */
+static void make_weights(job *j, int type)
+{
+    size_t   n = j->c.n, row = kern_row_bytes(&j->c), block = ls_dtype_block_bytes(type);
+    uint64_t rng = 1;
+    ls_error err = {0};
+    float   *x = malloc(2 * n * sizeof(*x));
+    uint8_t *rows = malloc(j->claim_rows * row);
+    if (!x || !rows) exit(2);
+    kern_fill_f32(x, n, PAT_RANDOM, &rng);
+    for (size_t i = 0; i < n; i++) {
+        x[i] *= 0.03f;
+        x[n + i] = 1; /* importance: some types ask for it */
+    }
+    need(ls_quantize(type, rows, x, 1, n, x + n, &err), &err);
+    for (size_t r = 1; r < j->claim_rows; r++) {
+        size_t turn = r * block % row;
+        memcpy(rows + r * row, rows + turn, row - turn);
+        memcpy(rows + r * row + row - turn, rows, turn);
+    }
+    if (kern_info_of(j->c.kernel)->kind == KIND_STRIPS) {
+        for (size_t r = 0; r < j->claim_rows; r += LS_STRIP_ROWS)
+            ls_strips_pack(type, j->d.in[0].data + r * row, rows + r * row, row, n);
+    } else {
+        memcpy(j->d.in[0].data, rows, j->claim_rows * row);
+    }
+    free(rows);
+    free(x);
+}
+
+static bool is_quantised(int type)
+{
+    return ls_dtype_block(type) > 1 && ls_dtype_row_bytes(type, 256) && type != LS_DTYPE_I2_S &&
+           type != LS_DTYPE_TL1 && type != LS_DTYPE_TL2 && ls_quant_supported(type);
+}
+
 /* The same claim over and over: what matters is where it comes from. */
 static void make_matrix(job *j, const shape *s)
 {
@@ -106,6 +145,7 @@ static void make_matrix(job *j, const shape *s)
     if (!rows) rows = j->claim_rows;
     j->c.rows = j->claim_rows;
     kern_prepare(&j->d, &j->c);
+    if (is_quantised(k->type)) make_weights(j, k->type);
     j->n_claims = rows / j->claim_rows;
     j->claim_bytes = row * j->claim_rows;
     take_pages(&j->w, j->n_claims * j->claim_bytes + scratch + 64);

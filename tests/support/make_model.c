@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /* make_model.c - model files for tests that need one that nobody ships.
  *
- *   usage: make_model tiny OUT [KEY=NUMBER...]   keys: dtype d ff layers ctx vocab seed; bitnet=1
- *          make_model edit IN OUT [EDIT...]
+ *   usage: make_model tiny OUT [KEY=NUMBER...]   keys: dtype d ff head layers ctx vocab seed;
+ * bitnet=1 make_model edit IN OUT [EDIT...]
  *
  * EDIT: KEY=u32:N, KEY=f32:X, KEY=str:TEXT (replaces or adds a metadata entry), -KEY (removes one),
  * tensor:NAME=X,X,... (adds an F32 vector). Everything else is copied byte for byte. */
@@ -31,8 +31,8 @@ static int make_tiny(int argc, char **argv)
             const char *name;
             uint32_t   *to;
         } keys[] = {
-            {"dtype=", &t.dtype},   {"d=", &t.d},     {"ff=", &t.ff},
-            {"layers=", &t.layers}, {"ctx=", &t.ctx}, {"vocab=", &t.vocab},
+            {"dtype=", &t.dtype}, {"d=", &t.d},         {"ff=", &t.ff},     {"layers=", &t.layers},
+            {"ctx=", &t.ctx},     {"vocab=", &t.vocab}, {"head=", &t.head},
         };
         bool known = false;
         for (size_t k = 0; k < sizeof(keys) / sizeof(keys[0]); k++) {

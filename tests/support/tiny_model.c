@@ -65,15 +65,18 @@ typedef struct plan { /* one pass counts, the next writes the directory, the las
     rng      r;
 } plan;
 
+static const uint8_t scale_tail[32] = {0, 0, 0, 0x3d}; /* 2^-5, behind ternary codes */
+
+static bool is_tiled(uint32_t dtype) { return dtype == LS_DTYPE_TL1 || dtype == LS_DTYPE_TL2; }
+
 /* Scales such that values stay near those of the other types: of numbers that are whole, of blocks
  * whose scale would else be any, and of ternary codes, whose scale is behind them. */
 static bool put_small(plan *p, uint32_t dtype, size_t n)
 {
-    static const uint8_t tail[32] = {0, 0, 0, 0x3d}; /* 2^-5 */
-    size_t               block = ls_dtype_block_bytes((int)dtype), count = n;
-    uint8_t              bytes[320];
-    bool whole = dtype == LS_DTYPE_I16 || dtype == LS_DTYPE_I32 || dtype == LS_DTYPE_I64;
-    bool ternary = dtype == LS_DTYPE_I2_S, sums = dtype == LS_DTYPE_Q8_1;
+    size_t  block = ls_dtype_block_bytes((int)dtype), count = n;
+    uint8_t bytes[320];
+    bool    whole = dtype == LS_DTYPE_I16 || dtype == LS_DTYPE_I32 || dtype == LS_DTYPE_I64;
+    bool    ternary = dtype == LS_DTYPE_I2_S, sums = dtype == LS_DTYPE_Q8_1;
     if (!ls_mini_has_dtype((int)dtype) && !whole && !sums) return false;
     for (count = n / ls_dtype_block((int)dtype); count; count--) {
         memset(bytes, 0, sizeof(bytes));
@@ -86,13 +89,21 @@ static bool put_small(plan *p, uint32_t dtype, size_t n)
         if (sums) bytes[1] = 0x14; /* scale 2^-10, as of Q8_0 */
         gguf_build_bytes(p->b, bytes, block);
     }
-    if (ternary) gguf_build_bytes(p->b, tail, sizeof(tail));
+    if (ternary) gguf_build_bytes(p->b, scale_tail, sizeof(scale_tail));
     return true;
 }
 
 static void put_weights(plan *p, uint32_t dtype, size_t rows, size_t n_per_row, bool norm)
 {
     size_t n = rows * n_per_row;
+    if (is_tiled(dtype)) {
+        for (size_t i = ls_matrix_bytes((int)dtype, rows, n_per_row) - sizeof(scale_tail); i; i--) {
+            uint64_t bits = rng_next(&p->r);
+            gguf_build_bytes(p->b, &bits, 1);
+        }
+        gguf_build_bytes(p->b, scale_tail, sizeof(scale_tail));
+        return;
+    }
     if (dtype > 1 && dtype != LS_DTYPE_BF16 && dtype != 8 && put_small(p, dtype, n)) return;
     if (dtype == 8) {
         for (size_t i = 0; i < n / 32; i++) {
@@ -118,10 +129,35 @@ static void put_weights(plan *p, uint32_t dtype, size_t rows, size_t n_per_row, 
     }
 }
 
+/* Of I2_S32_SPLIT: the scales are a tensor of their own. */
+static void scales(plan *p, const char *name, size_t n)
+{
+    const uint64_t ne[2] = {n, 1};
+    char           own[80];
+    snprintf(own, sizeof(own), "%.*s.scale", (int)(strlen(name) - strlen(".weight")), name);
+    if (p->pass == COUNT) p->n++;
+    if (p->pass == DIRECTORY) {
+        gguf_build_tensor(p->b, own, 1, ne, LS_DTYPE_F16, p->offset);
+        p->offset += (2 * n + 31) / 32 * 32;
+    }
+    if (p->pass == DATA) {
+        put_weights(p, LS_DTYPE_F16, 1, n, false);
+        gguf_build_pad(p->b, 32);
+    }
+}
+
+static uint32_t type_of(const plan *p, uint64_t n, uint64_t rows)
+{
+    ls_tiles tiles;
+    bool     fits = is_tiled(p->dtype) ? ls_tiles_for((int)p->dtype, rows, n, &tiles)
+                                       : n % ls_dtype_block((int)p->dtype) == 0;
+    return fits ? p->dtype : LS_DTYPE_Q8_0;
+}
+
 static void tensor(plan *p, const char *name, uint64_t n, uint64_t rows)
 {
     uint64_t ne[2] = {n, rows};
-    uint32_t dtype = rows ? p->dtype : 0;
+    uint32_t dtype = rows ? type_of(p, n, rows) : LS_DTYPE_F32;
     size_t   high = (size_t)(rows ? rows : 1);
     if (p->pass == COUNT) p->n++;
     if (p->pass == DIRECTORY) {
@@ -133,27 +169,23 @@ static void tensor(plan *p, const char *name, uint64_t n, uint64_t rows)
         put_weights(p, dtype, high, (size_t)n, !rows);
         gguf_build_pad(p->b, 32);
     }
+    if (dtype == LS_DTYPE_I2_S32_SPLIT) scales(p, name, high * (size_t)n / 32);
 }
 
 static void all_tensors(plan *p, const tiny_model *t)
 {
-    uint32_t kv = t->d / TINY_HEADS * TINY_KV_HEADS;
+    uint32_t q = t->head * TINY_HEADS, kv = t->head * TINY_KV_HEADS;
     bool     sub_norms = strncmp(t->arch, "bitnet", 6) == 0;
     const struct {
         const char *name;
         uint64_t    n, rows;
         bool        wanted;
     } layer[] = {
-        {"attn_norm", t->d, 0, true},
-        {"attn_q", t->d, t->d, true},
-        {"attn_k", t->d, kv, true},
-        {"attn_v", t->d, kv, true},
-        {"attn_sub_norm", t->d, 0, sub_norms},
-        {"attn_output", t->d, t->d, true},
-        {"ffn_norm", t->d, 0, true},
-        {"ffn_gate", t->d, t->ff, true},
-        {"ffn_up", t->d, t->ff, true},
-        {"ffn_sub_norm", t->ff, 0, sub_norms},
+        {"attn_norm", t->d, 0, true},       {"attn_q", t->d, q, true},
+        {"attn_k", t->d, kv, true},         {"attn_v", t->d, kv, true},
+        {"attn_sub_norm", q, 0, sub_norms}, {"attn_output", q, t->d, true},
+        {"ffn_norm", t->d, 0, true},        {"ffn_gate", t->d, t->ff, true},
+        {"ffn_up", t->d, t->ff, true},      {"ffn_sub_norm", t->ff, 0, sub_norms},
         {"ffn_down", t->ff, t->d, true},
     };
     char name[64];
@@ -174,14 +206,11 @@ static void put_config(gguf_build *b, const tiny_model *t)
         const char *key;
         uint32_t    v;
     } numbers[] = {
-        {"block_count", t->layers},
-        {"context_length", t->ctx},
-        {"embedding_length", t->d},
-        {"feed_forward_length", t->ff},
-        {"attention.head_count", TINY_HEADS},
-        {"attention.head_count_kv", TINY_KV_HEADS},
-        {"rope.dimension_count", t->d / TINY_HEADS},
-        {"vocab_size", t->vocab},
+        {"block_count", t->layers},           {"context_length", t->ctx},
+        {"embedding_length", t->d},           {"feed_forward_length", t->ff},
+        {"attention.head_count", TINY_HEADS}, {"attention.head_count_kv", TINY_KV_HEADS},
+        {"attention.key_length", t->head},    {"attention.value_length", t->head},
+        {"rope.dimension_count", t->head},    {"vocab_size", t->vocab},
     };
     char key[64];
     gguf_build_kv_str(b, "general.architecture", t->arch);
@@ -196,11 +225,11 @@ static void put_config(gguf_build *b, const tiny_model *t)
 /* How TL1 and TL2 matrices of these shapes are cut. */
 static void put_tiles(gguf_build *b, const tiny_model *t)
 {
-    uint32_t       kv = t->d / TINY_HEADS * TINY_KV_HEADS;
-    const uint32_t shapes[][2] = {
-        {t->vocab, t->d}, {t->d, t->d}, {kv, t->d}, {t->ff, t->d}, {t->d, t->ff}};
-    gguf_build_kv_array(b, LS_KEY_TILES, 4, 5 * 5);
-    for (size_t i = 0; i < 5; i++) {
+    uint32_t       q = t->head * TINY_HEADS, kv = t->head * TINY_KV_HEADS;
+    const uint32_t shapes[][2] = {{t->vocab, t->d}, {q, t->d},     {t->d, q},
+                                  {kv, t->d},       {t->ff, t->d}, {t->d, t->ff}};
+    gguf_build_kv_array(b, LS_KEY_TILES, 4, 5 * 6);
+    for (size_t i = 0; i < 6; i++) {
         ls_tiles s = {0};
         ls_tiles_for((int)t->dtype, shapes[i][0], shapes[i][1], &s);
         gguf_build_u32(b, shapes[i][0]);
@@ -215,19 +244,20 @@ void tiny_model_build(gguf_build *b, const tiny_model *model)
 {
     tiny_model t = *model;
     plan       p = {.b = b};
-    bool       is_tiled = t.dtype == LS_DTYPE_TL1 || t.dtype == LS_DTYPE_TL2;
+    bool       tiled = is_tiled(t.dtype);
     if (!t.arch) t.arch = "llama";
     if (!t.d) t.d = 32;
     if (!t.ff) t.ff = 64;
     if (!t.layers) t.layers = 1;
     if (!t.ctx) t.ctx = 64;
     if (!t.vocab) t.vocab = 300;
+    if (!t.head) t.head = t.d / TINY_HEADS;
     p.dtype = t.dtype;
     p.r.state = t.seed;
     all_tensors(&p, &t);
-    gguf_build_header(b, 3, p.n, 10 + TINY_VOCABULARY_KEYS + (is_tiled ? 1 : 0));
+    gguf_build_header(b, 3, p.n, 12 + TINY_VOCABULARY_KEYS + (tiled ? 1 : 0));
     put_config(b, &t);
-    if (is_tiled) put_tiles(b, &t);
+    if (tiled) put_tiles(b, &t);
     tiny_model_put_vocabulary(b, t.vocab);
     p.pass = DIRECTORY;
     all_tensors(&p, &t);
