@@ -125,21 +125,21 @@ typedef void unpack_fn(strip_job *j, uint8_t *scratch);
 /* Products of one type. */
 typedef struct strip_fns {
     unpack_fn *unpack;
-    strip_fn  *stored[MAX_STRIPS]; /* 1 and 2 strips, a column */
-    strip_fn  *one, *many;         /* of a panel: a column, `width` columns */
-    size_t     width;
+    strip_fn  *stored, *together; /* a strip, `strips` of them: a column    */
+    strip_fn  *one, *many;        /* of a panel: a column, `width` columns */
+    size_t     strips, width;
 } strip_fns;
 
 /* A few columns. */
 static void strips_stored(const ls_matmul *m, const strip_fns *f, strip_job *j)
 {
     for (size_t r = 0, strips; r < m->n_rows; r += strips * LS_STRIP_ROWS) {
-        strips = m->n_rows - r < MAX_STRIPS * LS_STRIP_ROWS ? 1 : MAX_STRIPS;
+        strips = m->n_rows - r < f->strips * LS_STRIP_ROWS ? 1 : f->strips;
         j->strip = (const uint8_t *)m->w + r * m->row_bytes;
         for (size_t c = 0; c < m->n_cols; c++) {
             j->x[0] = (const uint8_t *)m->x + c * m->x_bytes;
             j->y[0] = m->y + c * m->ldy + r;
-            f->stored[strips - 1](j);
+            (strips == 1 ? f->stored : f->together)(j);
         }
     }
 }
@@ -203,26 +203,23 @@ static void strips_run(const ls_matmul *m, const strip_fns *f)
     static void one_##name(const strip_job *j) { mul(LS_DTYPE_##sym, PANEL, j, 1); }            \
     static void many_##name(const strip_job *j) { mul(LS_DTYPE_##sym, PANEL, j, width); }
 
-/* Two strips, at once or one after the other. */
 #define STRIP_STORED(name, sym)                                                                 \
     static void stored_##name(const strip_job *j) { mul(LS_DTYPE_##sym, 1, j, 1); }             \
-    static void two_##name(const strip_job *j)                                                  \
+    static void together_##name(const strip_job *j)                                             \
     {                                                                                           \
-        strip_job second = *j;                                                                  \
-        mul(LS_DTYPE_##sym, strips_of(LS_DTYPE_##sym), j, 1);                                   \
-        if (strips_of(LS_DTYPE_##sym) == MAX_STRIPS) return;                                    \
-        second.strip += j->bytes;                                                               \
-        second.y[0] += LS_STRIP_ROWS;                                                           \
-        stored_##name(&second);                                                                 \
+        if (strips_of(LS_DTYPE_##sym) > 1) mul(LS_DTYPE_##sym, MAX_STRIPS, j, 1);               \
     }
 
 #define STRIP_KERNEL(name, sym, width)                                                          \
     STRIP_PANEL(name, sym, width)                                                               \
     STRIP_STORED(name, sym)                                                                     \
     static void unpack_##name(strip_job *j, uint8_t *s) { unpack(LS_DTYPE_##sym, j, s); }       \
-    static const strip_fns fns_##name = {unpack_##name, {stored_##name, two_##name},            \
-                                         one_##name, many_##name, width};                       \
-    static void strips_##name(const ls_matmul *m) { strips_run(m, &fns_##name); }
+    static void strips_##name(const ls_matmul *m)                                               \
+    {                                                                                           \
+        const strip_fns f = {unpack_##name, stored_##name, together_##name, one_##name,         \
+                             many_##name, (size_t)strips_of(LS_DTYPE_##sym), width};            \
+        strips_run(m, &f);                                                                      \
+    }
 STRIP_TYPES(STRIP_KERNEL)
 #undef STRIP_KERNEL
 
@@ -233,16 +230,15 @@ STRIP_TYPES(STRIP_KERNEL)
     {                                                                                           \
         unpack_rows(LS_DTYPE_##sym, codes_##sym, j, s);                                         \
     }                                                                                           \
-    static const strip_fns fns_##name = {unpack_##name, {NULL, NULL}, one_##name, many_##name,  \
-                                         width};                                                \
     static void strips_##name(const ls_matmul *m)                                               \
     {                                                                                           \
         ls_kernels k;                                                                           \
         ls_matmul  whole = *m;                                                                  \
+        const strip_fns f = {unpack_##name, NULL, NULL, one_##name, many_##name, 1, width};     \
         STRIP_CODES(&k);                                                                        \
         whole.whole = true;                                                                     \
         if (m->n_cols < PANEL_FROM) k.matmul_##name(&whole);                                    \
-        else strips_run(m, &fns_##name);                                                        \
+        else strips_run(m, &f);                                                                 \
     }
 STRIP_ROW_TYPES(STRIP_KERNEL)
 #undef STRIP_KERNEL
