@@ -297,7 +297,18 @@ static inline void codes_matmul_plain(const ls_matmul *m, int dtype, size_t byte
     }
 }
 
-/* name in the kernel table, type, style */
+/* Name in the kernel table, type, style. First those out of code books: a tier that has products of
+ * its own for them defines this empty. */
+#ifndef CODES_BOOK_TYPES
+#define CODES_BOOK_TYPES(X)          \
+    X(iq2_xxs, IQ2_XXS, CODES_Q8_K)  \
+    X(iq2_xs,  IQ2_XS,  CODES_Q8_K)  \
+    X(iq2_s,   IQ2_S,   CODES_Q8_K)  \
+    X(iq3_xxs, IQ3_XXS, CODES_Q8_K)  \
+    X(iq3_s,   IQ3_S,   CODES_Q8_K)  \
+    X(iq1_s,   IQ1_S,   CODES_SHIFT) \
+    X(iq1_m,   IQ1_M,   CODES_SHIFTS)
+#endif
 #define CODES_TYPES(X)               \
     X(q4_1,    Q4_1,    CODES_MIN)   \
     X(q5_0,    Q5_0,    CODES_Q8_0)  \
@@ -307,13 +318,6 @@ static inline void codes_matmul_plain(const ls_matmul *m, int dtype, size_t byte
     X(q3_k,    Q3_K,    CODES_Q8_K)  \
     X(q5_k,    Q5_K,    CODES_MINS)  \
     X(q8_k,    Q8_K,    CODES_Q8_K)  \
-    X(iq2_xxs, IQ2_XXS, CODES_Q8_K)  \
-    X(iq2_xs,  IQ2_XS,  CODES_Q8_K)  \
-    X(iq2_s,   IQ2_S,   CODES_Q8_K)  \
-    X(iq3_xxs, IQ3_XXS, CODES_Q8_K)  \
-    X(iq3_s,   IQ3_S,   CODES_Q8_K)  \
-    X(iq1_s,   IQ1_S,   CODES_SHIFT) \
-    X(iq1_m,   IQ1_M,   CODES_SHIFTS) \
     X(iq4_nl,  IQ4_NL,  CODES_ONE)   \
     X(iq4_xs,  IQ4_XS,  CODES_Q8_K)  \
     X(tq1_0,   TQ1_0,   CODES_UP)    \
@@ -321,7 +325,8 @@ static inline void codes_matmul_plain(const ls_matmul *m, int dtype, size_t byte
     X(nvfp4,   NVFP4,   CODES_NV)    \
     X(q1_0,    Q1_0,    CODES_BITS)  \
     X(q2_0,    Q2_0,    CODES_TWOS)  \
-    X(q4_0_lanes, Q4_0, CODES_Q8_0)
+    X(q4_0_lanes, Q4_0, CODES_Q8_0)  \
+    CODES_BOOK_TYPES(X)
 #define CODES_PLAIN_TYPES(X) X(f64, F64) X(i8, I8) X(i16, I16) X(i32, I32) X(i64, I64)
 
 /* Elements and bytes of a block, as constants. */

@@ -20,6 +20,7 @@ static inline void ls_code_lanes(int32_t isum[8], const int8_t *q, const int32_t
     _mm256_storeu_si256((__m256i *)(void *)isum, sum);
 }
 
+#define CODES_BOOK_TYPES(X) /* avx2_grid.c */
 #include "kernel/codes_inl.h"
 
 void ls_kernels_avx2_codes(ls_kernels *k) { codes_fill(k); }
