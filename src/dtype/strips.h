@@ -37,6 +37,6 @@ void ls_strips_pack(int dtype, void *strip, const void *rows, size_t row_bytes, 
 void ls_strips_row(int dtype, void *row, const void *strip, size_t r, size_t n);
 
 /* Bytes of scratch that a product of strips asks for, whatever the type. */
-static inline size_t ls_strips_scratch(size_t n) { return 32 * n + 4096; }
+static inline size_t ls_strips_scratch(size_t n) { return 64 * n + 8192; }
 
 #endif

@@ -201,57 +201,48 @@ LS_INLINE void codes_of_triple(v16 *w, const uint8_t *unit, size_t i)
         w[k] = v16_add8(v16_times(v16_shuffle(v16_load(weights[k]), index), sign), one);
 }
 
-LS_INLINE void lookup_unpack(int t, strip_job *j, uint8_t *scratch)
+LS_INLINE void lookup_unpack(int t, strip_job *j, int s, uint8_t *scratch)
 {
+    const size_t          word = 4 * PANEL_ROWS;
     const ls_lookup_units u = ls_lookup_units_of(t, j->n);
     const uint8_t        *unit = j->strip;
-    uint8_t              *q = scratch;
+    uint8_t              *q = scratch + 4 * LS_STRIP_ROWS * (size_t)s;
     for (size_t k = 0; k < u.triples; k++, unit += ls_lookup_unit_bytes(true)) {
-        for (size_t i = 0; i < LS_LOOKUP_INDICES; i += 4, q += 192) {
+        for (size_t i = 0; i < LS_LOOKUP_INDICES; i += 4, q += 3 * word) {
             v16 w[12];
             for (size_t p = 0; p < 4; p++) codes_of_triple(w + 3 * p, unit, i + p);
             for (size_t p = 0; p < 12; p += 4)
-                lookup_word(q + 16 * p, w[p], w[p + 1], w[p + 2], w[p + 3]);
+                lookup_word(q + p / 4 * word, w[p], w[p + 1], w[p + 2], w[p + 3]);
         }
     }
     for (size_t k = 0; k < u.pairs; k++, unit += ls_lookup_unit_bytes(false)) {
-        for (size_t i = 0; i < LS_LOOKUP_INDICES; i += 2, q += 64) {
+        for (size_t i = 0; i < LS_LOOKUP_INDICES; i += 2, q += word) {
             v16 w[4];
             for (size_t p = 0; p < 2; p++) codes_of_pair(w + 2 * p, unit, i + p);
             lookup_word(q, w[0], w[1], w[2], w[3]);
         }
     }
-    for (uint8_t *end = scratch + (j->n + 127) / 128 * 128 * LS_STRIP_ROWS; q < end; q += 64)
-        memset(q, 1, 64); /* times zeros */
+    for (uint8_t *end = scratch + (j->n + 127) / 128 * 32 * word; q < end; q += word)
+        memset(q, 1, 4 * LS_STRIP_ROWS); /* times zeros */
     j->q = scratch;
 }
 
-static void lookup_unpack_tl1(strip_job *j, uint8_t *s) { lookup_unpack(LS_DTYPE_TL1, j, s); }
-static void lookup_unpack_tl2(strip_job *j, uint8_t *s) { lookup_unpack(LS_DTYPE_TL2, j, s); }
-
-/* Strip by strip, many columns. */
-static void lookup_panels(const ls_matmul *m, unpack_fn *unpack_to)
+static void lookup_unpack_tl1(strip_job *j, int s, uint8_t *to)
 {
-    strip_job j = {.n = m->n, .w_scale = m->w_scale};
-    for (size_t r = 0; r < m->n_rows; r += LS_STRIP_ROWS) {
-        j.strip = (const uint8_t *)m->w + r * m->row_bytes;
-        unpack_to(&j, m->scratch);
-        for (size_t c = 0, step; c < m->n_cols; c += step) {
-            step = m->n_cols - c < STRIP_NARROW ? 1 : STRIP_NARROW;
-            for (size_t i = 0; i < step; i++) {
-                j.x[i] = (const uint8_t *)m->x + (c + i) * m->x_bytes;
-                j.y[i] = m->y + (c + i) * m->ldy + r;
-            }
-            (step == 1 ? one_i2_s : many_i2_s)(&j);
-        }
-    }
+    lookup_unpack(LS_DTYPE_TL1, j, s, to);
+}
+
+static void lookup_unpack_tl2(strip_job *j, int s, uint8_t *to)
+{
+    lookup_unpack(LS_DTYPE_TL2, j, s, to);
 }
 
 LS_INLINE void lookup_run(const ls_matmul *m, int t, unpack_fn *unpack_to)
 {
     const ls_lookup_units units = ls_lookup_units_of(t, m->n);
     if (m->n_cols >= LS_LOOKUP_COLS) {
-        lookup_panels(m, unpack_to);
+        const strip_fns f = {unpack_to, NULL, one_i2_s, many_i2_s, STRIP_ROW};
+        strips_panels(m, &f);
         return;
     }
     for (size_t r = 0, step; r < m->n_rows; r += step) {

@@ -294,7 +294,6 @@ LS_INLINE vi times_offset(int t, vi scale)
 LS_INLINE vi stored_pair(int t, const strip_scales *s, int i)
 {
     int at = 2 * (i % 2);
-    if (group_of(t) == 0) return v_set16(offset_of(t));
     if (group_of(t) == 16 && has_min(t)) return v_pick(s->min[i / 2], at, -1, at + 1, -1);
     if (group_of(t) == 16) return times_offset(t, v_pick(s->scale[i / 2], -1, at, -1, at + 1));
     at = i % 4;

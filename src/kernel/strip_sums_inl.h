@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* strip_sums_inl.h - the sums of strips_inl.h: rows of one or two strips, or of a panel, times some
- * columns. */
+/* strip_sums_inl.h - the sums of strips_inl.h: rows of a strip or of a panel times some columns. */
 #ifndef LS_KERNEL_STRIP_SUMS_INL_H
 #define LS_KERNEL_STRIP_SUMS_INL_H
 
@@ -14,90 +13,87 @@
 
 #include "kernel/strip_forms_inl.h"
 
-enum { HALVES = LS_STRIP_ROWS / V_ROWS, MAX_COLS = 12, PANEL_FROM = 8, FETCH_AHEAD = 2048 };
-
-/* Where a product reads: S strips at once as they are stored, or PANEL. */
-enum { PANEL = 0, MAX_STRIPS = 2, MAX_REGS = MAX_STRIPS * HALVES };
+enum { HALVES = LS_STRIP_ROWS / V_ROWS, MAX_COLS = 12, PANEL_FROM = 8 };
+enum { PANEL_ROWS = STRIP_PANEL * LS_STRIP_ROWS, PANEL_REGS = PANEL_ROWS / V_ROWS };
+enum { FETCH_AHEAD = 8192, CHAINS = 4 };
 
 /* What an output is made of. */
 typedef struct strip_job {
     const uint8_t *strip; /* as stored; or the panel: */
-    size_t         bytes; /* of a strip                                        */
-    const uint8_t *q;     /* [n / 4][16][4] codes                              */
-    const float   *d;     /* [blocks][parts][16], in blocks of 256 [blocks][16] */
-    const float   *dmin;  /* [blocks][16]                                      */
-    const uint8_t *scale; /* [groups][16] a scale, twice, as int16             */
-    const uint8_t *pair;  /* [n / 32][16] as stored_pair                       */
+    const uint8_t *q;     /* [n / 4][R][4] codes, R = PANEL_ROWS               */
+    const float   *d;     /* [blocks][parts][R], in blocks of 256 [blocks][R]  */
+    const float   *dmin;  /* [blocks][R]                                       */
+    const uint8_t *scale; /* [groups][R] a scale, twice, as int16              */
+    const uint8_t *pair;  /* [n / 32][R] as stored_pair                        */
     const uint8_t *x[MAX_COLS];
     float         *y[MAX_COLS];
     size_t         n;
     float          w_scale;
 } strip_job;
 
-/* ---- one of both sources ---- */
+/* ---- one of both sources: a strip as it is stored, or a panel ---- */
 
-/* Rows V_ROWS h and on, counted through all the strips. */
-LS_INLINE const uint8_t *block_at(int t, const strip_job *j, size_t b, int h)
+LS_INLINE const uint8_t *block_at(int t, const strip_job *j, size_t b)
 {
-    return j->strip + (size_t)(h / HALVES) * j->bytes + b * LS_STRIP_ROWS * bytes_of(t);
+    return j->strip + b * LS_STRIP_ROWS * bytes_of(t);
 }
 
-/* What is read once, out of memory, does not come fast enough by itself: part i of n of the lines
- * that lie FETCH_AHEAD behind these bytes; behind a large block by twice its size. The barrier keeps
- * the compiler from moving all parts together: memory takes few lines at a time. */
+/* What is read once, out of memory, does not come fast enough by itself: the lines that lie
+ * FETCH_AHEAD behind part i of n of these bytes. Memory takes few lines at a time, so each part asks
+ * for its own, and the compiler, which would move them together, does not see where they are. */
 LS_INLINE void fetch_lines(const uint8_t *p, size_t bytes, size_t i, size_t n)
 {
-    const size_t ahead = bytes > FETCH_AHEAD + 512 ? 2 * bytes : FETCH_AHEAD;
-    __asm__ volatile("" ::: "memory");
+    __asm__ volatile("" : "+r"(p));
     for (size_t line = (bytes * i / n + 63) / 64; line < (bytes * (i + 1) / n + 63) / 64; line++)
-        __builtin_prefetch((const void *)((uintptr_t)p + ahead + 64 * line));
+        __builtin_prefetch((const void *)((uintptr_t)p + FETCH_AHEAD + 64 * line));
 }
 
-/* Part i of n of what is far enough behind block b. The end of a strip is followed by what is read
- * after all S of them. */
-LS_INLINE void fetch_ahead(int t, int S, const strip_job *j, size_t b, size_t i, size_t n)
+LS_INLINE void fetch_ahead(int t, const strip_job *j, size_t b, int i, int n)
 {
-    const size_t bytes = LS_STRIP_ROWS * bytes_of(t);
-    const bool   over = b * bytes + FETCH_AHEAD >= j->bytes;
-    for (int s = 0; s < S; s++) {
-        const uint8_t *p = block_at(t, j, b, s * HALVES);
-        fetch_lines(S > 1 && over ? p + (size_t)(S - 1) * j->bytes : p, bytes, i, n);
-    }
+    fetch_lines(block_at(t, j, b), LS_STRIP_ROWS * bytes_of(t), (size_t)i, (size_t)n);
 }
 
-LS_INLINE vi codes_at(int t, int S, const strip_job *j, size_t b, int k, int h)
+/* Words of a panel, number `at` of them; those of register h. */
+LS_INLINE const uint8_t *words_at(const uint8_t *from, size_t at, int h)
 {
-    size_t at = (b * (size_t)block_of(t) / 4 + (size_t)k) * 64 + 4 * V_ROWS * (size_t)h;
-    return S == PANEL ? v_load(j->q + at) : stored_codes(t, block_at(t, j, b, h), k, h % HALVES);
+    return from + 4 * (PANEL_ROWS * at + V_ROWS * (size_t)h);
 }
 
-LS_INLINE vi scale_at(int t, int S, const strip_job *j, const strip_scales *s, size_t b, int g,
+LS_INLINE vf floats_at(const float *from, size_t at, int h)
+{
+    return vf_load(from + PANEL_ROWS * at + V_ROWS * (size_t)h);
+}
+
+LS_INLINE vi codes_at(int t, bool panel, const strip_job *j, size_t b, int k, int h)
+{
+    if (panel) return v_load(words_at(j->q, b * (size_t)block_of(t) / 4 + (size_t)k, h));
+    return stored_codes(t, block_at(t, j, b), k, h);
+}
+
+LS_INLINE vi scale_at(int t, bool panel, const strip_job *j, const strip_scales *s, size_t b, int g,
                       int h)
 {
-    size_t groups = 256 / (size_t)group_of(t);
-    size_t at = (b * groups + (size_t)g) * 64 + 4 * V_ROWS * (size_t)h;
-    return S == PANEL ? v_load(j->scale + at) : stored_scale(t, s, g);
+    if (panel) return v_load(words_at(j->scale, b * 256 / (size_t)group_of(t) + (size_t)g, h));
+    return stored_scale(t, s, g);
 }
 
-LS_INLINE vi pair_at(int t, int S, const strip_job *j, const strip_scales *s, size_t b, int i,
+LS_INLINE vi pair_at(int t, bool panel, const strip_job *j, const strip_scales *s, size_t b, int i,
                      int h)
 {
-    size_t at = (b * 8 + (size_t)i) * 64 + 4 * V_ROWS * (size_t)h;
-    return S == PANEL && group_of(t) ? v_load(j->pair + at) : stored_pair(t, s, i);
+    return panel ? v_load(words_at(j->pair, 8 * b + (size_t)i, h)) : stored_pair(t, s, i);
 }
 
 /* Scale of part i of a block. */
-LS_INLINE vf d_at(int t, int S, const strip_job *j, size_t b, int i, int h)
+LS_INLINE vf d_at(int t, bool panel, const strip_job *j, size_t b, int i, int h)
 {
     size_t parts = block_of(t) < 256 ? (size_t)parts_of(t) : 1;
-    if (S == PANEL) return vf_load(j->d + 16 * (b * parts + (size_t)i) + V_ROWS * (size_t)h);
-    return stored_d(t, block_at(t, j, b, h), t == LS_DTYPE_NVFP4 ? i : 0, h % HALVES);
+    if (panel) return floats_at(j->d, b * parts + (size_t)i, h);
+    return stored_d(t, block_at(t, j, b), t == LS_DTYPE_NVFP4 ? i : 0, h);
 }
 
-LS_INLINE vf dmin_at(int t, int S, const strip_job *j, size_t b, int h)
+LS_INLINE vf dmin_at(int t, bool panel, const strip_job *j, size_t b, int h)
 {
-    return S == PANEL ? vf_load(j->dmin + 16 * b + V_ROWS * (size_t)h)
-                      : stored_d(t, block_at(t, j, b, h), 1, h % HALVES);
+    return panel ? floats_at(j->dmin, b, h) : stored_d(t, block_at(t, j, b), 1, h);
 }
 
 /* ---- blocks of 32, and of more with Q8_0 beside them ---- */
@@ -117,23 +113,24 @@ LS_INLINE int sum_of(int t, const uint8_t *x, const uint8_t *stored, int n)
     return sum;
 }
 
-LS_INLINE int regs_of(int S) { return S == PANEL ? HALVES : S * HALVES; }
+LS_INLINE int regs_of(bool panel) { return panel ? PANEL_REGS : HALVES; }
 
 /* Part i of block b: xb is its block of activations. */
-LS_INLINE void mul_part(int t, int S, const strip_job *j, size_t b, int i, size_t xb, int nc,
-                        vi (*isum)[MAX_REGS])
+LS_INLINE void mul_part(int t, bool panel, const strip_job *j, size_t b, int i, size_t xb, int nc,
+                        vi (*isum)[PANEL_REGS])
 {
-    const int  steps = part_of(t) / 4, regs = regs_of(S);
+    const int  steps = part_of(t) / 4, regs = regs_of(panel);
     size_t     codes = takes_q8_1(t) ? 4 : 2, sums = j->n / 32 * x_bytes_of(t) + 2 * xb;
     size_t     from = x_bytes_of(t) * xb + codes + 4 * (size_t)(i * steps % 8);
-    strip_part part[MAX_COLS][MAX_REGS];
+    strip_part part[MAX_COLS][PANEL_REGS];
     for (int c = 0; c < nc; c++) {
         for (int h = 0; h < regs; h++) isum[c][h] = v_zero();
     }
 #pragma GCC unroll 8
     for (int k = 0; k < steps; k++) {
-        vi w[MAX_REGS];
-        for (int h = 0; h < regs; h++) w[h] = codes_at(t, S, j, b, i * steps + k, h);
+        vi w[PANEL_REGS];
+        if (!panel) fetch_ahead(t, j, b, i * steps + k, steps * parts_of(t));
+        for (int h = 0; h < regs; h++) w[h] = codes_at(t, panel, j, b, i * steps + k, h);
 #pragma GCC unroll 12
         for (int c = 0; c < nc; c++) {
             vi x = v_broadcast(j->x[c] + from + 4 * (size_t)k);
@@ -151,30 +148,29 @@ LS_INLINE void mul_part(int t, int S, const strip_job *j, size_t b, int i, size_
     }
 }
 
-LS_INLINE void mul_32(int t, int S, const strip_job *j, int nc)
+LS_INLINE void mul_32(int t, bool panel, const strip_job *j, int nc)
 {
-    const int    regs = regs_of(S);
+    const int    regs = regs_of(panel);
     const size_t x_blocks = (size_t)block_of(t) / 32;
-    vf           acc[MAX_COLS][MAX_REGS], mins[MAX_COLS][MAX_REGS];
+    vf           acc[MAX_COLS][PANEL_REGS], mins[MAX_COLS][PANEL_REGS];
     for (int c = 0; c < nc; c++) {
         for (int h = 0; h < regs; h++) acc[c][h] = mins[c][h] = vf_zero();
     }
     for (size_t b = 0; b < j->n / (size_t)block_of(t); b++) {
-        fetch_ahead(t, S, j, b, 0, 1);
 #pragma GCC unroll 4
         for (int i = 0; i < parts_of(t); i++) {
             const size_t xb = b * x_blocks + (size_t)(i * part_of(t) / 32);
-            vi           isum[MAX_COLS][MAX_REGS];
-            mul_part(t, S, j, b, i, xb, nc, isum);
+            vi           isum[MAX_COLS][PANEL_REGS];
+            mul_part(t, panel, j, b, i, xb, nc, isum);
 #pragma GCC unroll 12
             for (int c = 0; c < nc; c++) {
                 const uint8_t *x = j->x[c] + x_bytes_of(t) * xb;
                 vf             dx = v_f16_all(x);
                 for (int h = 0; h < regs; h++) {
-                    vf d = vf_mul(d_at(t, S, j, b, i, h), dx);
+                    vf d = vf_mul(d_at(t, panel, j, b, i, h), dx);
                     acc[c][h] = vf_fma(d, v_float(isum[c][h]), acc[c][h]);
                     if (has_min(t)) {
-                        vf m = dmin_at(t, S, j, b, h);
+                        vf m = dmin_at(t, panel, j, b, h);
                         mins[c][h] = vf_fma(m, v_f16_all(x + 2), mins[c][h]);
                     }
                 }
@@ -192,66 +188,70 @@ LS_INLINE void mul_32(int t, int S, const strip_job *j, int nc)
 
 /* Step k of the 32 of 128 elements in an order in which the four codes of a byte follow each
  * other, so that what is loaded once serves four steps. */
-LS_INLINE int by_word(int t, int S, int k)
+LS_INLINE int by_word(int t, bool panel, int k)
 {
-    bool four = S != PANEL && (t == LS_DTYPE_TQ2_0 || t == LS_DTYPE_I2_S);
+    bool four = !panel && (t == LS_DTYPE_TQ2_0 || t == LS_DTYPE_I2_S);
     return four ? k % 4 * 8 + k / 4 : k;
 }
 
-/* Registers of rows in one product of a block of 256, from number h on: all as they are stored, so
- * that activations are loaded once; one of a S, whose columns fill the others. */
-LS_INLINE int regs_of_256(int S) { return S == PANEL ? 1 : S * HALVES; }
+/* Registers of rows in one product of a block of 256, from number h on: all of what is stored, so that
+ * activations are loaded once; of a panel as many as leave room for the columns. */
+LS_INLINE int regs_of_256(bool panel) { return panel ? STRIP_WIDE_REGS : HALVES; }
+
+/* One column alone waits for each of its products in turn: integers without a scale are added in
+ * CHAINS sums then, which take the places of columns that are not there. */
+LS_INLINE int chains_of(int t, bool panel) { return !panel && group_of(t) == 0 ? CHAINS : 1; }
+
+LS_INLINE void zero_chains(int t, bool panel, vi (*isum)[PANEL_REGS])
+{
+    for (int k = 1; k < chains_of(t, panel); k++) {
+        for (int h = 0; h < regs_of(panel); h++) isum[k][h] = v_zero();
+    }
+}
+
+LS_INLINE void add_chains(int t, bool panel, vi (*isum)[PANEL_REGS])
+{
+    for (int k = 1; k < chains_of(t, panel); k++) {
+        for (int h = 0; h < regs_of(panel); h++) isum[0][h] = v_add32(isum[0][h], isum[k][h]);
+    }
+}
 
 /* Group g of the block. */
-LS_INLINE void mul_group(int t, int S, const strip_job *j, const strip_scales *s, size_t b,
-                         int nc, int h, int g, strip_part (*part)[MAX_REGS], vi (*isum)[MAX_REGS])
+LS_INLINE void mul_group(int t, bool panel, const strip_job *j, const strip_scales *s, size_t b,
+                         int nc, int h, int g, strip_part (*part)[PANEL_REGS], vi (*isum)[PANEL_REGS])
 {
-    const int group = group_of(t) ? group_of(t) : 128, regs = regs_of_256(S);
-    vi        scale[MAX_REGS];
+    const int group = group_of(t) ? group_of(t) : 128, regs = regs_of_256(panel);
+    const int chains = chains_of(t, panel);
+    vi        scale[PANEL_REGS];
     for (int i = 0; i < regs; i++)
-        scale[i] = group_of(t) ? scale_at(t, S, j, s + i, b, g, h + i) : v_set16(1);
+        scale[i] = group_of(t) ? scale_at(t, panel, j, s + i, b, g, h + i) : v_set16(1);
 #pragma GCC unroll 32
     for (int k = 0; k < group / 4; k++) {
-        const int at = by_word(t, S, k);
-        vi        w[MAX_REGS];
-        for (int i = 0; i < regs; i++) w[i] = codes_at(t, S, j, b, g * group / 4 + at, h + i);
+        const int at = by_word(t, panel, k);
+        vi        w[PANEL_REGS];
+        if (!panel) fetch_ahead(t, j, b, g * group / 4 + k, 64);
+        for (int i = 0; i < regs; i++) w[i] = codes_at(t, panel, j, b, g * group / 4 + at, h + i);
 #pragma GCC unroll 12
         for (int c = 0; c < nc; c++) {
             const uint8_t *x = j->x[c] + sizeof(ls_q8_k) * b + offsetof(ls_q8_k, qs);
             vi             four = v_broadcast(x + g * group + 4 * at);
             for (int i = 0; i < regs; i++) {
-                strip_step(adds_of(t), k, group / 4, &part[c][i], &isum[c][i], w[i], four,
-                           scale[i], group_of(t) != 0);
+                strip_step(adds_of(t), k, group / 4, &part[c][i], &isum[c + k % chains][i], w[i],
+                           four, scale[i], group_of(t) != 0);
             }
         }
     }
 }
 
-LS_INLINE void mul_256_sums(int t, int S, const strip_job *j, size_t b, int nc, int h,
-                            vi (*isum)[MAX_REGS], vi (*msum)[MAX_REGS])
+/* Minimums, or the offset times the scales, times the sums of activations. */
+LS_INLINE void mul_pairs(int t, bool panel, const strip_job *j, const strip_scales *s, size_t b,
+                         int nc, int h, vi (*msum)[PANEL_REGS])
 {
-    strip_part   part[MAX_COLS][MAX_REGS];
-    strip_scales s[MAX_REGS];
-    const int    groups = group_of(t) ? 256 / group_of(t) : 2, regs = regs_of_256(S);
-    for (int c = 0; c < nc; c++) {
-        for (int i = 0; i < regs; i++) isum[c][i] = msum[c][i] = v_zero();
-    }
-    for (int i = 0; i < regs && S != PANEL; i++)
-        stored_scales(t, block_at(t, j, b, h + i), (h + i) % HALVES, &s[i]);
-    if (S == PANEL) {
-        for (int g = 0; g < groups; g++) mul_group(t, S, j, s, b, nc, h, g, part, isum);
-    } else { /* where a code stands is then known when this is compiled */
-#pragma GCC unroll 16
-        for (int g = 0; g < groups; g++) {
-            fetch_ahead(t, S, j, b, (size_t)g, (size_t)groups);
-            mul_group(t, S, j, s, b, nc, h, g, part, isum);
-        }
-    }
-    if (!has_pairs(t)) return;
+    const int regs = regs_of_256(panel);
 #pragma GCC unroll 8
     for (int i = 0; i < 8; i++) {
-        vi m[MAX_REGS];
-        for (int k = 0; k < regs; k++) m[k] = pair_at(t, S, j, s + k, b, i, h + k);
+        vi m[PANEL_REGS];
+        for (int k = 0; k < regs; k++) m[k] = pair_at(t, panel, j, s + k, b, i, h + k);
 #pragma GCC unroll 12
         for (int c = 0; c < nc; c++) {
             const uint8_t *sums = j->x[c] + sizeof(ls_q8_k) * b + offsetof(ls_q8_k, bsums);
@@ -261,26 +261,73 @@ LS_INLINE void mul_256_sums(int t, int S, const strip_job *j, size_t b, int nc, 
     }
 }
 
-LS_INLINE void mul_256(int t, int S, const strip_job *j, int nc, int h)
+/* Sum of 16 int16 of at most 2048 by their magnitude, as sums of 16 codes are: made positive, four words
+ * of four are added without a carry, and so are the four at last. */
+LS_INLINE int sum_of_16(const void *sums)
 {
-    const int regs = regs_of_256(S);
-    vf        acc[MAX_COLS][MAX_REGS], mins[MAX_COLS][MAX_REGS];
+    const uint64_t ones = 0x0001000100010001;
+    uint64_t       w[4], all = 0;
+    memcpy(w, sums, sizeof(w));
+    for (int i = 0; i < 4; i++) all += (w[i] ^ 0x8000 * ones) - (0x8000 - 2048) * ones;
+    return (int)(all * ones >> 48) - 16 * 2048;
+}
+
+/* The offset times the sum of activations, where no scale differs from row to row. */
+LS_INLINE void sum_block(int t, bool panel, const strip_job *j, size_t b, int nc,
+                         vi (*msum)[PANEL_REGS])
+{
+    for (int c = 0; c < nc; c++) {
+        const uint8_t *sums = j->x[c] + sizeof(ls_q8_k) * b + offsetof(ls_q8_k, bsums);
+        vi             sum = v_set32(offset_of(t) * sum_of_16(sums));
+        for (int k = 0; k < regs_of_256(panel); k++) msum[c][k] = sum;
+    }
+}
+
+LS_INLINE void mul_256_sums(int t, bool panel, const strip_job *j, size_t b, int nc, int h,
+                            vi (*isum)[PANEL_REGS], vi (*msum)[PANEL_REGS])
+{
+    strip_part   part[MAX_COLS][PANEL_REGS];
+    strip_scales s[PANEL_REGS];
+    const int    groups = group_of(t) ? 256 / group_of(t) : 2, regs = regs_of_256(panel);
+    for (int c = 0; c < nc; c++) {
+        for (int i = 0; i < regs; i++) isum[c][i] = msum[c][i] = v_zero();
+    }
+    zero_chains(t, panel, isum);
+    for (int i = 0; i < regs && !panel; i++)
+        stored_scales(t, block_at(t, j, b), h + i, &s[i]);
+    if (panel) {
+        for (int g = 0; g < groups; g++) mul_group(t, panel, j, s, b, nc, h, g, part, isum);
+    } else { /* where a code stands is then known when this is compiled */
+#pragma GCC unroll 16
+        for (int g = 0; g < groups; g++) {
+            mul_group(t, panel, j, s, b, nc, h, g, part, isum);
+        }
+    }
+    add_chains(t, panel, isum);
+    if (group_of(t)) mul_pairs(t, panel, j, s, b, nc, h, msum);
+    else if (has_pairs(t)) sum_block(t, panel, j, b, nc, msum);
+}
+
+LS_INLINE void mul_256(int t, bool panel, const strip_job *j, int nc, int h)
+{
+    const int regs = regs_of_256(panel);
+    vf        acc[MAX_COLS][PANEL_REGS], mins[MAX_COLS][PANEL_REGS];
     for (int c = 0; c < nc; c++) {
         for (int i = 0; i < regs; i++) acc[c][i] = mins[c][i] = vf_zero();
     }
     for (size_t b = 0; b < j->n / 256; b++) {
-        vi isum[MAX_COLS][MAX_REGS], msum[MAX_COLS][MAX_REGS];
-        mul_256_sums(t, S, j, b, nc, h, isum, msum);
+        vi isum[MAX_COLS][PANEL_REGS], msum[MAX_COLS][PANEL_REGS];
+        mul_256_sums(t, panel, j, b, nc, h, isum, msum);
 #pragma GCC unroll 12
         for (int c = 0; c < nc; c++) {
             vf dx = vf_all(j->x[c] + sizeof(ls_q8_k) * b);
             for (int i = 0; i < regs; i++) {
                 vi sum = isum[c][i];
                 if (has_pairs(t) && !has_min(t)) sum = v_sub32(sum, msum[c][i]);
-                vf d = vf_mul(d_at(t, S, j, b, 0, h + i), dx);
+                vf d = vf_mul(d_at(t, panel, j, b, 0, h + i), dx);
                 acc[c][i] = vf_fma(d, v_float(sum), acc[c][i]);
                 if (!has_min(t)) continue;
-                vf dmin = vf_mul(dmin_at(t, S, j, b, h + i), dx);
+                vf dmin = vf_mul(dmin_at(t, panel, j, b, h + i), dx);
                 mins[c][i] = vf_fma(dmin, v_float(msum[c][i]), mins[c][i]);
             }
         }
@@ -295,31 +342,33 @@ LS_INLINE void mul_256(int t, int S, const strip_job *j, int nc, int h)
 
 /* ---- one sum over the row ---- */
 
-LS_INLINE void mul_row(int t, int S, const strip_job *j, int nc)
+LS_INLINE void mul_row(int t, bool panel, const strip_job *j, int nc)
 {
-    const int regs = regs_of(S);
-    vi isum[MAX_COLS][MAX_REGS];
+    const int regs = regs_of(panel), chains = chains_of(t, panel);
+    vi        isum[MAX_COLS][PANEL_REGS];
     for (int c = 0; c < nc; c++) {
         for (int h = 0; h < regs; h++) isum[c][h] = v_zero();
     }
+    zero_chains(t, panel, isum);
     for (size_t b = 0; b < (j->n + 127) / 128; b++) {
-        strip_part part[MAX_COLS][MAX_REGS];
-        fetch_ahead(t, S, j, b, 0, 1);
+        strip_part part[MAX_COLS][PANEL_REGS];
 #pragma GCC unroll 32
         for (int k = 0; k < 32; k++) {
-            int i = by_word(t, S, k);
-            vi  w[MAX_REGS];
-            for (int h = 0; h < regs; h++) w[h] = codes_at(t, S, j, b, i, h);
+            int i = by_word(t, panel, k);
+            vi  w[PANEL_REGS];
+            if (!panel) fetch_ahead(t, j, b, k, 32);
+            for (int h = 0; h < regs; h++) w[h] = codes_at(t, panel, j, b, i, h);
 #pragma GCC unroll 12
             for (int c = 0; c < nc; c++) {
                 vi x = v_broadcast(j->x[c] + sizeof(ls_i8_row) + 128 * b + 4 * (size_t)i);
                 for (int h = 0; h < regs; h++) {
-                    strip_step(adds_of(t), k, 32, &part[c][h], &isum[c][h], w[h], x, v_set16(1),
-                               false);
+                    strip_step(adds_of(t), k, 32, &part[c][h], &isum[c + k % chains][h], w[h], x,
+                               v_set16(1), false);
                 }
             }
         }
     }
+    add_chains(t, panel, isum);
     for (int c = 0; c < nc; c++) {
         ls_i8_row x;
         memcpy(&x, j->x[c], sizeof(x));
@@ -330,19 +379,13 @@ LS_INLINE void mul_row(int t, int S, const strip_job *j, int nc)
     }
 }
 
-LS_INLINE void mul(int t, int S, const strip_job *j, int nc)
+LS_INLINE void mul(int t, bool panel, const strip_job *j, int nc)
 {
-    if (t == LS_DTYPE_I2_S) mul_row(t, S, j, nc);
-    else if (block_of(t) < 256) mul_32(t, S, j, nc);
-    else if (S == PANEL) {
-        for (int h = 0; h < HALVES; h++) mul_256(t, S, j, nc, h);
-    } else {
-        mul_256(t, S, j, nc, 0);
+    if (t == LS_DTYPE_I2_S) mul_row(t, panel, j, nc);
+    else if (block_of(t) < 256) mul_32(t, panel, j, nc);
+    else {
+        for (int h = 0; h < regs_of(panel); h += regs_of_256(panel)) mul_256(t, panel, j, nc, h);
     }
 }
-
-/* Strips at once as they are stored: two streams out of memory, where both have room in the
- * registers. */
-LS_INLINE int strips_of(int t) { return block_of(t) == 32 ? MAX_STRIPS : 1; }
 
 #endif

@@ -10,7 +10,9 @@
  *
  * A tier defines, before it includes this: V_ROWS, the lanes of a register; vi and vf, registers of
  * integers and floats; the v_ functions; strip_part and strip_step (the sums of a group);
- * STRIP_NARROW and STRIP_WIDE, columns that share a panel's loads in blocks of 32 and of 256;
+ * STRIP_PANEL, strips of a panel; STRIP_NARROW, STRIP_SIGNED, STRIP_WIDE and STRIP_SUMS, columns that
+ * share a panel's loads in blocks of 32, of those with signed codes, of 256, and STRIP_ROW where nothing is
+ * scaled within a block, within a row; STRIP_WIDE_REGS, registers of rows that do in blocks of 256;
  * STRIP_BIAS, what it adds to signed codes to make them unsigned; STRIP_CODES, what fills a table
  * with its products of plain rows. */
 #ifndef LS_KERNEL_STRIPS_INL_H
@@ -33,10 +35,10 @@ LS_INLINE void place_panel(int t, strip_job *j, uint8_t *scratch, strip_panel *t
     size_t block = (size_t)block_of(t), blocks = (j->n + block - 1) / block;
     size_t groups = block == 256 && group_of(t) ? 256 / (size_t)group_of(t) : 0;
     to->q = scratch;
-    to->scale = to->q + blocks * block * 16;
-    to->pair = to->scale + blocks * groups * 64;
-    to->d = (float *)(void *)(to->pair + blocks * (groups ? 8 : 0) * 64);
-    to->dmin = to->d + 16 * blocks * (block < 256 ? (size_t)parts_of(t) : 1);
+    to->scale = to->q + blocks * block * PANEL_ROWS;
+    to->pair = to->scale + 4 * blocks * groups * PANEL_ROWS;
+    to->d = (float *)(void *)(to->pair + 4 * blocks * (groups ? 8 : 0) * PANEL_ROWS);
+    to->dmin = to->d + blocks * PANEL_ROWS * (block < 256 ? (size_t)parts_of(t) : 1);
     j->q = to->q;
     j->scale = to->scale;
     j->pair = to->pair;
@@ -44,39 +46,50 @@ LS_INLINE void place_panel(int t, strip_job *j, uint8_t *scratch, strip_panel *t
     j->dmin = to->dmin;
 }
 
-LS_INLINE void unpack(int t, strip_job *j, uint8_t *scratch)
+/* Word `at` of a panel, the rows of register h. */
+LS_INLINE void put_words(uint8_t *to, size_t at, int h, vi v)
 {
-    size_t      block = (size_t)block_of(t), blocks = (j->n + block - 1) / block;
-    const int   groups = block == 256 && group_of(t) ? 256 / group_of(t) : 0;
-    strip_panel to;
+    v_store(to + 4 * (PANEL_ROWS * at + V_ROWS * (size_t)h), v);
+}
+
+LS_INLINE void put_floats(float *to, size_t at, int h, vf v)
+{
+    vf_store(to + PANEL_ROWS * at + V_ROWS * (size_t)h, v);
+}
+
+/* Half h of block b becomes register `reg` of the panel. */
+LS_INLINE void unpack_block(int t, const strip_job *j, const strip_panel *to, size_t b, int h,
+                            int reg)
+{
+    const size_t   block = (size_t)block_of(t);
+    const size_t   groups = block == 256 && group_of(t) ? 256 / (size_t)group_of(t) : 0;
+    const size_t   scales = t == LS_DTYPE_I2_S ? 0 : block < 256 ? (size_t)parts_of(t) : 1;
+    const uint8_t *p = block_at(t, j, b);
+    strip_scales   s;
+    stored_scales(t, p, h, &s);
+#pragma GCC unroll 64
+    for (size_t k = 0; k < (size_t)block_of(t) / 4; k++)
+        put_words(to->q, b * block / 4 + k, reg, stored_codes(t, p, (int)k, h));
+#pragma GCC unroll 16
+    for (size_t g = 0; g < groups; g++)
+        put_words(to->scale, b * groups + g, reg, stored_scale(t, &s, (int)g));
+#pragma GCC unroll 8
+    for (size_t i = 0; i < 8 && groups; i++)
+        put_words(to->pair, 8 * b + i, reg, stored_pair(t, &s, (int)i));
+    if (has_min(t)) put_floats(to->dmin, b, reg, stored_d(t, p, 1, h));
+#pragma GCC unroll 4
+    for (size_t i = 0; i < scales; i++)
+        put_floats(to->d, b * scales + i, reg, stored_d(t, p, t == LS_DTYPE_NVFP4 ? (int)i : 0, h));
+}
+
+/* Strip j->strip becomes number s of the panel. */
+LS_INLINE void unpack(int t, strip_job *j, int s, uint8_t *scratch)
+{
+    const size_t block = (size_t)block_of(t), blocks = (j->n + block - 1) / block;
+    strip_panel  to;
     place_panel(t, j, scratch, &to);
     for (size_t b = 0; b < blocks; b++) {
-        const uint8_t *p = block_at(t, j, b, 0);
-        for (int h = 0; h < HALVES; h++) {
-            const size_t at = 4 * V_ROWS * (size_t)h;
-            strip_scales s;
-            stored_scales(t, p, h, &s);
-#pragma GCC unroll 64
-            for (size_t k = 0; k < (size_t)block_of(t) / 4; k++) {
-                v_store(to.q + b * block * 16 + 64 * k + at, stored_codes(t, p, (int)k, h));
-            }
-#pragma GCC unroll 16
-            for (int g = 0; g < groups; g++) {
-                uint8_t *scale = to.scale + (b * (size_t)groups + (size_t)g) * 64;
-                v_store(scale + at, stored_scale(t, &s, g));
-            }
-#pragma GCC unroll 8
-            for (int i = 0; i < 8 && groups; i++) {
-                v_store(to.pair + (b * 8 + (size_t)i) * 64 + at, stored_pair(t, &s, i));
-            }
-            if (has_min(t)) vf_store(to.dmin + 16 * b + V_ROWS * h, stored_d(t, p, 1, h));
-            const int scales = t == LS_DTYPE_I2_S ? 0 : block < 256 ? parts_of(t) : 1;
-#pragma GCC unroll 4
-            for (int i = 0; i < scales; i++) {
-                vf d = stored_d(t, p, t == LS_DTYPE_NVFP4 ? i : 0, h);
-                vf_store(to.d + 16 * (b * (size_t)scales + (size_t)i) + V_ROWS * h, d);
-            }
-        }
+        for (int h = 0; h < HALVES; h++) unpack_block(t, j, &to, b, h, s * HALVES + h);
     }
 }
 
@@ -88,24 +101,30 @@ LS_INLINE uint32_t two(int low, int high)
     return ((uint32_t)low & 0xffff) | (uint32_t)high << 16;
 }
 
+/* Word `at` of row r. */
+LS_INLINE void put_word(uint8_t *to, size_t at, size_t r, const void *word)
+{
+    memcpy(to + 4 * (PANEL_ROWS * at + r), word, 4);
+}
+
 /* Block b of row r. */
 LS_INLINE void put_codes(int t, const strip_panel *to, ls_codes *c, size_t b, size_t r)
 {
     const size_t group = (size_t)group_of(t), groups = 256 / group;
     for (size_t i = 0; i < 256; i++) c->q[i] = (int8_t)(c->q[i] + offset_of(t));
-    for (size_t k = 0; k < 64; k++) memcpy(to->q + (64 * b + k) * 64 + 4 * r, c->q + 4 * k, 4);
+    for (size_t k = 0; k < 64; k++) put_word(to->q, 64 * b + k, r, c->q + 4 * k);
     for (size_t g = 0; g < groups; g++) {
         uint32_t s = two(c->scale[g * group / 16], c->scale[g * group / 16]);
-        memcpy(to->scale + (groups * b + g) * 64 + 4 * r, &s, 4);
+        put_word(to->scale, groups * b + g, r, &s);
     }
     for (size_t i = 0; i < 8; i++) {
         uint32_t m = two(offset_of(t) * c->scale[2 * i], offset_of(t) * c->scale[2 * i + 1]);
-        memcpy(to->pair + (8 * b + i) * 64 + 4 * r, &m, 4);
+        put_word(to->pair, 8 * b + i, r, &m);
     }
-    to->d[16 * b + r] = c->d;
+    to->d[PANEL_ROWS * b + r] = c->d;
 }
 
-LS_INLINE void unpack_rows(int t, ls_unpack_fn *codes, strip_job *j, uint8_t *scratch)
+LS_INLINE void unpack_rows(int t, ls_unpack_fn *codes, strip_job *j, int s, uint8_t *scratch)
 {
     const size_t blocks = j->n / 256;
     strip_panel  to;
@@ -114,55 +133,71 @@ LS_INLINE void unpack_rows(int t, ls_unpack_fn *codes, strip_job *j, uint8_t *sc
     for (size_t b = 0; b < blocks; b++) {
         for (size_t r = 0; r < LS_STRIP_ROWS; r++) {
             codes(&c, j->strip + (r * blocks + b) * bytes_of(t));
-            put_codes(t, &to, &c, b, r);
+            put_codes(t, &to, &c, b, (size_t)s * LS_STRIP_ROWS + r);
         }
     }
 }
 
 typedef void strip_fn(const strip_job *j);
-typedef void unpack_fn(strip_job *j, uint8_t *scratch);
+typedef void unpack_fn(strip_job *j, int s, uint8_t *scratch);
 
 /* Products of one type. */
 typedef struct strip_fns {
     unpack_fn *unpack;
-    strip_fn  *stored, *together; /* a strip, `strips` of them: a column    */
-    strip_fn  *one, *many;        /* of a panel: a column, `width` columns */
-    size_t     strips, width;
+    strip_fn  *stored;     /* a strip: a column                           */
+    strip_fn  *one, *many; /* of a panel: a column, `width` columns       */
+    size_t     width;
 } strip_fns;
 
 /* A few columns. */
-static void strips_stored(const ls_matmul *m, const strip_fns *f, strip_job *j)
+static void strips_stored(const ls_matmul *m, const strip_fns *f)
 {
-    for (size_t r = 0, strips; r < m->n_rows; r += strips * LS_STRIP_ROWS) {
-        strips = m->n_rows - r < f->strips * LS_STRIP_ROWS ? 1 : f->strips;
-        j->strip = (const uint8_t *)m->w + r * m->row_bytes;
+    strip_job j = {.n = m->n, .w_scale = m->w_scale};
+    for (size_t r = 0; r < m->n_rows; r += LS_STRIP_ROWS) {
+        j.strip = (const uint8_t *)m->w + r * m->row_bytes;
         for (size_t c = 0; c < m->n_cols; c++) {
-            j->x[0] = (const uint8_t *)m->x + c * m->x_bytes;
-            j->y[0] = m->y + c * m->ldy + r;
-            (strips == 1 ? f->stored : f->together)(j);
+            j.x[0] = (const uint8_t *)m->x + c * m->x_bytes;
+            j.y[0] = m->y + c * m->ldy + r;
+            f->stored(&j);
+        }
+    }
+}
+
+/* Columns c to c + n of the panel's n_rows rows, the first of which is r. A panel that is not full has
+ * its last strip twice, and its results take a detour. */
+static void panel_columns(const ls_matmul *m, const strip_fns *f, strip_job *j, size_t r,
+                          size_t n_rows, size_t c, size_t n)
+{
+    float full[MAX_COLS][PANEL_ROWS];
+    for (size_t i = 0; i < n; i++) {
+        j->x[i] = (const uint8_t *)m->x + (c + i) * m->x_bytes;
+        j->y[i] = n_rows < PANEL_ROWS ? full[i] : m->y + (c + i) * m->ldy + r;
+    }
+    (n == f->width ? f->many : f->one)(j);
+    for (size_t i = 0; i < n && n_rows < PANEL_ROWS; i++)
+        memcpy(m->y + (c + i) * m->ldy + r, full[i], n_rows * sizeof(float));
+}
+
+static void strips_panels(const ls_matmul *m, const strip_fns *f)
+{
+    strip_job j = {.n = m->n, .w_scale = m->w_scale};
+    for (size_t r = 0; r < m->n_rows; r += PANEL_ROWS) {
+        const size_t n_rows = m->n_rows - r < PANEL_ROWS ? m->n_rows - r : PANEL_ROWS;
+        for (size_t s = 0; s < STRIP_PANEL; s++) {
+            size_t strip = s * LS_STRIP_ROWS < n_rows ? s : n_rows / LS_STRIP_ROWS - 1;
+            j.strip = (const uint8_t *)m->w + (r + strip * LS_STRIP_ROWS) * m->row_bytes;
+            f->unpack(&j, (int)s, m->scratch);
+        }
+        for (size_t c = 0, step; c < m->n_cols; c += step) {
+            step = m->n_cols - c >= f->width ? f->width : 1;
+            panel_columns(m, f, &j, r, n_rows, c, step);
         }
     }
 }
 
 static void strips_run(const ls_matmul *m, const strip_fns *f)
 {
-    strip_job j = {.n = m->n, .w_scale = m->w_scale, .bytes = LS_STRIP_ROWS * m->row_bytes};
-    if (m->n_cols < PANEL_FROM) {
-        strips_stored(m, f, &j);
-        return;
-    }
-    for (size_t r = 0; r < m->n_rows; r += LS_STRIP_ROWS) {
-        j.strip = (const uint8_t *)m->w + r * m->row_bytes;
-        f->unpack(&j, m->scratch);
-        for (size_t c = 0, step; c < m->n_cols; c += step) {
-            step = m->n_cols - c >= f->width ? f->width : 1;
-            for (size_t i = 0; i < step; i++) {
-                j.x[i] = (const uint8_t *)m->x + (c + i) * m->x_bytes;
-                j.y[i] = m->y + (c + i) * m->ldy + r;
-            }
-            (step == 1 ? f->one : f->many)(&j);
-        }
-    }
+    (m->n_cols < PANEL_FROM ? strips_stored : strips_panels)(m, f);
 }
 
 /* name in the kernel table, type, columns at once */
@@ -183,11 +218,11 @@ static void strips_run(const ls_matmul *m, const strip_fns *f)
     X(q4_k,   Q4_K,   STRIP_WIDE)       \
     X(q5_k,   Q5_K,   STRIP_WIDE)       \
     X(q6_k,   Q6_K,   STRIP_WIDE)       \
-    X(q8_k,   Q8_K,   STRIP_WIDE)       \
+    X(q8_k,   Q8_K,   STRIP_SUMS)       \
     X(iq4_xs, IQ4_XS, STRIP_WIDE)       \
-    X(tq1_0,  TQ1_0,  STRIP_WIDE)       \
-    X(tq2_0,  TQ2_0,  STRIP_WIDE)       \
-    X(i2_s,   I2_S,   STRIP_NARROW)
+    X(tq1_0,  TQ1_0,  STRIP_SUMS)       \
+    X(tq2_0,  TQ2_0,  STRIP_SUMS)       \
+    X(i2_s,   I2_S,   STRIP_ROW)
 
 /* The same of types that stay rows. */
 #define STRIP_ROW_TYPES(X)              \
@@ -199,25 +234,20 @@ static void strips_run(const ls_matmul *m, const strip_fns *f)
     X(iq3_xxs, IQ3_XXS, STRIP_WIDE)     \
     X(iq3_s,   IQ3_S,   STRIP_WIDE)
 
-#define STRIP_PANEL(name, sym, width)                                                           \
-    static void one_##name(const strip_job *j) { mul(LS_DTYPE_##sym, PANEL, j, 1); }            \
-    static void many_##name(const strip_job *j) { mul(LS_DTYPE_##sym, PANEL, j, width); }
-
-#define STRIP_STORED(name, sym)                                                                 \
-    static void stored_##name(const strip_job *j) { mul(LS_DTYPE_##sym, 1, j, 1); }             \
-    static void together_##name(const strip_job *j)                                             \
-    {                                                                                           \
-        if (strips_of(LS_DTYPE_##sym) > 1) mul(LS_DTYPE_##sym, MAX_STRIPS, j, 1);               \
-    }
+#define PANEL_KERNELS(name, sym, width)                                                         \
+    static void one_##name(const strip_job *j) { mul(LS_DTYPE_##sym, true, j, 1); }             \
+    static void many_##name(const strip_job *j) { mul(LS_DTYPE_##sym, true, j, width); }
 
 #define STRIP_KERNEL(name, sym, width)                                                          \
-    STRIP_PANEL(name, sym, width)                                                               \
-    STRIP_STORED(name, sym)                                                                     \
-    static void unpack_##name(strip_job *j, uint8_t *s) { unpack(LS_DTYPE_##sym, j, s); }       \
+    PANEL_KERNELS(name, sym, width)                                                             \
+    static void stored_##name(const strip_job *j) { mul(LS_DTYPE_##sym, false, j, 1); }         \
+    static void unpack_##name(strip_job *j, int s, uint8_t *to)                                 \
+    {                                                                                           \
+        unpack(LS_DTYPE_##sym, j, s, to);                                                       \
+    }                                                                                           \
     static void strips_##name(const ls_matmul *m)                                               \
     {                                                                                           \
-        const strip_fns f = {unpack_##name, stored_##name, together_##name, one_##name,         \
-                             many_##name, (size_t)strips_of(LS_DTYPE_##sym), width};            \
+        const strip_fns f = {unpack_##name, stored_##name, one_##name, many_##name, width};     \
         strips_run(m, &f);                                                                      \
     }
 STRIP_TYPES(STRIP_KERNEL)
@@ -225,20 +255,20 @@ STRIP_TYPES(STRIP_KERNEL)
 
 /* A few columns are not worth a panel. */
 #define STRIP_KERNEL(name, sym, width)                                                          \
-    STRIP_PANEL(name, sym, width)                                                               \
-    static void unpack_##name(strip_job *j, uint8_t *s)                                         \
+    PANEL_KERNELS(name, sym, width)                                                             \
+    static void unpack_##name(strip_job *j, int s, uint8_t *to)                                 \
     {                                                                                           \
-        unpack_rows(LS_DTYPE_##sym, codes_##sym, j, s);                                         \
+        unpack_rows(LS_DTYPE_##sym, codes_##sym, j, s, to);                                     \
     }                                                                                           \
     static void strips_##name(const ls_matmul *m)                                               \
     {                                                                                           \
         ls_kernels k;                                                                           \
         ls_matmul  whole = *m;                                                                  \
-        const strip_fns f = {unpack_##name, NULL, NULL, one_##name, many_##name, 1, width};     \
+        const strip_fns f = {unpack_##name, NULL, one_##name, many_##name, width};              \
         STRIP_CODES(&k);                                                                        \
         whole.whole = true;                                                                     \
         if (m->n_cols < PANEL_FROM) k.matmul_##name(&whole);                                    \
-        else strips_run(m, &f);                                                                 \
+        else strips_panels(m, &f);                                                              \
     }
 STRIP_ROW_TYPES(STRIP_KERNEL)
 #undef STRIP_KERNEL

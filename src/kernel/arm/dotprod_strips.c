@@ -4,10 +4,14 @@
  * Codes are below 64 where they are unsigned, so that the signed instruction serves every type. */
 #include "kernel/arm/strips_inl.h"
 
-#define STRIP_NARROW 4
-#define STRIP_SIGNED 4
-#define STRIP_WIDE   8
-#define STRIP_CODES  ls_kernels_dotprod_codes
+#define STRIP_PANEL     1
+#define STRIP_NARROW    4
+#define STRIP_SIGNED    4
+#define STRIP_WIDE      8
+#define STRIP_WIDE_REGS 1
+#define STRIP_SUMS      8
+#define STRIP_ROW       4
+#define STRIP_CODES     ls_kernels_dotprod_codes
 
 typedef vi strip_part; /* the sum of a group that is yet to be scaled */
 

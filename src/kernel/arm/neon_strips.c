@@ -5,10 +5,14 @@
  * row's four bytes is then two 16-bit lanes, which one instruction adds to 32 bits. */
 #include "kernel/arm/strips_inl.h"
 
-#define STRIP_NARROW 2
-#define STRIP_SIGNED 2
-#define STRIP_WIDE   4
-#define STRIP_CODES  ls_kernels_neon_codes
+#define STRIP_PANEL     1
+#define STRIP_NARROW    2
+#define STRIP_SIGNED    2
+#define STRIP_WIDE      4
+#define STRIP_WIDE_REGS 1
+#define STRIP_SUMS      4
+#define STRIP_ROW       2
+#define STRIP_CODES     ls_kernels_neon_codes
 
 /* Sums of products in 16 bits, rows 0 and 1, rows 2 and 3; the group's sum, yet to be scaled. */
 typedef struct strip_part {

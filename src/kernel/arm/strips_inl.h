@@ -42,6 +42,7 @@ V vi   v_min8(vi a, vi b) { return v_of_u8(vminq_u8(v_u8(a), v_u8(b))); }
 V vi   v_add8(vi a, vi b) { return v_of_u8(vaddq_u8(v_u8(a), v_u8(b))); }
 V vi   v_sub8(vi a, vi b) { return v_of_u8(vsubq_u8(v_u8(a), v_u8(b))); }
 V vi   v_subs8(vi a, vi b) { return v_of_u8(vqsubq_u8(v_u8(a), v_u8(b))); }
+V vi   v_add32(vi a, vi b) { return vaddq_s32(a, b); }
 V vi   v_sub32(vi a, vi b) { return vsubq_s32(a, b); }
 V vi   v_max32(vi a, vi b) { return vmaxq_s32(a, b); }
 V vi   v_sll32(vi a, int n) { return a << vdupq_n_s32(n); }

@@ -10,10 +10,14 @@
 
 #define V_ROWS       8
 #define STRIP_BIAS   0
-#define STRIP_NARROW 4
-#define STRIP_SIGNED 3
-#define STRIP_WIDE   6
-#define STRIP_CODES  ls_kernels_avx2_grid
+#define STRIP_PANEL     1
+#define STRIP_NARROW    4
+#define STRIP_SIGNED    3
+#define STRIP_WIDE      6
+#define STRIP_WIDE_REGS 1
+#define STRIP_SUMS      6
+#define STRIP_ROW       4
+#define STRIP_CODES     ls_kernels_avx2_grid
 
 typedef __m256i vi;
 typedef __m256  vf;
@@ -34,6 +38,7 @@ V vi   v_min8(vi a, vi b) { return _mm256_min_epu8(a, b); }
 V vi   v_add8(vi a, vi b) { return _mm256_add_epi8(a, b); }
 V vi   v_sub8(vi a, vi b) { return _mm256_sub_epi8(a, b); }
 V vi   v_subs8(vi a, vi b) { return _mm256_subs_epu8(a, b); }
+V vi   v_add32(vi a, vi b) { return _mm256_add_epi32(a, b); }
 V vi   v_sub32(vi a, vi b) { return _mm256_sub_epi32(a, b); }
 V vi   v_max32(vi a, vi b) { return _mm256_max_epi32(a, b); }
 V vi   v_sll32(vi a, int n) { return _mm256_slli_epi32(a, n); }

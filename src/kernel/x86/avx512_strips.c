@@ -10,10 +10,14 @@
 
 #define V_ROWS       16
 #define STRIP_BIAS   128
-#define STRIP_NARROW 12
-#define STRIP_SIGNED 12
-#define STRIP_WIDE   8
-#define STRIP_CODES  ls_kernels_avx2_grid
+#define STRIP_PANEL     2
+#define STRIP_NARROW    6
+#define STRIP_SIGNED    6
+#define STRIP_WIDE      6
+#define STRIP_WIDE_REGS 2
+#define STRIP_SUMS      12
+#define STRIP_ROW       12
+#define STRIP_CODES     ls_kernels_avx2_grid
 
 typedef __m512i vi;
 typedef __m512  vf;
@@ -40,6 +44,7 @@ V vi   v_min8(vi a, vi b) { return _mm512_min_epu8(a, b); }
 V vi   v_add8(vi a, vi b) { return _mm512_add_epi8(a, b); }
 V vi   v_sub8(vi a, vi b) { return _mm512_sub_epi8(a, b); }
 V vi   v_subs8(vi a, vi b) { return _mm512_subs_epu8(a, b); }
+V vi   v_add32(vi a, vi b) { return _mm512_add_epi32(a, b); }
 V vi   v_sub32(vi a, vi b) { return _mm512_sub_epi32(a, b); }
 V vi   v_max32(vi a, vi b) { return _mm512_max_epi32(a, b); }
 V vi   v_sll32(vi a, int n) { return _mm512_slli_epi32(a, (unsigned)n); }
