@@ -176,6 +176,10 @@ static_assert(sizeof(ls_iq1_m) == 56, "iq1_m block");
 typedef struct ls_q8_k { float d; int8_t qs[256]; int16_t bsums[16]; } ls_q8_k;
 static_assert(sizeof(ls_q8_k) == 292, "q8_K block");
 
+/* Behind a row of Q8_0, where strips are multiplied: of each block d as a float, and the sum of its codes. */
+typedef struct ls_q8_sum { float d; int32_t sum; } ls_q8_sum;
+static_assert(sizeof(ls_q8_sum) == 8, "q8_0 sum");
+
 /* I8_ROW: one row of int8: value = q / s. `sum` is the sum of all q.
  * The row's int8 values follow the header, padded with zeros to a multiple of 128. */
 typedef struct ls_i8_row { float s; int32_t sum; int8_t qs[]; } ls_i8_row;

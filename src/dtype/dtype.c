@@ -66,7 +66,7 @@ size_t ls_act_row_bytes(ls_act act, size_t n)
         bytes = n * 2;
         break;
     case LS_ACT_Q8_0:
-        bytes = n / 32 * (sizeof(ls_q8_0) + 2); /* room for the sums of the blocks */
+        bytes = n / 32 * (sizeof(ls_q8_0) + sizeof(ls_q8_sum));
         break;
     case LS_ACT_Q8_1:
         bytes = n / 32 * sizeof(ls_q8_1);

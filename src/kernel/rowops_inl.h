@@ -58,10 +58,10 @@ static inline void row_sums_q8_0(void *row, size_t n)
 {
     const ls_q8_0 *b = row;
     uint8_t       *out = (uint8_t *)row + n / 32 * sizeof(*b);
-    for (; n; n -= 32, b++, out += 2) {
-        int16_t sum = 0;
-        for (int j = 0; j < 32; j++) sum = (int16_t)(sum + b->qs[j]);
-        memcpy(out, &sum, 2);
+    for (; n; n -= 32, b++, out += sizeof(ls_q8_sum)) {
+        ls_q8_sum s = {ls_f16_to_f32(b->d), 0};
+        for (int j = 0; j < 32; j++) s.sum += b->qs[j];
+        memcpy(out, &s, sizeof(s));
     }
 }
 

@@ -67,7 +67,7 @@ LS_INLINE vf floats_at(const float *from, size_t at, int h)
 LS_INLINE vi codes_at(int t, bool panel, const strip_job *j, size_t b, int k, int h)
 {
     if (panel) return v_load(words_at(j->q, b * (size_t)block_of(t) / 4 + (size_t)k, h));
-    return stored_codes(t, block_at(t, j, b), k, h);
+    return strip_code(adds_of(t), stored_codes(t, block_at(t, j, b), k, h));
 }
 
 LS_INLINE vi scale_at(int t, bool panel, const strip_job *j, const strip_scales *s, size_t b, int g,
@@ -100,17 +100,36 @@ LS_INLINE vf dmin_at(int t, bool panel, const strip_job *j, size_t b, int h)
 
 LS_INLINE size_t x_bytes_of(int t) { return takes_q8_1(t) ? sizeof(ls_q8_1) : sizeof(ls_q8_0); }
 
-/* Sum of n codes of activations x; Q8_0 has those of 32 behind the row. */
-LS_INLINE int sum_of(int t, const uint8_t *x, const uint8_t *stored, int n)
+/* Block b of column c; what stands behind its row. */
+LS_INLINE const uint8_t *x_block(int t, const strip_job *j, int c, size_t b)
 {
-    int16_t sum16;
-    int     sum = 0;
+    return j->x[c] + x_bytes_of(t) * b;
+}
+
+LS_INLINE const uint8_t *x_sum(int t, const strip_job *j, int c, size_t b)
+{
+    return j->x[c] + x_bytes_of(t) * (j->n / 32) + sizeof(ls_q8_sum) * b;
+}
+
+/* The scale of a block of activations. */
+LS_INLINE vf dx_of(int t, const strip_job *j, int c, size_t b)
+{
+    return takes_q8_1(t) ? v_f16_all(x_block(t, j, c, b)) : vf_all(x_sum(t, j, c, b));
+}
+
+/* The offset times the sum of a part's activations. */
+LS_INLINE vi offset_sum(int t, const strip_job *j, int c, size_t b, int i)
+{
+    const int      offset = offset_of(t), n = part_of(t);
+    const uint8_t *x = x_block(t, j, c, b) + (takes_q8_1(t) ? 4 : 2);
+    int            sum = 0;
     if (!takes_q8_1(t) && n == 32) {
-        memcpy(&sum16, stored, 2);
-        return sum16;
+        vi s = v_broadcast(x_sum(t, j, c, b) + offsetof(ls_q8_sum, sum));
+        if (offset == 12) return v_add32(v_sll32(s, 3), v_sll32(s, 2));
+        return v_sll32(s, __builtin_ctz((unsigned)offset));
     }
-    for (int i = 0; i < n; i++) sum += (int8_t)x[i];
-    return sum;
+    for (int k = 0; k < n; k++) sum += (int8_t)x[i * n % 32 + k];
+    return v_set32(offset * sum);
 }
 
 LS_INLINE int regs_of(bool panel) { return panel ? PANEL_REGS : HALVES; }
@@ -120,7 +139,7 @@ LS_INLINE void mul_part(int t, bool panel, const strip_job *j, size_t b, int i, 
                         vi (*isum)[PANEL_REGS])
 {
     const int  steps = part_of(t) / 4, regs = regs_of(panel);
-    size_t     codes = takes_q8_1(t) ? 4 : 2, sums = j->n / 32 * x_bytes_of(t) + 2 * xb;
+    size_t     codes = takes_q8_1(t) ? 4 : 2;
     size_t     from = x_bytes_of(t) * xb + codes + 4 * (size_t)(i * steps % 8);
     strip_part part[MAX_COLS][PANEL_REGS];
     for (int c = 0; c < nc; c++) {
@@ -143,7 +162,7 @@ LS_INLINE void mul_part(int t, bool panel, const strip_job *j, size_t b, int i, 
 #pragma GCC unroll 12
     for (int c = 0; c < nc; c++) {
         if (offset_of(t) == 0) break;
-        vi sum = v_set32(offset_of(t) * sum_of(t, j->x[c] + from, j->x[c] + sums, 4 * steps));
+        vi sum = offset_sum(t, j, c, xb, i);
         for (int h = 0; h < regs; h++) isum[c][h] = v_sub32(isum[c][h], sum);
     }
 }
@@ -164,14 +183,13 @@ LS_INLINE void mul_32(int t, bool panel, const strip_job *j, int nc)
             mul_part(t, panel, j, b, i, xb, nc, isum);
 #pragma GCC unroll 12
             for (int c = 0; c < nc; c++) {
-                const uint8_t *x = j->x[c] + x_bytes_of(t) * xb;
-                vf             dx = v_f16_all(x);
+                vf dx = dx_of(t, j, c, xb);
                 for (int h = 0; h < regs; h++) {
                     vf d = vf_mul(d_at(t, panel, j, b, i, h), dx);
                     acc[c][h] = vf_fma(d, v_float(isum[c][h]), acc[c][h]);
                     if (has_min(t)) {
                         vf m = dmin_at(t, panel, j, b, h);
-                        mins[c][h] = vf_fma(m, v_f16_all(x + 2), mins[c][h]);
+                        mins[c][h] = vf_fma(m, v_f16_all(x_block(t, j, c, xb) + 2), mins[c][h]);
                     }
                 }
             }

@@ -9,7 +9,8 @@
  * bytes and its scales as 16-bit pairs, unpacked once into scratch that stays in the cache.
  *
  * A tier defines, before it includes this: V_ROWS, the lanes of a register; vi and vf, registers of
- * integers and floats; the v_ functions; strip_part and strip_step (the sums of a group);
+ * integers and floats; the v_ functions; strip_code (codes as they are multiplied), strip_part and strip_step (the sums of
+ * a group);
  * STRIP_PANEL, strips of a panel; STRIP_NARROW, STRIP_SIGNED, STRIP_WIDE and STRIP_SUMS, columns that
  * share a panel's loads in blocks of 32, of those with signed codes, of 256, and STRIP_ROW where nothing is
  * scaled within a block, within a row; STRIP_WIDE_REGS, registers of rows that do in blocks of 256;
@@ -69,7 +70,8 @@ LS_INLINE void unpack_block(int t, const strip_job *j, const strip_panel *to, si
     stored_scales(t, p, h, &s);
 #pragma GCC unroll 64
     for (size_t k = 0; k < (size_t)block_of(t) / 4; k++)
-        put_words(to->q, b * block / 4 + k, reg, stored_codes(t, p, (int)k, h));
+        put_words(to->q, b * block / 4 + k, reg,
+                  strip_code(adds_of(t), stored_codes(t, p, (int)k, h)));
 #pragma GCC unroll 16
     for (size_t g = 0; g < groups; g++)
         put_words(to->scale, b * groups + g, reg, stored_scale(t, &s, (int)g));

@@ -289,7 +289,7 @@ static void prepare_matmul(kern_data *d, const kern_case *c, int dtype, uint64_t
     int    act = act_of(c);
     size_t row = weight_row_bytes(dtype, c->n), stride = x_stride(c, act);
     size_t y = c->cols * y_stride(c) * 4;
-    size_t last = act_bytes(act, c->n) + (strips && act == LS_ACT_Q8_0 ? c->n / 32 * 2 : 0);
+    size_t last = act_bytes(act, c->n) + (strips && act == LS_ACT_Q8_0 ? c->n / 32 * sizeof(ls_q8_sum) : 0);
     if (lookup && c->cols < LS_LOOKUP_COLS) last = stride;
     kern_buf_place(&d->in[0], rows_of(c) * row, c->place, 2);
     kern_buf_place(&d->in[1], (c->cols - 1) * stride + last, c->place,
@@ -370,7 +370,7 @@ static void prepare_sums(kern_data *d, const kern_case *c)
     memset(row, 0xa5, sizeof(row));
     ls_kernels_act(&scalar, act)(row, x, c->n);
     prepare_outputs(d, c,
-                    act == LS_ACT_Q8_0 ? c->n / 32 * (sizeof(ls_q8_0) + 2)
+                    act == LS_ACT_Q8_0 ? c->n / 32 * (sizeof(ls_q8_0) + sizeof(ls_q8_sum))
                                        : act_stride(act, c->n) + ls_lookup_table_bytes(dtype, c->n),
                     row);
 }

@@ -132,9 +132,10 @@ static void sums_q8_0(void *row, size_t n)
 {
     const ls_q8_0 *b = row;
     uint8_t       *out = (uint8_t *)row + n / 32 * sizeof(*b);
-    for (; n; n -= 32, b++, out += 2) {
-        int16_t sum = vaddvq_s16(vpadalq_s8(vpaddlq_s8(vld1q_s8(b->qs)), vld1q_s8(b->qs + 16)));
-        memcpy(out, &sum, 2);
+    for (; n; n -= 32, b++, out += sizeof(ls_q8_sum)) {
+        ls_q8_sum s = {ls_f16_to_f32(b->d),
+                       vaddvq_s16(vpadalq_s8(vpaddlq_s8(vld1q_s8(b->qs)), vld1q_s8(b->qs + 16)))};
+        memcpy(out, &s, sizeof(s));
     }
 }
 

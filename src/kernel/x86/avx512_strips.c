@@ -119,18 +119,21 @@ V v16 v_lanes(vi a)
     return _mm_add_epi32(_mm256_castsi256_si128(b), _mm256_extracti128_si256(b, 1));
 }
 
+/* Signed codes become unsigned. */
+V vi strip_code(int adds, vi w) { return adds == 0 ? _mm512_xor_si512(w, v_set8(128)) : w; }
+
 typedef vi strip_part; /* the sum of a group that is yet to be scaled */
 
 /* Step k of n of a group: w . x. What has no scale goes straight into isum. */
 V void strip_step(int adds, int k, int n, strip_part *part, vi *isum, vi w, vi x, vi scale,
                   bool scaled)
 {
-    vi u = adds == 0 ? _mm512_xor_si512(w, v_set8(128)) : w;
+    (void)adds;
     if (!scaled) {
-        *isum = _mm512_dpbusd_epi32(*isum, u, x);
+        *isum = _mm512_dpbusd_epi32(*isum, w, x);
         return;
     }
-    *part = _mm512_dpbusd_epi32(k ? *part : v_zero(), u, x);
+    *part = _mm512_dpbusd_epi32(k ? *part : v_zero(), w, x);
     if (k + 1 == n) {
         *isum = _mm512_add_epi32(*isum, _mm512_mullo_epi32(*part, _mm512_srai_epi32(scale, 16)));
     }
