@@ -45,4 +45,15 @@ void ls_kernels_neon_rowops(ls_kernels *k);
 void ls_kernels_dotprod_codes(ls_kernels *k);
 void ls_kernels_dotprod_strips(ls_kernels *k);
 
+/* What is read once, out of memory, does not come fast enough by itself: the lines that lie
+ * LS_FETCH_AHEAD behind part i of n of these bytes. Memory takes few lines at a time, so each part asks
+ * for its own, and the compiler, which would move them together, does not see where they are. */
+enum { LS_FETCH_AHEAD = 8192 };
+static inline void ls_fetch_lines(const uint8_t *p, size_t bytes, size_t i, size_t n)
+{
+    __asm__ volatile("" : "+r"(p));
+    for (size_t line = (bytes * i / n + 63) / 64; line < (bytes * (i + 1) / n + 63) / 64; line++)
+        __builtin_prefetch((const void *)((uintptr_t)p + LS_FETCH_AHEAD + 64 * line));
+}
+
 #endif

@@ -111,9 +111,9 @@ LS_INLINE void lookup_part(bool triples, int strips, lookup_job *job, size_t n)
         for (int s = 0; s < strips; s++)
             sums[s] = (lookup_sums){v_zero(), v_zero(), v_zero(), v_zero()};
         for (size_t k = 0; k < step; k++) {
-            size_t skip = j->end - j->unit[0] > FETCH_AHEAD ? 0 : j->others;
+            size_t skip = j->end - j->unit[0] > LS_FETCH_AHEAD ? 0 : j->others;
             for (int s = 0; s < strips; s++)
-                fetch_lines(j->unit[s] + skip, ls_lookup_unit_bytes(triples), 0, 1);
+                ls_fetch_lines(j->unit[s] + skip, ls_lookup_unit_bytes(triples), 0, 1);
             lookup_unit(triples, strips, j, sums);
             j->tables += LS_LOOKUP_TABLES;
             for (int s = 0; s < strips; s++) j->unit[s] += ls_lookup_unit_bytes(triples);

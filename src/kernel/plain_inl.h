@@ -19,14 +19,14 @@
 enum {
     PIECE = 256, /* elements of a panel: whole chains that stay in the first cache */
     PLAIN_REGS = LS_STRIP_ROWS / PLAIN_LANES,
-    PLAIN_STREAMS = 4,  /* strips at once for one column */
+    PLAIN_CHAINS = 4,   /* at once for one column, at most */
     PLAIN_RESIDENT = 96 /* columns whose pieces stay in the second cache */
 };
 
 /* A piece of S strips and C columns: w[s] [n][16] numbers, x[c] [n] floats, and what y[c] [S][16]
  * grows by. */
 typedef struct plain_job {
-    const uint8_t *w[PLAIN_STREAMS];
+    const uint8_t *w[PLAIN_STRIPS];
     const float   *x[PLAIN_COLS];
     float         *y[PLAIN_COLS];
     size_t         n;
@@ -40,12 +40,12 @@ LS_INLINE void plain_chain(elem e, const plain_job *j, int S, int C, size_t i, s
 {
     const int V = S * PLAIN_REGS;
     bool      first = j->first && i == 0;
-    pf        part[PLAIN_COLS][PLAIN_STREAMS * PLAIN_REGS];
+    pf        part[PLAIN_COLS][PLAIN_STRIPS * PLAIN_REGS];
     for (int c = 0; c < C; c++) {
         for (int v = 0; v < V; v++) part[c][v] = pf_set(0);
     }
     for (; i < end; i++) {
-        pf w[PLAIN_STREAMS * PLAIN_REGS];
+        pf w[PLAIN_STRIPS * PLAIN_REGS];
         for (int v = 0; v < V; v++) {
             size_t at = LS_STRIP_ROWS * i + PLAIN_LANES * (size_t)(v % PLAIN_REGS);
             w[v] = pf_load(e, j->w[v / PLAIN_REGS], at);
@@ -75,19 +75,37 @@ LS_INLINE void plain_piece(elem e, const plain_job *j, int S, int C)
 #define PLAIN_PIECE(name, e, S, C) \
     static void name(const plain_job *j) { plain_piece(e, j, S, C); }
 
-/* One column: strips at once, as chains that hide latency and streams that keep memory busy. */
-enum { PLAIN_WIDTHS = 3 };
-static const int plain_widths[PLAIN_WIDTHS] = {PLAIN_STREAMS, 2, 1};
-#define PLAIN_ONE(X) X(F32, 4) X(F32, 2) X(F32, 1) X(F16, 4) X(F16, 2) X(F16, 1) \
-    X(BF16, 4) X(BF16, 2) X(BF16, 1)
-#define X(e, S) PLAIN_PIECE(piece_##e##_##S, e, S, 1)
-PLAIN_ONE(X)
-#undef X
-static plain_fn *const plain_one[3][PLAIN_WIDTHS] = {
-    [F32] = {piece_F32_4, piece_F32_2, piece_F32_1},
-    [F16] = {piece_F16_4, piece_F16_2, piece_F16_1},
-    [BF16] = {piece_BF16_4, piece_BF16_2, piece_BF16_1},
-};
+/* Chains of one column that take turns, to hide latency: what is fetched ahead is then behind them. */
+LS_INLINE size_t chains_at_once(elem e)
+{
+    return LS_FETCH_AHEAD / (LS_CHAIN * LS_STRIP_ROWS * elem_bytes(e));
+}
+
+/* That many chains of a strip as it is stored. */
+LS_INLINE void plain_stored(elem e, const plain_job *j)
+{
+    const size_t   chains = chains_at_once(e);
+    const uint8_t *w = j->w[0];
+    pf             part[PLAIN_CHAINS][PLAIN_REGS];
+    for (size_t k = 0; k < chains; k++) {
+        for (size_t v = 0; v < PLAIN_REGS; v++) part[k][v] = pf_set(0);
+    }
+    for (size_t i = 0; i < LS_CHAIN; i++) {
+        ls_fetch_lines(w, LS_FETCH_AHEAD, i, LS_CHAIN);
+        for (size_t k = 0, at = i; k < chains; k++, at += LS_CHAIN) {
+            pf x = pf_set(j->x[0][at]);
+            for (size_t v = 0; v < PLAIN_REGS; v++)
+                part[k][v] =
+                    pf_fma(pf_load(e, w, LS_STRIP_ROWS * at + PLAIN_LANES * v), x, part[k][v]);
+        }
+    }
+    for (size_t v = 0; v < PLAIN_REGS; v++) {
+        float *y = j->y[0] + PLAIN_LANES * v;
+        pf     sum = j->first ? pf_set(0) : pf_load(F32, (const uint8_t *)y, 0);
+        for (size_t k = 0; k < chains; k++) sum = pf_add(sum, part[k][v]);
+        pf_store(y, sum);
+    }
+}
 
 /* Columns of a panel: as many as there are registers for, half of that, two, one. */
 enum { PLAIN_STEPS = 4 };
@@ -95,15 +113,17 @@ static const int plain_steps[PLAIN_STEPS] = {PLAIN_COLS, PLAIN_COLS / 2, 2, 1};
 PLAIN_PIECE(piece_all, F32, 1, PLAIN_COLS)
 PLAIN_PIECE(piece_half, F32, 1, PLAIN_COLS / 2)
 PLAIN_PIECE(piece_two, F32, 1, 2)
+PLAIN_PIECE(piece_one, F32, 1, 1)
 #if PLAIN_STRIPS == 2
 PLAIN_PIECE(piece_all_2, F32, 2, PLAIN_COLS)
 PLAIN_PIECE(piece_half_2, F32, 2, PLAIN_COLS / 2)
 PLAIN_PIECE(piece_two_2, F32, 2, 2)
+PLAIN_PIECE(piece_one_2, F32, 2, 1)
 #endif
 static plain_fn *const plain_many[PLAIN_STRIPS][PLAIN_STEPS] = {
-    {piece_all, piece_half, piece_two, piece_F32_1},
+    {piece_all, piece_half, piece_two, piece_one},
 #if PLAIN_STRIPS == 2
-    {piece_all_2, piece_half_2, piece_two_2, piece_F32_2},
+    {piece_all_2, piece_half_2, piece_two_2, piece_one_2},
 #endif
 };
 
@@ -196,20 +216,17 @@ LS_INLINE void plain_strips_many(elem e, const ls_matmul *m, size_t c0, size_t c
 /* One column: a strip is read once, as it is stored. */
 LS_INLINE void plain_strips_one(elem e, const ls_matmul *m)
 {
-    plain_job j;
-    int       width = 0;
-    for (size_t r = 0, S; r < m->n_rows; r += S * LS_STRIP_ROWS) {
-        while ((S = (size_t)plain_widths[width]) * LS_STRIP_ROWS > m->n_rows - r) width++;
+    const size_t whole = chains_at_once(e) * LS_CHAIN;
+    plain_job    j;
+    for (size_t r = 0; r < m->n_rows; r += LS_STRIP_ROWS) {
         j.y[0] = m->y + r;
-        for (size_t i = 0; i == 0 || i < m->n; i += PIECE) {
-            j.n = m->n - i < PIECE ? m->n - i : PIECE;
+        for (size_t i = 0; i == 0 || i < m->n; i += whole) {
+            j.n = m->n - i < whole ? m->n - i : whole;
             j.first = i == 0;
             j.x[0] = plain_x(m, 0, i);
-            for (size_t s = 0; s < S; s++) {
-                j.w[s] = (const uint8_t *)m->w + (r + s * LS_STRIP_ROWS) * m->row_bytes +
-                         i * LS_STRIP_ROWS * elem_bytes(e);
-            }
-            plain_one[e][width](&j);
+            j.w[0] = (const uint8_t *)m->w + r * m->row_bytes + i * LS_STRIP_ROWS * elem_bytes(e);
+            if (j.n == whole) plain_stored(e, &j);
+            else plain_piece(e, &j, 1, 1);
         }
     }
 }

@@ -15,7 +15,7 @@
 
 enum { HALVES = LS_STRIP_ROWS / V_ROWS, MAX_COLS = 12, PANEL_FROM = 8 };
 enum { PANEL_ROWS = STRIP_PANEL * LS_STRIP_ROWS, PANEL_REGS = PANEL_ROWS / V_ROWS };
-enum { FETCH_AHEAD = 8192, CHAINS = 4 };
+enum { CHAINS = 4 };
 
 /* What an output is made of. */
 typedef struct strip_job {
@@ -38,19 +38,10 @@ LS_INLINE const uint8_t *block_at(int t, const strip_job *j, size_t b)
     return j->strip + b * LS_STRIP_ROWS * bytes_of(t);
 }
 
-/* What is read once, out of memory, does not come fast enough by itself: the lines that lie
- * FETCH_AHEAD behind part i of n of these bytes. Memory takes few lines at a time, so each part asks
- * for its own, and the compiler, which would move them together, does not see where they are. */
-LS_INLINE void fetch_lines(const uint8_t *p, size_t bytes, size_t i, size_t n)
-{
-    __asm__ volatile("" : "+r"(p));
-    for (size_t line = (bytes * i / n + 63) / 64; line < (bytes * (i + 1) / n + 63) / 64; line++)
-        __builtin_prefetch((const void *)((uintptr_t)p + FETCH_AHEAD + 64 * line));
-}
-
+/* For part i of n of block b. */
 LS_INLINE void fetch_ahead(int t, const strip_job *j, size_t b, int i, int n)
 {
-    fetch_lines(block_at(t, j, b), LS_STRIP_ROWS * bytes_of(t), (size_t)i, (size_t)n);
+    ls_fetch_lines(block_at(t, j, b), LS_STRIP_ROWS * bytes_of(t), (size_t)i, (size_t)n);
 }
 
 /* Words of a panel, number `at` of them; those of register h. */
