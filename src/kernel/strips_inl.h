@@ -91,6 +91,7 @@ LS_INLINE void unpack(int t, strip_job *j, int s, uint8_t *scratch)
     strip_panel  to;
     place_panel(t, j, scratch, &to);
     for (size_t b = 0; b < blocks; b++) {
+        fetch_ahead(t, j, b, 0, 1);
         for (int h = 0; h < HALVES; h++) unpack_block(t, j, &to, b, h, s * HALVES + h);
     }
 }
