@@ -17,7 +17,8 @@ enum { MAX_PRODUCTS = 4 };
 /* Tokens from which claims of several matrices alternate. With fewer, weights are read but once,
  * and memory is faster in one stream than in turns. */
 enum { JOIN_FROM = 8 };
-/* Tokens from which rows are worth being put into strips for one product. */
+/* Tokens from which rows that have a fast kernel of their own are worth being put into strips for
+ * one product. */
 enum { PACK_FROM = 8 };
 /* Weight rows handed out at a time: few enough to balance, enough to be worth a claim. */
 enum { ROWS_PER_CLAIM = 32, PLAIN_ROWS_PER_CLAIM = 64, LOOKUP_ROWS_PER_CLAIM = 64 };
@@ -232,6 +233,28 @@ static void take_lookups(job *j, const ls_matrix *w)
     j->form += (LS_N_ACTS + 1) * (pairs ? 2 : 3);
 }
 
+/* Are rows put into strips for this product alone? Types that have no fast kernel for rows are
+ * better off so even for one token; those of code books have none but that. */
+static bool packs_rows(const ls_matrix *w, size_t T)
+{
+    if (!ls_matrix_has_strips(w)) return false;
+    switch (w->dtype) {
+    case LS_DTYPE_F32:
+    case LS_DTYPE_F16:
+    case LS_DTYPE_BF16:
+    case LS_DTYPE_Q4_0:
+    case LS_DTYPE_Q8_0:
+    case LS_DTYPE_Q4_K:
+    case LS_DTYPE_Q6_K:
+    case LS_DTYPE_TQ2_0:
+    case LS_DTYPE_I2_S:
+    case LS_DTYPE_TERNARY:
+        return T >= PACK_FROM;
+    default:
+        return T >= PACK_FROM || !ls_strips_of(w->dtype)->rows;
+    }
+}
+
 /* Strips for rows. Plain numbers want their activations as floats, whatever form they are rounded
  * to, and in rows that do not all begin in the same place of the cache. */
 static void take_strips(job *j, const ls_matrix *w)
@@ -284,8 +307,7 @@ static job job_of(ls_session *s, const ls_product *p, const float *x, size_t ldx
                            .rows = follows_rows(s, w, T),
                            .whole = !s->opt.follow || follows_panels(s, w, T)},
     };
-    j.strips =
-        !s->opt.follow && !j.codes && (w->strips || (T >= PACK_FROM && ls_matrix_has_strips(w)));
+    j.strips = !s->opt.follow && !j.codes && (w->strips || packs_rows(w, T));
     j.form = j.codes ? (int)LS_N_ACTS : (int)form;
     if (j.dtype == LS_DTYPE_Q4_0 && j.m.rows) j.matmul = s->k.matmul_q4_0_lanes;
     if (j.strips) take_strips(&j, w);
