@@ -29,7 +29,7 @@ typedef struct ls_engine_info {
 
 /* Work done so far, measured inside the engine (without waiting for the verifier). */
 typedef struct ls_engine_stats {
-    uint64_t load_ns; /* opening the model         */
+    uint64_t load_ns; /* opening the model; native: and packing it */
     uint64_t eval_ns; /* evaluating, with logits   */
     uint64_t n_tokens;
 } ls_engine_stats;
@@ -67,7 +67,9 @@ typedef struct ls_engine_options { /* zero means: default */
 
 typedef struct ls_engine ls_engine;
 
-/* The native engine. Errors: as ls_model_open and ls_session_create. */
+/* The native engine. Without prepacked weights it calls ls_model_pack at the beginning of its second evaluation,
+ * so that the first result does not wait for it; the time counts as load_ns.
+ * Errors: as ls_model_open and ls_session_create. */
 LS_API ls_status ls_engine_open_native(ls_engine **out, const ls_engine_options *opt, ls_error *err);
 
 /* A reference: starts the adapter program `exe` (the absolute path of an installed reference
@@ -86,7 +88,7 @@ LS_API ls_status ls_engine_tokenize(ls_engine *e, const char *text, size_t len,
                                     ls_error *err);
 
 /* Evaluate n tokens (1 to n_batch) after the current position; logits are asked for with
- * ls_engine_logits. Errors: LIMIT, REFERENCE, USAGE. */
+ * ls_engine_logits. Errors: LIMIT, REFERENCE, USAGE, NOMEM. */
 LS_API ls_status ls_engine_eval(ls_engine *e, const int32_t *tokens, size_t n, ls_error *err);
 
 /* Logits [info.n_vocab] of token i of the last eval. Cheapest in ascending order.

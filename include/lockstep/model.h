@@ -48,7 +48,8 @@ LS_API ls_status ls_model_open(ls_model **out, const char *path, ls_error *err);
 LS_API ls_status ls_model_open_gguf(ls_model **out, ls_gguf *g, ls_error *err);
 LS_API void      ls_model_close(ls_model *m); /* NULL is allowed; sessions must be gone */
 /* Copy the matrices into the form that the fast products read, on n_threads threads (at least 1);
- * sessions without `follow` then use it. The numbers do not change. Done once, and not at all where it would take more than three
+ * sessions without `follow` then use it. The numbers do not change. Without it products read rows as they are mapped, and put some of
+ * them into that form for as long as a product of many tokens takes. Done once, and not at all where it would take more than three
  * quarters of the machine's memory; no session of the
  * model may be at work. Errors: NOMEM, IO (threads); the model remains usable. */
 LS_API ls_status ls_model_pack(ls_model *m, int n_threads, ls_error *err);

@@ -120,8 +120,8 @@ static void pack(void *ctx, size_t begin, size_t end, int thread)
 {
     writer *w = ctx;
     (void)thread;
-    ls_strip_item_pack(w->item, (uint8_t *)w->room.data + begin * ls_strip_bytes(w->item), begin,
-                       end);
+    ls_matrix_to_strips(w->item->w, (uint8_t *)w->room.data + begin * ls_strip_bytes(w->item),
+                        begin, end);
 }
 
 static void put(writer *w, const void *data, size_t n)
@@ -259,7 +259,7 @@ static const char *find_fault(const ls_map *f, const ls_strip_plan *p, const uin
 static bool agrees(const ls_strip_item *it, const uint8_t *image, uint8_t *room, size_t s)
 {
     size_t bytes = ls_strip_bytes(it);
-    ls_strip_item_pack(it, room, s, s + 1);
+    ls_matrix_to_strips(it->w, room, s, s + 1);
     return memcmp(room, image + it->at + s * bytes, bytes) == 0;
 }
 

@@ -38,7 +38,7 @@ static ls_matrix *matrix_at(ls_model *m, size_t i, size_t *n)
     return (ls_matrix *)(void *)((uint8_t *)&m->layers[layer] + of_layer[i % N_OF_LAYER]);
 }
 
-static bool fits(const ls_matrix *w)
+bool ls_matrix_has_strips(const ls_matrix *w)
 {
     return w->data && w->n_rows && w->n_rows % LS_STRIP_ROWS == 0 && ls_strips_of(w->dtype) != NULL;
 }
@@ -53,7 +53,7 @@ ls_status ls_strip_plan_make(ls_strip_plan *out, ls_model *m, ls_error *err)
     LS_TRY(ls_alloc(&out->items, (size_t)m->config.n_layers * N_OF_LAYER + 1, sizeof(*out->items),
                     "a list of the weights", err));
     for (size_t i = 0; (w = matrix_at(m, i, &n)); i++) {
-        size_t bytes = fits(w) ? n * w->n_rows * ls_matrix_strip_row(w) : 0;
+        size_t bytes = ls_matrix_has_strips(w) ? n * w->n_rows * ls_matrix_strip_row(w) : 0;
         if (bytes == 0) continue;
         out->items[out->n++] = (ls_strip_item){
             .w = w, .n_strips = n * w->n_rows / LS_STRIP_ROWS, .at = out->bytes, .bytes = bytes};
@@ -97,12 +97,12 @@ static void pack_strip(const ls_matrix *w, uint8_t *strip, const uint8_t *rows)
     }
 }
 
-void ls_strip_item_pack(const ls_strip_item *it, uint8_t *to, size_t begin, size_t end)
+void ls_matrix_to_strips(const ls_matrix *w, uint8_t *to, size_t begin, size_t end)
 {
-    size_t         bytes = ls_strip_bytes(it);
-    const uint8_t *rows = it->w->data;
+    size_t         bytes = LS_STRIP_ROWS * ls_matrix_strip_row(w);
+    const uint8_t *rows = w->data;
     for (size_t s = begin; s < end; s++)
-        pack_strip(it->w, to + (s - begin) * bytes, rows + s * ls_strip_source(it));
+        pack_strip(w, to + (s - begin) * bytes, rows + s * LS_STRIP_ROWS * w->row_bytes);
 }
 
 /* ---- the image in memory ---- */
@@ -143,7 +143,7 @@ static void fill_piece(const packing *p, size_t piece)
         size_t               source = ls_strip_source(it);
         strips_within(it, piece * PIECE, (piece + 1) * PIECE, &begin, &end);
         if (begin >= end) continue;
-        ls_strip_item_pack(it, p->image + it->at + begin * ls_strip_bytes(it), begin, end);
+        ls_matrix_to_strips(it->w, p->image + it->at + begin * ls_strip_bytes(it), begin, end);
         ls_gguf_forget(p->gguf, (const uint8_t *)it->w->data + begin * source,
                        (end - begin) * source);
     }

@@ -33,8 +33,10 @@ static inline size_t ls_strips_source(const ls_strip_item *it)
 {
     return it->n_strips * ls_strip_source(it);
 }
-/* Strips [begin, end) of an item, to where the first of them belongs. */
-void ls_strip_item_pack(const ls_strip_item *it, uint8_t *to, size_t begin, size_t end);
+/* Is the matrix one that can be put into strips? */
+bool ls_matrix_has_strips(const ls_matrix *w);
+/* Strips [begin, end) of it, or of those behind it (experts), to where the first of them belongs. */
+void ls_matrix_to_strips(const ls_matrix *w, uint8_t *to, size_t begin, size_t end);
 /* From here on products read the image. */
 void ls_strip_plan_use(const ls_strip_plan *p, uint8_t *image);
 

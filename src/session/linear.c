@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "dtype/dtype.h"
+#include "model/strips.h"
 #include "session/session_priv.h"
 
 /* Products that share their activations. */
@@ -16,6 +17,9 @@ enum { MAX_PRODUCTS = 4 };
 /* Tokens from which claims of several matrices alternate. With fewer, weights are read but once,
  * and memory is faster in one stream than in turns. */
 enum { JOIN_FROM = 8 };
+/* Tokens from which rows that have a fast kernel of their own are worth being put into strips for
+ * one product. */
+enum { PACK_FROM = 8 };
 /* Weight rows handed out at a time: few enough to balance, enough to be worth a claim. */
 enum { ROWS_PER_CLAIM = 32, PLAIN_ROWS_PER_CLAIM = 64, LOOKUP_ROWS_PER_CLAIM = 64 };
 _Static_assert((int)PLAIN_ROWS_PER_CLAIM <= (int)LS_ROWS_BESIDE, "claims of up fit beside");
@@ -23,22 +27,23 @@ _Static_assert((int)PLAIN_ROWS_PER_CLAIM <= (int)LS_ROWS_BESIDE, "claims of up f
 enum { CODE_CHUNK = 256, CODE_TOKENS = 16 };
 
 typedef struct job {
-    ls_session   *s;
-    const float  *x;
-    size_t        ldx;
-    ls_act_fn    *round;   /* NULL: plain floats                          */
-    ls_tables_fn *tables;  /* behind an I8_TL row; NULL: none are asked for */
-    bool          codes;   /* int8 codes are the activations, see below */
-    bool          vectors; /* see follows_vectors */
-    bool          sums;    /* strips want them behind Q8_0 */
-    bool          strips;
-    size_t        claim;
-    size_t        first; /* row whose results begin at m.y */
-    int           form;  /* that s->act takes; jobs of the same one can share it */
-    int           dtype;
-    ls_pool_fn   *work; /* some rows of the matrix */
-    ls_matmul_fn *matmul;
-    ls_matmul     m;
+    ls_session      *s;
+    const ls_matrix *w;
+    const float     *x;
+    size_t           ldx;
+    ls_act_fn       *round;   /* NULL: plain floats                          */
+    ls_tables_fn    *tables;  /* behind an I8_TL row; NULL: none are asked for */
+    bool             codes;   /* int8 codes are the activations, see below */
+    bool             vectors; /* see follows_vectors */
+    bool             sums;    /* strips want them behind Q8_0 */
+    bool             strips;
+    size_t           claim;
+    size_t           first; /* row whose results begin at m.y */
+    int              form;  /* that s->act takes; jobs of the same one can share it */
+    int              dtype;
+    ls_pool_fn      *work; /* some rows of the matrix */
+    ls_matmul_fn    *matmul;
+    ls_matmul        m;
 } job;
 
 static bool is_int8(ls_act form) { return form == LS_ACT_I8_ROW || form == LS_ACT_I8_TL; }
@@ -81,6 +86,22 @@ static void multiply(void *ctx, size_t begin, size_t end, int thread)
     m.w = (const uint8_t *)m.w + begin * m.row_bytes;
     m.n_rows = end - begin;
     j->matmul(&m);
+}
+
+/* The same of a matrix that is not in strips: a few rows are, as long as it takes. */
+static void pack_and_multiply(void *ctx, size_t begin, size_t end, int thread)
+{
+    const job *j = ctx;
+    ls_matmul  m = j->m;
+    uint8_t   *strips = j->s->strips + (size_t)thread * j->s->strips_bytes;
+    m.scratch = j->s->panel + (size_t)thread * j->s->panel_bytes;
+    m.w = strips;
+    for (size_t r = begin; r < end; r += m.n_rows) {
+        m.n_rows = end - r < LS_ROWS_PACKED ? end - r : LS_ROWS_PACKED;
+        m.y = j->m.y + (r - j->first);
+        ls_matrix_to_strips(j->w, strips, r / LS_STRIP_ROWS, (r + m.n_rows) / LS_STRIP_ROWS);
+        j->matmul(&m);
+    }
 }
 
 /* One element of the product by sums of other orders than the matrix kernels have. */
@@ -212,12 +233,35 @@ static void take_lookups(job *j, const ls_matrix *w)
     j->form += (LS_N_ACTS + 1) * (pairs ? 2 : 3);
 }
 
+/* Are rows put into strips for this product alone? Types that have no fast kernel for rows are
+ * better off so even for one token; those of code books have none but that. */
+static bool packs_rows(const ls_matrix *w, size_t T)
+{
+    if (!ls_matrix_has_strips(w)) return false;
+    switch (w->dtype) {
+    case LS_DTYPE_F32:
+    case LS_DTYPE_F16:
+    case LS_DTYPE_BF16:
+    case LS_DTYPE_Q4_0:
+    case LS_DTYPE_Q8_0:
+    case LS_DTYPE_Q4_K:
+    case LS_DTYPE_Q6_K:
+    case LS_DTYPE_TQ2_0:
+    case LS_DTYPE_I2_S:
+    case LS_DTYPE_TERNARY:
+        return T >= PACK_FROM;
+    default:
+        return T >= PACK_FROM || !ls_strips_of(w->dtype)->rows;
+    }
+}
+
 /* Strips for rows. Plain numbers want their activations as floats, whatever form they are rounded
  * to, and in rows that do not all begin in the same place of the cache. */
 static void take_strips(job *j, const ls_matrix *w)
 {
     j->matmul = ls_kernels_strips(&j->s->k, ls_matrix_form(w));
     j->m.w = w->strips;
+    if (!w->strips) j->work = pack_and_multiply;
     if (w->lookup) {
         take_lookups(j, w);
         return;
@@ -237,6 +281,7 @@ static job job_of(ls_session *s, const ls_product *p, const float *x, size_t ldx
     ls_act           form = ls_dtype_act(w->dtype);
     job              j = {
                      .s = s,
+                     .w = w,
                      .x = x,
                      .ldx = ldx,
                      .round = ls_kernels_act(&s->k, (int)form),
@@ -262,7 +307,7 @@ static job job_of(ls_session *s, const ls_product *p, const float *x, size_t ldx
                            .rows = follows_rows(s, w, T),
                            .whole = !s->opt.follow || follows_panels(s, w, T)},
     };
-    j.strips = !s->opt.follow && w->strips && !j.codes;
+    j.strips = !s->opt.follow && !j.codes && (w->strips || packs_rows(w, T));
     j.form = j.codes ? (int)LS_N_ACTS : (int)form;
     if (j.dtype == LS_DTYPE_Q4_0 && j.m.rows) j.matmul = s->k.matmul_q4_0_lanes;
     if (j.strips) take_strips(&j, w);

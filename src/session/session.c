@@ -148,6 +148,7 @@ static ls_status allocate(ls_session *s, ls_error *err)
     s->attn_rows = s->opt.follow ? 0 : larger(threads * LS_ATTN_ROWS, (size_t)c->n_heads);
     s->half_row = (larger(P, 2 * K) + 63) / 64 * 64;
     s->panel_bytes = ls_strips_scratch(widest(c));
+    s->strips_bytes = LS_ROWS_PACKED * widest(c) * sizeof(float);
 
     const plan_row plan[] = {
         {&s->k_cache, {L, P16, k_bytes}, 1, "the KV cache", false},
@@ -185,6 +186,7 @@ static ls_status allocate(ls_session *s, ls_error *err)
         {&s->stripes, {s->opt.follow ? threads : 0, LS_MAX_STRIPES, K}, 4, "attention sums", false},
         {&s->beside, {threads, T, LS_ROWS_BESIDE}, 4, "activations", true},
         {&s->panel, {1, panels, s->panel_bytes}, 1, "weights at work", false},
+        {&s->strips, {1, panels, s->strips_bytes}, 1, "weights at work", true},
         {&s->half, {1, threads, s->half_row}, 2, "attention scores", false},
         {&s->hidden, {1, T, D}, 4, "activations", true},
         {&s->logits, {1, s->logit_rows, V}, 4, "logits", true},
@@ -232,13 +234,13 @@ void ls_session_destroy(ls_session *s)
 {
     if (!s) return;
     ls_pool_destroy(s->pool);
-    void *const owned[] = {s->k_cache,  s->v_cache,  s->x,          s->norm,      s->norm2,
-                           s->q,        s->kv,       s->att,        s->gate,      s->up,
-                           s->proj,     s->ffn,      s->router,     s->chosen,    s->gelu,
-                           s->act,      s->codes,    s->code_scale, s->sincos[0], s->sincos[1],
-                           s->rope_div, s->rope_mix, s->scores,     s->shown[0],  s->shown[1],
-                           s->queries,  s->mixed,    s->spans,      s->chains,    s->stripes,
-                           s->beside,   s->panel,    s->half,       s->hidden,    s->logits};
+    void *const owned[] = {
+        s->k_cache,   s->v_cache,   s->x,        s->norm,     s->norm2,  s->q,
+        s->kv,        s->att,       s->gate,     s->up,       s->proj,   s->ffn,
+        s->router,    s->chosen,    s->gelu,     s->act,      s->codes,  s->code_scale,
+        s->sincos[0], s->sincos[1], s->rope_div, s->rope_mix, s->scores, s->shown[0],
+        s->shown[1],  s->queries,   s->mixed,    s->spans,    s->chains, s->stripes,
+        s->beside,    s->panel,     s->strips,   s->half,     s->hidden, s->logits};
     for (size_t i = 0; i < sizeof(owned) / sizeof(owned[0]); i++) free(owned[i]);
     for (size_t k = 0; k < sizeof(s->in_experts) / sizeof(s->in_experts[0]); k++)
         free(s->in_experts[k]);

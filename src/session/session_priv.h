@@ -17,6 +17,7 @@ enum {
     LS_MAX_STRIPES = 64, /* 4 * lanes at most */
     LS_ATTN_ROWS = 12,   /* queries of one KV head that a thread works on at once */
     LS_ROWS_BESIDE = 64, /* weight rows that are claimed at a time, at most */
+    LS_ROWS_PACKED = 32, /* and that are put into strips for one product    */
 };
 
 struct ls_session {
@@ -64,6 +65,8 @@ struct ls_session {
     float *beside;           /* [threads][T][LS_ROWS_BESIDE] a part of up          */
     uint8_t *panel;          /* [threads][panel_bytes] strips at work                */
     size_t panel_bytes;
+    uint8_t *strips;         /* [threads][strips_bytes] rows of matrices that are not in strips */
+    size_t strips_bytes;
     uint16_t *half;          /* [threads][half_row] rounded queries, weights, blocks of Q8_0 */
     size_t half_row;
     float *hidden;           /* [T][D] after the final norm                        */

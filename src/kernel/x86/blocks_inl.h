@@ -28,6 +28,7 @@ LS_INLINE void tile_q4_0(const ls_tile *t, int nc)
 #pragma GCC unroll 8
         for (int r = 0; r < 8; r++) {
             __m128i raw = _mm_loadu_si128((const __m128i *)(const void *)(t->w[r] + off + 2));
+            if (b % 2 == 0) ls_tile_fetch(t, nc, r, off, sizeof(ls_q4_0));
             __m256i u = _mm256_and_si256(_mm256_set_m128i(_mm_srli_epi16(raw, 4), raw),
                                          _mm256_set1_epi8(15));
             for (int c = 0; c < nc; c++) p[c][r] = ls_dot_add(init[c], u, xq[c]);
@@ -54,6 +55,7 @@ LS_INLINE void tile_q8_0_whole(const ls_tile *t, int nc)
 #pragma GCC unroll 8
         for (int r = 0; r < 8; r++) {
             __m256i w = ls_load256(t->w[r] + off + 2), u = _mm256_abs_epi8(w);
+            ls_tile_fetch(t, nc, r, off, sizeof(ls_q8_0));
             for (int c = 0; c < nc; c++) {
                 p[c][r] = ls_dot_add(_mm256_setzero_si256(), u,
                                      _mm256_sign_epi8(ls_load256(t->x[c] + off + 2), w));
@@ -169,7 +171,10 @@ LS_INLINE void tile_q4_k(const ls_tile *t, int nc)
         __m256         dw = ls_row_scales(t, off + offsetof(ls_q4_k, d));
         __m256         mw = ls_row_scales(t, off + offsetof(ls_q4_k, dmin));
         for (int c = 0; c < nc; c++) x[c] = (const ls_q8_k *)(const void *)t->x[c] + b;
-        for (int r = 0; r < 8; r++) row_q4_k(t->w[r] + off, x, nc, r, p, q);
+        for (int r = 0; r < 8; r++) {
+            ls_tile_fetch(t, nc, r, off, sizeof(ls_q4_k));
+            row_q4_k(t->w[r] + off, x, nc, r, p, q);
+        }
         for (int c = 0; c < nc; c++) {
             __m256 dx = _mm256_set1_ps(x[c]->d);
             /* with `follow` single columns are the last n_cols % 4 */
@@ -250,7 +255,10 @@ LS_INLINE void tile_q6_k_whole(const ls_tile *t, int nc)
         const ls_q8_k *x[LS_TILE_COLS];
         __m256i        sum[8][LS_TILE_COLS];
         for (int c = 0; c < nc; c++) x[c] = (const ls_q8_k *)(const void *)t->x[c] + b;
-        for (int r = 0; r < 8; r++) row_q6_k(t->w[r] + b * sizeof(ls_q6_k), x, nc, r, sum[r]);
+        for (int r = 0; r < 8; r++) {
+            ls_tile_fetch(t, nc, r, b * sizeof(ls_q6_k), sizeof(ls_q6_k));
+            row_q6_k(t->w[r] + b * sizeof(ls_q6_k), x, nc, r, sum[r]);
+        }
         ls_tile_add_whole(t, acc, nc, b * sizeof(ls_q6_k) + offsetof(ls_q6_k, d), x, sum);
     }
     for (int c = 0; c < nc; c++) ls_tile_store(t, c, acc[c]);

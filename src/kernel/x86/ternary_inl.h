@@ -54,7 +54,10 @@ LS_INLINE void tile_tq2_0_whole(const ls_tile *t, int nc)
         const ls_q8_k *x[LS_TILE_COLS];
         __m256i        sum[8][LS_TILE_COLS];
         for (int c = 0; c < nc; c++) x[c] = (const ls_q8_k *)(const void *)t->x[c] + b;
-        for (int r = 0; r < 8; r++) row_tq2_0(t->w[r] + b * sizeof(ls_tq2_0), x, nc, sum[r]);
+        for (int r = 0; r < 8; r++) {
+            ls_tile_fetch(t, nc, r, b * sizeof(ls_tq2_0), sizeof(ls_tq2_0));
+            row_tq2_0(t->w[r] + b * sizeof(ls_tq2_0), x, nc, sum[r]);
+        }
         ls_tile_add_whole(t, acc, nc, b * sizeof(ls_tq2_0) + offsetof(ls_tq2_0, d), x, sum);
     }
     for (int c = 0; c < nc; c++) ls_tile_store(t, c, acc[c]);
@@ -69,6 +72,7 @@ LS_INLINE void tile_i2_s(const ls_tile *t, int nc)
         for (int c = 0; c < nc; c++) sum[c] = _mm256_setzero_si256();
         for (size_t b = 0; b < (t->n + 127) / 128; b++) {
             __m256i raw = ls_load256(t->w[r] + 32 * b);
+            if (b % 2 == 0) ls_tile_fetch(t, nc, r, 32 * b, 64);
             /* Code 3 counts as 0, which is code 1: where both bits are set, clear the upper. */
             __m256i both = _mm256_and_si256(_mm256_and_si256(raw, _mm256_srli_epi16(raw, 1)),
                                             _mm256_set1_epi8(0x55));
