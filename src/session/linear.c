@@ -24,8 +24,7 @@ enum { CODE_CHUNK = 256, CODE_TOKENS = 16 };
 
 typedef struct job {
     ls_session   *s;
-    const float  *x;
-    size_t        ldx;
+    ls_input      rows;
     ls_act_fn    *round;   /* NULL: plain floats                          */
     ls_tables_fn *tables;  /* behind an I8_TL row; NULL: none are asked for */
     bool          codes;   /* int8 codes are the activations, see below */
@@ -59,7 +58,7 @@ static void round_rows(void *ctx, size_t begin, size_t end, int thread)
     (void)thread;
     for (size_t t = begin; t < end; t++) {
         uint8_t     *slot = (uint8_t *)j->s->act + t * j->m.x_bytes;
-        const float *x = j->x + t * j->ldx;
+        const float *x = ls_make_row(j->s, &j->rows, j->m.n, t);
         if (j->codes) {
             int8_codes(j, t, x, slot);
         } else if (j->round) {
@@ -230,15 +229,13 @@ static void take_strips(job *j, const ls_matrix *w)
     j->form += LS_N_ACTS + 1; /* not that of rows */
 }
 
-static job job_of(ls_session *s, const ls_product *p, const float *x, size_t ldx, size_t T,
-                  bool layer_weight)
+static job job_of(ls_session *s, const ls_product *p, ls_input x, size_t T, bool layer_weight)
 {
     const ls_matrix *w = p->w;
     ls_act           form = ls_dtype_act(w->dtype);
     job              j = {
                      .s = s,
-                     .x = x,
-                     .ldx = ldx,
+                     .rows = x,
                      .round = ls_kernels_act(&s->k, (int)form),
                      .codes = s->opt.rounding == LS_ROUND_I8 && layer_weight && !is_int8(form),
                      .vectors = follows_vectors(s, w, T),
@@ -331,11 +328,13 @@ static void run_group(ls_session *s, job *j, size_t n)
     ls_pool_run(s->pool, multiply_items, &g, items, 1);
 }
 
-void ls_linear(ls_session *s, const ls_product *p, size_t n, const float *x, size_t ldx, size_t T,
+/* Of several groups the first one makes the rows. */
+void ls_linear(ls_session *s, const ls_product *p, size_t n, ls_input x, size_t T,
                bool layer_weight)
 {
-    job j[MAX_PRODUCTS];
-    for (size_t i = 0; i < n; i++) j[i] = job_of(s, &p[i], x, ldx, T, layer_weight);
+    job      j[MAX_PRODUCTS];
+    ls_input made = ls_input_made(&x);
+    for (size_t i = 0; i < n; i++) j[i] = job_of(s, &p[i], i ? made : x, T, layer_weight);
     for (size_t i = 0, k; i < n; i = k) {
         for (k = i + 1; k < n && j[k].form == j[i].form;) k++;
         ls_pool_run(s->pool, round_rows, &j[i], T, 1);
@@ -343,19 +342,19 @@ void ls_linear(ls_session *s, const ls_product *p, size_t n, const float *x, siz
     }
 }
 
-void ls_linear_end(ls_session *s, const ls_product *p, size_t n, const float *x, size_t ldx,
-                   size_t T, const ls_row_end *end)
+void ls_linear_end(ls_session *s, const ls_product *p, size_t n, ls_input x, size_t T,
+                   const ls_row_end *end)
 {
     job    j[MAX_PRODUCTS];
     group  g = {.j = j, .n = n, .end = end};
     size_t rows = p->w->n_rows;
     bool   alike = true;
     for (size_t i = 0; i < n; i++) {
-        j[i] = job_of(s, &p[i], x, ldx, T, true);
+        j[i] = job_of(s, &p[i], x, T, true);
         alike = alike && j[i].form == j[0].form && j[i].claim == j[0].claim;
     }
     if (!alike || T < JOIN_FROM) {
-        ls_linear(s, p, n, x, ldx, T, true);
+        ls_linear(s, p, n, x, T, true);
         end->fn(end->ctx, 0, rows, n == 2 ? p[1].y : NULL, p[n - 1].ldy);
         return;
     }
