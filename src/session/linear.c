@@ -321,8 +321,8 @@ static void multiply_items(void *ctx, size_t begin, size_t end, int thread)
     const group *g = ctx;
     for (size_t item = begin; item < end; item++) {
         size_t at = item, k = 0;
-        bool   last = item + 1 == ls_pool_first(g->j->s->pool, g->n_items, thread + 1);
-        if (g->next && last) fetch_next(g, thread);
+        if (g->next && item + 1 == ls_pool_first(g->j->s->pool, g->n_items, thread + 1))
+            fetch_next(g, thread); /* the last claim of its own */
         while (at >= g->items[k]) at -= g->items[k++];
         multiply_claim(&g->j[k], at, thread);
     }
