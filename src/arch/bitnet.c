@@ -19,19 +19,18 @@ static const ls_weight weights[] = {
 
 static void any_layer(ls_session *s, const ls_layer *l, int32_t i, ls_ffn_act act, size_t T)
 {
-    const ls_attn a = ls_attn_default(s, i);
-    size_t        D = l->q.n;
+    ls_attn  a = ls_attn_default(s, i);
+    size_t   D = l->q.n;
+    ls_input x;
 
-    ls_rms_norm(s, LS_OP_ATTN_NORM, i, s->norm, s->x, &l->attn_norm, D, T);
-    ls_qkv(s, l, i, s->norm, T);
-    ls_rope(s, i, T);
+    x = ls_normed(s, LS_OP_ATTN_NORM, i, s->norm, s->x, &l->attn_norm, D, T);
+    ls_qkv(s, l, i, x, T);
+    a.k_angles = ls_rope(s, i, T);
     T = ls_attend(s, i, &a, T);
-    ls_rms_norm(s, LS_OP_ATTN_SUB_NORM, i, s->att, s->att, &l->attn_sub_norm, l->o.n, T);
     ls_attn_output(s, l, i, s->proj, T);
     ls_add(s, LS_OP_RESIDUAL, i, s->x, s->proj, s->x, T);
-    ls_rms_norm(s, LS_OP_FFN_NORM, i, s->norm, s->x, &l->ffn_norm, D, T);
-    ls_ffn_up_gated(s, l, i, act, s->norm, T);
-    ls_rms_norm(s, LS_OP_FFN_SUB_NORM, i, s->gate, s->gate, &l->ffn_sub_norm, l->down.n, T);
+    x = ls_normed(s, LS_OP_FFN_NORM, i, s->norm, s->x, &l->ffn_norm, D, T);
+    ls_ffn_up_gated(s, l, i, act, x, T);
     ls_ffn_down(s, l, i, s->proj, T);
     ls_add(s, LS_OP_LAYER_OUT, i, s->x, s->proj, s->x, T);
 }

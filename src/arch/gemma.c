@@ -28,26 +28,26 @@ static const ls_weight gemma3[] = {
 };
 
 /* Scaled queries stand in for the scale of their products. */
-static size_t attend(ls_session *s, int32_t i, size_t T)
+static size_t attend(ls_session *s, int32_t i, const float *k_angles, size_t T)
 {
     ls_attn a = ls_attn_default(s, i);
     size_t  Q = (size_t)s->model->config.n_heads * (size_t)s->model->config.head_dim;
     ls_scale(s, s->q, a.scale, Q, T);
     a.scale = 1;
+    a.k_angles = k_angles;
     return ls_attend(s, i, &a, T);
 }
 
 static void gemma_layer(ls_session *s, const ls_layer *l, int32_t i, size_t T)
 {
-    size_t D = l->q.n;
-    ls_rms_norm(s, LS_OP_ATTN_NORM, i, s->norm, s->x, &l->attn_norm, D, T);
-    ls_qkv(s, l, i, s->norm, T);
-    ls_rope(s, i, T);
-    T = attend(s, i, T);
+    size_t   D = l->q.n;
+    ls_input x = ls_normed(s, LS_OP_ATTN_NORM, i, s->norm, s->x, &l->attn_norm, D, T);
+    ls_qkv(s, l, i, x, T);
+    T = attend(s, i, ls_rope(s, i, T), T);
     ls_attn_output(s, l, i, s->proj, T);
     ls_add(s, LS_OP_RESIDUAL, i, s->x, s->proj, s->x, T);
-    ls_rms_norm(s, LS_OP_FFN_NORM, i, s->norm, s->x, &l->ffn_norm, D, T);
-    ls_ffn_up_gated(s, l, i, LS_GELU, s->norm, T);
+    x = ls_normed(s, LS_OP_FFN_NORM, i, s->norm, s->x, &l->ffn_norm, D, T);
+    ls_ffn_up_gated(s, l, i, LS_GELU, x, T);
     ls_ffn_down(s, l, i, s->proj, T);
     ls_add(s, LS_OP_LAYER_OUT, i, s->x, s->proj, s->x, T);
 }
@@ -56,19 +56,19 @@ static void post_norm_layer(ls_session *s, const ls_layer *l, int32_t i, size_t 
 {
     const ls_model_config *c = &s->model->config;
     size_t                 D = l->q.n;
-    ls_rms_norm(s, LS_OP_ATTN_NORM, i, s->norm, s->x, &l->attn_norm, D, T);
-    ls_qkv(s, l, i, s->norm, T);
+    ls_input               x;
+    x = ls_normed(s, LS_OP_ATTN_NORM, i, s->norm, s->x, &l->attn_norm, D, T);
+    ls_qkv(s, l, i, x, T);
     if (l->q_norm.w) {
         ls_rms_norm_heads(s, LS_OP_Q_NORM, i, s->q, &l->q_norm, (size_t)c->n_heads, T);
         ls_rms_norm_heads(s, LS_OP_K_NORM, i, ls_keys(s), &l->k_norm, (size_t)c->n_kv_heads, T);
     }
-    ls_rope(s, i, T);
-    T = attend(s, i, T);
+    T = attend(s, i, ls_rope(s, i, T), T);
     ls_attn_output(s, l, i, s->proj, T);
     ls_rms_norm(s, LS_OP_ATTN_POST_NORM, i, s->proj, s->proj, &l->attn_post_norm, D, T);
     ls_add(s, LS_OP_RESIDUAL, i, s->x, s->proj, s->x, T);
-    ls_rms_norm(s, LS_OP_FFN_NORM, i, s->norm, s->x, &l->ffn_norm, D, T);
-    ls_ffn_up_gated(s, l, i, LS_GELU, s->norm, T);
+    x = ls_normed(s, LS_OP_FFN_NORM, i, s->norm, s->x, &l->ffn_norm, D, T);
+    ls_ffn_up_gated(s, l, i, LS_GELU, x, T);
     ls_ffn_down(s, l, i, s->proj, T);
     ls_rms_norm(s, LS_OP_FFN_POST_NORM, i, s->proj, s->proj, &l->ffn_post_norm, D, T);
     ls_add(s, LS_OP_LAYER_OUT, i, s->x, s->proj, s->x, T);

@@ -28,9 +28,11 @@ static const ls_weight gpt2[] = {BLOCKS, LS_FUSED_QKV, LS_WEIGHTS_END};
 static const ls_weight starcoder2_globals[] = {LAYER_NORM_HEAD, LS_WEIGHTS_END};
 static const ls_weight starcoder2[] = {BLOCKS, LS_SEPARATE_QKV, LS_WEIGHTS_END};
 
-static size_t attention(ls_session *s, const ls_layer *l, int32_t i, size_t T)
+static size_t attention(ls_session *s, const ls_layer *l, int32_t i, const float *k_angles,
+                        size_t T)
 {
-    const ls_attn a = ls_attn_default(s, i);
+    ls_attn a = ls_attn_default(s, i);
+    a.k_angles = k_angles;
     T = ls_attend(s, i, &a, T);
     ls_attn_output(s, l, i, s->proj, T);
     ls_add(s, LS_OP_RESIDUAL, i, s->x, s->proj, s->x, T);
@@ -39,26 +41,25 @@ static size_t attention(ls_session *s, const ls_layer *l, int32_t i, size_t T)
 
 static void feed_forward(ls_session *s, const ls_layer *l, int32_t i, size_t T)
 {
-    ls_layer_norm(s, LS_OP_FFN_NORM, i, s->norm, s->x, &l->ffn_norm, l->q.n, T);
-    ls_ffn_up_plain(s, l, i, LS_GELU, s->norm, T);
+    ls_input x = ls_normed(s, LS_OP_FFN_NORM, i, s->norm, s->x, &l->ffn_norm, l->q.n, T);
+    ls_ffn_up_plain(s, l, i, LS_GELU, x, T);
     ls_ffn_down(s, l, i, s->proj, T);
     ls_add(s, LS_OP_LAYER_OUT, i, s->x, s->proj, s->x, T);
 }
 
 static void gpt2_layer(ls_session *s, const ls_layer *l, int32_t i, size_t T)
 {
-    ls_layer_norm(s, LS_OP_ATTN_NORM, i, s->norm, s->x, &l->attn_norm, l->q.n, T);
-    ls_qkv(s, l, i, s->norm, T);
-    T = attention(s, l, i, T);
+    ls_input x = ls_normed(s, LS_OP_ATTN_NORM, i, s->norm, s->x, &l->attn_norm, l->q.n, T);
+    ls_qkv(s, l, i, x, T);
+    T = attention(s, l, i, NULL, T);
     feed_forward(s, l, i, T);
 }
 
 static void starcoder2_layer(ls_session *s, const ls_layer *l, int32_t i, size_t T)
 {
-    ls_layer_norm(s, LS_OP_ATTN_NORM, i, s->norm, s->x, &l->attn_norm, l->q.n, T);
-    ls_qkv(s, l, i, s->norm, T);
-    ls_rope(s, i, T);
-    T = attention(s, l, i, T);
+    ls_input x = ls_normed(s, LS_OP_ATTN_NORM, i, s->norm, s->x, &l->attn_norm, l->q.n, T);
+    ls_qkv(s, l, i, x, T);
+    T = attention(s, l, i, ls_rope(s, i, T), T);
     feed_forward(s, l, i, T);
 }
 

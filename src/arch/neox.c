@@ -36,11 +36,11 @@ static const ls_weight falcon[] = {
     LS_WEIGHTS_END,
 };
 
-static size_t attention(ls_session *s, const ls_layer *l, int32_t i, const float *x, size_t T)
+static size_t attention(ls_session *s, const ls_layer *l, int32_t i, ls_input x, size_t T)
 {
-    const ls_attn a = ls_attn_default(s, i);
+    ls_attn a = ls_attn_default(s, i);
     ls_qkv(s, l, i, x, T);
-    ls_rope(s, i, T);
+    a.k_angles = ls_rope(s, i, T);
     T = ls_attend(s, i, &a, T);
     ls_attn_output(s, l, i, s->proj, T);
     return T;
@@ -48,14 +48,15 @@ static size_t attention(ls_session *s, const ls_layer *l, int32_t i, const float
 
 static void gptneox_layer(ls_session *s, const ls_layer *l, int32_t i, size_t T)
 {
-    bool   parallel = s->model->config.parallel;
-    size_t D = l->q.n;
+    bool     parallel = s->model->config.parallel;
+    size_t   D = l->q.n;
+    ls_input x;
 
-    ls_layer_norm(s, LS_OP_ATTN_NORM, i, s->norm, s->x, &l->attn_norm, D, T);
-    T = attention(s, l, i, s->norm, T);
+    x = ls_normed(s, LS_OP_ATTN_NORM, i, s->norm, s->x, &l->attn_norm, D, T);
+    T = attention(s, l, i, x, T);
     if (!parallel) ls_add(s, LS_OP_RESIDUAL, i, s->x, s->proj, s->x, T);
-    ls_layer_norm(s, LS_OP_FFN_NORM, i, s->norm, s->x, &l->ffn_norm, D, T);
-    ls_ffn_up_plain(s, l, i, LS_GELU, s->norm, T);
+    x = ls_normed(s, LS_OP_FFN_NORM, i, s->norm, s->x, &l->ffn_norm, D, T);
+    ls_ffn_up_plain(s, l, i, LS_GELU, x, T);
     ls_ffn_down(s, l, i, s->ffn, T);
     if (parallel) ls_add(s, LS_OP_RESIDUAL, i, s->x, s->ffn, s->x, T);
     ls_add(s, LS_OP_LAYER_OUT, i, s->x, parallel ? s->x : s->ffn, parallel ? s->proj : s->x, T);
@@ -63,17 +64,14 @@ static void gptneox_layer(ls_session *s, const ls_layer *l, int32_t i, size_t T)
 
 static void falcon_layer(ls_session *s, const ls_layer *l, int32_t i, size_t T)
 {
-    const float *x = s->norm;
-    size_t       D = l->q.n;
-    bool         two = l->attn_norm_2.w; /* then the first one is of the feed-forward block alone */
+    size_t   D = l->q.n;
+    bool     two = l->attn_norm_2.w; /* then the first one is of the feed-forward block alone */
+    ls_op    op = two ? LS_OP_FFN_NORM : LS_OP_ATTN_NORM;
+    ls_input x = ls_normed(s, op, i, s->norm, s->x, &l->attn_norm, D, T), x2 = x;
 
-    ls_layer_norm(s, two ? LS_OP_FFN_NORM : LS_OP_ATTN_NORM, i, s->norm, s->x, &l->attn_norm, D, T);
-    if (two) {
-        ls_layer_norm(s, LS_OP_ATTN_NORM, i, s->norm2, s->x, &l->attn_norm_2, D, T);
-        x = s->norm2;
-    }
-    T = attention(s, l, i, x, T);
-    ls_ffn_up_plain(s, l, i, LS_GELU, s->norm, T);
+    if (two) x2 = ls_normed(s, LS_OP_ATTN_NORM, i, s->norm2, s->x, &l->attn_norm_2, D, T);
+    T = attention(s, l, i, x2, T);
+    ls_ffn_up_plain(s, l, i, LS_GELU, two ? x : ls_input_made(&x), T);
     ls_ffn_down(s, l, i, s->ffn, T);
     ls_add(s, LS_OP_RESIDUAL, i, s->ffn, s->ffn, s->proj, T);
     ls_add(s, LS_OP_LAYER_OUT, i, s->x, s->ffn, s->x, T);

@@ -24,13 +24,13 @@ static const ls_weight olmoe[] = {
     LS_WEIGHTS_END,
 };
 
-static size_t attention(ls_session *s, const ls_layer *l, int32_t i, const float *x, size_t T)
+static size_t attention(ls_session *s, const ls_layer *l, int32_t i, ls_input x, size_t T)
 {
-    const ls_attn a = ls_attn_default(s, i);
+    ls_attn a = ls_attn_default(s, i);
     ls_qkv(s, l, i, x, T);
     ls_rms_norm(s, LS_OP_Q_NORM, i, s->q, s->q, &l->q_norm, l->q.n_rows, T);
     ls_rms_norm(s, LS_OP_K_NORM, i, ls_keys(s), ls_keys(s), &l->k_norm, l->k.n_rows, T);
-    ls_rope(s, i, T);
+    a.k_angles = ls_rope(s, i, T);
     T = ls_attend(s, i, &a, T);
     ls_attn_output(s, l, i, s->proj, T);
     return T;
@@ -39,10 +39,10 @@ static size_t attention(ls_session *s, const ls_layer *l, int32_t i, const float
 static void olmo2_layer(ls_session *s, const ls_layer *l, int32_t i, size_t T)
 {
     size_t D = l->q.n;
-    T = attention(s, l, i, s->x, T);
+    T = attention(s, l, i, (ls_input){.x = s->x}, T);
     ls_rms_norm(s, LS_OP_ATTN_POST_NORM, i, s->proj, s->proj, &l->attn_post_norm, D, T);
     ls_add(s, LS_OP_RESIDUAL, i, s->x, s->proj, s->x, T);
-    ls_ffn_up_gated(s, l, i, LS_SILU, s->x, T);
+    ls_ffn_up_gated(s, l, i, LS_SILU, (ls_input){.x = s->x}, T);
     ls_ffn_down(s, l, i, s->proj, T);
     ls_rms_norm(s, LS_OP_FFN_POST_NORM, i, s->proj, s->proj, &l->ffn_post_norm, D, T);
     ls_add(s, LS_OP_LAYER_OUT, i, s->x, s->proj, s->x, T);
@@ -51,11 +51,12 @@ static void olmo2_layer(ls_session *s, const ls_layer *l, int32_t i, size_t T)
 static void olmoe_layer(ls_session *s, const ls_layer *l, int32_t i, size_t T)
 {
     static const ls_moe moe = {.act = LS_SILU};
-    ls_rms_norm(s, LS_OP_ATTN_NORM, i, s->norm, s->x, &l->attn_norm, l->q.n, T);
-    T = attention(s, l, i, s->norm, T);
+    ls_input            x;
+    x = ls_normed(s, LS_OP_ATTN_NORM, i, s->norm, s->x, &l->attn_norm, l->q.n, T);
+    T = attention(s, l, i, x, T);
     ls_add(s, LS_OP_RESIDUAL, i, s->x, s->proj, s->x, T);
-    ls_rms_norm(s, LS_OP_FFN_NORM, i, s->norm, s->x, &l->ffn_norm, l->q.n, T);
-    ls_moe_ffn(s, l, i, &moe, s->proj, s->norm, T);
+    x = ls_normed(s, LS_OP_FFN_NORM, i, s->norm, s->x, &l->ffn_norm, l->q.n, T);
+    ls_moe_ffn(s, l, i, &moe, s->proj, x, T);
     ls_add(s, LS_OP_LAYER_OUT, i, s->x, s->proj, s->x, T);
 }
 

@@ -26,19 +26,20 @@ static const ls_weight weights[] = {
 
 static void layer(ls_session *s, const ls_layer *l, int32_t i, size_t T)
 {
-    ls_attn a = ls_attn_default(s, i);
-    size_t  D = l->q.n;
+    ls_attn  a = ls_attn_default(s, i);
+    size_t   D = l->q.n;
+    ls_input x;
 
-    ls_rms_norm(s, LS_OP_ATTN_NORM, i, s->norm, s->x, &l->attn_norm, D, T);
-    ls_qkv(s, l, i, s->norm, T);
-    ls_rope(s, i, T);
+    x = ls_normed(s, LS_OP_ATTN_NORM, i, s->norm, s->x, &l->attn_norm, D, T);
+    ls_qkv(s, l, i, x, T);
+    a.k_angles = ls_rope(s, i, T);
     ls_scale(s, s->q, a.scale, l->q.n_rows, T);
     a.scale = 1;
     T = ls_attend(s, i, &a, T);
     ls_attn_output(s, l, i, s->proj, T);
     ls_add(s, LS_OP_RESIDUAL, i, s->x, s->proj, s->x, T);
-    ls_rms_norm(s, LS_OP_FFN_NORM, i, s->norm, s->x, &l->ffn_norm, D, T);
-    ls_ffn_up_gated(s, l, i, LS_SILU, s->norm, T);
+    x = ls_normed(s, LS_OP_FFN_NORM, i, s->norm, s->x, &l->ffn_norm, D, T);
+    ls_ffn_up_gated(s, l, i, LS_SILU, x, T);
     ls_ffn_down(s, l, i, s->proj, T);
     ls_add(s, LS_OP_LAYER_OUT, i, s->x, s->x, s->proj, T);
 }

@@ -35,26 +35,31 @@ static const ls_weight qwen3moe[] = {ATTENTION, QK_NORMS, LS_EXPERT_FFN, LS_WEIG
 static size_t attention(ls_session *s, const ls_layer *l, int32_t i, size_t T)
 {
     const ls_model_config *c = &s->model->config;
-    const ls_attn          a = ls_attn_default(s, i);
+    ls_attn                a = ls_attn_default(s, i);
+    ls_input               x;
 
-    ls_rms_norm(s, LS_OP_ATTN_NORM, i, s->norm, s->x, &l->attn_norm, l->q.n, T);
-    ls_qkv(s, l, i, s->norm, T);
+    x = ls_normed(s, LS_OP_ATTN_NORM, i, s->norm, s->x, &l->attn_norm, l->q.n, T);
+    ls_qkv(s, l, i, x, T);
     if (l->q_norm.w) {
         ls_rms_norm_heads(s, LS_OP_Q_NORM, i, s->q, &l->q_norm, (size_t)c->n_heads, T);
         ls_rms_norm_heads(s, LS_OP_K_NORM, i, ls_keys(s), &l->k_norm, (size_t)c->n_kv_heads, T);
     }
-    ls_rope(s, i, T);
+    a.k_angles = ls_rope(s, i, T);
     T = ls_attend(s, i, &a, T);
     ls_attn_output(s, l, i, s->proj, T);
     ls_add(s, LS_OP_RESIDUAL, i, s->x, s->proj, s->x, T);
-    ls_rms_norm(s, LS_OP_FFN_NORM, i, s->norm, s->x, &l->ffn_norm, l->q.n, T);
     return T;
+}
+
+static ls_input ffn_rows(ls_session *s, const ls_layer *l, int32_t i, size_t T)
+{
+    return ls_normed(s, LS_OP_FFN_NORM, i, s->norm, s->x, &l->ffn_norm, l->q.n, T);
 }
 
 static void dense_layer(ls_session *s, const ls_layer *l, int32_t i, size_t T)
 {
     T = attention(s, l, i, T);
-    ls_ffn_up_gated(s, l, i, LS_SILU, s->norm, T);
+    ls_ffn_up_gated(s, l, i, LS_SILU, ffn_rows(s, l, i, T), T);
     ls_ffn_down(s, l, i, s->proj, T);
     ls_add(s, LS_OP_LAYER_OUT, i, s->x, s->proj, s->x, T);
 }
@@ -63,7 +68,7 @@ static void qwen2moe_layer(ls_session *s, const ls_layer *l, int32_t i, size_t T
 {
     static const ls_moe moe = {.act = LS_SILU, .shared = true};
     T = attention(s, l, i, T);
-    ls_moe_ffn(s, l, i, &moe, s->proj, s->norm, T);
+    ls_moe_ffn(s, l, i, &moe, s->proj, ffn_rows(s, l, i, T), T);
     ls_add(s, LS_OP_LAYER_OUT, i, s->x, s->proj, s->x, T);
 }
 
@@ -71,7 +76,7 @@ static void qwen3moe_layer(ls_session *s, const ls_layer *l, int32_t i, size_t T
 {
     static const ls_moe moe = {.act = LS_SILU, .normalise = true};
     T = attention(s, l, i, T);
-    ls_moe_ffn(s, l, i, &moe, s->proj, s->norm, T);
+    ls_moe_ffn(s, l, i, &moe, s->proj, ffn_rows(s, l, i, T), T);
     ls_add(s, LS_OP_LAYER_OUT, i, s->x, s->proj, s->x, T);
 }
 

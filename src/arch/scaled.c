@@ -22,19 +22,20 @@ static const ls_weight weights[] = {
 
 static void any_layer(ls_session *s, const ls_layer *l, int32_t i, bool rotate, size_t T)
 {
-    const ls_attn a = ls_attn_default(s, i);
-    float         share = (float)s->model->config.residual_scale;
-    size_t        D = l->q.n;
+    ls_attn  a = ls_attn_default(s, i);
+    float    share = (float)s->model->config.residual_scale;
+    size_t   D = l->q.n;
+    ls_input x;
 
-    ls_rms_norm(s, LS_OP_ATTN_NORM, i, s->norm, s->x, &l->attn_norm, D, T);
-    ls_qkv(s, l, i, s->norm, T);
-    if (rotate) ls_rope(s, i, T);
+    x = ls_normed(s, LS_OP_ATTN_NORM, i, s->norm, s->x, &l->attn_norm, D, T);
+    ls_qkv(s, l, i, x, T);
+    if (rotate) a.k_angles = ls_rope(s, i, T);
     T = ls_attend(s, i, &a, T);
     ls_attn_output(s, l, i, s->proj, T);
     ls_scale(s, s->proj, share, D, T);
     ls_add(s, LS_OP_RESIDUAL, i, s->x, s->proj, s->x, T);
-    ls_rms_norm(s, LS_OP_FFN_NORM, i, s->norm, s->x, &l->ffn_norm, D, T);
-    ls_ffn_up_gated(s, l, i, LS_SILU, s->norm, T);
+    x = ls_normed(s, LS_OP_FFN_NORM, i, s->norm, s->x, &l->ffn_norm, D, T);
+    ls_ffn_up_gated(s, l, i, LS_SILU, x, T);
     ls_ffn_down(s, l, i, s->proj, T);
     ls_scale(s, s->proj, share, D, T);
     ls_add(s, LS_OP_LAYER_OUT, i, s->x, s->proj, s->x, T);

@@ -26,25 +26,27 @@ static const ls_weight weights[] = {
 static void layer(ls_session *s, const ls_layer *l, int32_t i, size_t T)
 {
     const ls_model_config *c = &s->model->config;
-    const ls_attn          a = ls_attn_default(s, i);
+    ls_attn                a = ls_attn_default(s, i);
     size_t                 D = l->q.n;
+    ls_input               x;
 
-    ls_layer_norm(s, LS_OP_ATTN_NORM, i, s->norm, s->x, &l->attn_norm, D, T);
-    ls_qkv(s, l, i, s->norm, T);
+    x = ls_normed(s, LS_OP_ATTN_NORM, i, s->norm, s->x, &l->attn_norm, D, T);
+    ls_qkv(s, l, i, x, T);
     if (l->q_norm.w) {
         ls_layer_norm_heads(s, LS_OP_Q_NORM, i, s->q, &l->q_norm, (size_t)c->n_heads, T);
     }
     if (l->k_norm.w) {
         ls_layer_norm_heads(s, LS_OP_K_NORM, i, ls_keys(s), &l->k_norm, (size_t)c->n_kv_heads, T);
     }
-    ls_rope(s, i, T);
+    a.k_angles = ls_rope(s, i, T);
     T = ls_attend(s, i, &a, T);
     ls_attn_output(s, l, i, s->proj, T);
     ls_add(s, LS_OP_RESIDUAL, i, s->x, s->proj, s->x, T);
+    x = ls_input_made(&x);
     if (l->ffn_norm.w) {
-        ls_layer_norm(s, LS_OP_FFN_NORM, i, s->norm, s->x, &l->ffn_norm, D, T);
+        x = ls_normed(s, LS_OP_FFN_NORM, i, s->norm, s->x, &l->ffn_norm, D, T);
     }
-    ls_ffn_up_gated(s, l, i, LS_SILU, s->norm, T);
+    ls_ffn_up_gated(s, l, i, LS_SILU, x, T);
     ls_ffn_down(s, l, i, s->proj, T);
     ls_add(s, LS_OP_LAYER_OUT, i, s->x, s->proj, s->x, T);
 }

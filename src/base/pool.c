@@ -91,13 +91,18 @@ static void take_chunks(ls_pool *p, int thread)
 }
 
 /* Runs whose sizes differ by one at most. */
+size_t ls_pool_first(const ls_pool *p, size_t n, int thread)
+{
+    size_t threads = (size_t)p->n_threads, i = (size_t)thread, more = n % threads;
+    return i * (n / threads) + (i < more ? i : more);
+}
+
 static void deal_chunks(ls_pool *p)
 {
-    size_t n = (size_t)p->n_threads, each = p->n_chunks / n, more = p->n_chunks % n, begin = 0;
-    for (size_t i = 0; i < n; i++) {
-        atomic_store_explicit(&p->runs[i].next, begin, memory_order_relaxed);
-        begin += each + (i < more);
-        p->runs[i].end = begin;
+    for (int i = 0; i < p->n_threads; i++) {
+        atomic_store_explicit(&p->runs[i].next, ls_pool_first(p, p->n_chunks, i),
+                              memory_order_relaxed);
+        p->runs[i].end = ls_pool_first(p, p->n_chunks, i + 1);
     }
 }
 

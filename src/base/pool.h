@@ -23,4 +23,8 @@ int       ls_pool_processors(void); /* that this program may use; at least 1 */
  * Called from one thread at a time, never from inside fn. Allocates nothing. */
 void ls_pool_run(ls_pool *p, ls_pool_fn *fn, void *ctx, size_t n, size_t grain);
 
+/* The chunk of n that a thread begins with: those before it are dealt to the threads before it. Of
+ * thread n_threads: n. */
+size_t ls_pool_first(const ls_pool *p, size_t n, int thread);
+
 #endif

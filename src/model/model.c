@@ -31,6 +31,7 @@ ls_status ls_model_open_gguf(ls_model **out, ls_gguf *g, ls_error *err)
         ls_model_close(m);
         return status;
     }
+    ls_model_order(m);
     *out = m;
     return LS_OK;
 }

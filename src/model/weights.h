@@ -20,6 +20,8 @@ typedef struct ls_matrix {
     float       scale; /* I2_S, TERNARY: the tensor's scale, else 1 */
     uint8_t    *strips; /* the same rows in strips (dtype/strips.h); NULL: not made, or no such form */
     int         lookup; /* TL1, TL2: the type whose indices the strips keep (dtype/lookup.h); 0: codes */
+    const struct ls_matrix *next; /* that a token reads then (order.c); NULL: not known before */
+    bool joined; /* with the next one in a loop, of the same activations */
 } ls_matrix;
 
 /* What the strips of a matrix hold, and bytes of a row there. */
@@ -81,5 +83,8 @@ ls_status ls_config_read(ls_model_config *c, const struct ls_arch **arch, const 
 /* bind.c: find every tensor of the architecture, check its shape, and use each exactly once.
  * Errors: FORMAT, UNSUPPORTED (an element type, or a tensor that would be left over), NOMEM. */
 ls_status ls_model_bind(ls_model *m, ls_error *err);
+
+/* order.c: set the next matrix of each. */
+void ls_model_order(ls_model *m);
 
 #endif

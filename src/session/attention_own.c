@@ -118,18 +118,19 @@ static void put_row_q8_0(const job *j, size_t g, size_t p, const float *k, const
     }
 }
 
-/* Items are KV heads: no two threads write to a strip. */
+/* Items are KV heads: no two threads write to a strip. Keys are turned on their way. */
 static void store(void *ctx, size_t begin, size_t end, int thread)
 {
     const job  *j = ctx;
     ls_session *s = j->s;
-    size_t      K = head_dim(j), G = n_groups(j);
+    size_t      K = head_dim(j), G = n_groups(j), n = (size_t)s->model->config.rope_dims;
     uint16_t   *half = s->half + (size_t)thread * s->half_row;
 
     for (size_t g = begin; g < end; g++) {
         for (size_t t = 0; t < j->T; t++) {
-            const float *k = ls_keys(s) + (t * G + g) * K, *v = ls_values(s) + (t * G + g) * K;
-            size_t       p = (size_t)s->base + t;
+            float *k = ls_keys(s) + (t * G + g) * K, *v = ls_values(s) + (t * G + g) * K;
+            size_t p = (size_t)s->base + t;
+            if (j->a->k_angles) ls_rotate(s, k, j->a->k_angles + t * n);
             if (is_q8_0(j))
                 put_row_q8_0(j, g, p, k, v, (ls_q8_0 *)half);
             else

@@ -23,14 +23,15 @@ enum { PACK_FROM = 8 };
 /* Weight rows handed out at a time: few enough to balance, enough to be worth a claim. */
 enum { ROWS_PER_CLAIM = 32, PLAIN_ROWS_PER_CLAIM = 64, LOOKUP_ROWS_PER_CLAIM = 64 };
 _Static_assert((int)PLAIN_ROWS_PER_CLAIM <= (int)LS_ROWS_BESIDE, "claims of up fit beside");
+/* Bytes that a thread fetches of what it reads in the next loop. */
+enum { FETCH_BYTES = 4096, LINE = 64 };
 /* A decoded piece of a weight row (a multiple of every block), and the tokens that share it. */
 enum { CODE_CHUNK = 256, CODE_TOKENS = 16 };
 
 typedef struct job {
     ls_session      *s;
     const ls_matrix *w;
-    const float     *x;
-    size_t           ldx;
+    ls_input         rows;
     ls_act_fn       *round;   /* NULL: plain floats                          */
     ls_tables_fn    *tables;  /* behind an I8_TL row; NULL: none are asked for */
     bool             codes;   /* int8 codes are the activations, see below */
@@ -64,7 +65,7 @@ static void round_rows(void *ctx, size_t begin, size_t end, int thread)
     (void)thread;
     for (size_t t = begin; t < end; t++) {
         uint8_t     *slot = (uint8_t *)j->s->act + t * j->m.x_bytes;
-        const float *x = j->x + t * j->ldx;
+        const float *x = ls_make_row(j->s, &j->rows, j->m.n, t);
         if (j->codes) {
             int8_codes(j, t, x, slot);
         } else if (j->round) {
@@ -221,12 +222,18 @@ static void multiply_codes(void *ctx, size_t begin, size_t end, int thread)
     }
 }
 
+/* Weight rows that are claimed at a time. */
+static size_t claim_of(const ls_matrix *w, bool strips)
+{
+    if (strips && w->lookup) return LOOKUP_ROWS_PER_CLAIM;
+    return strips && ls_dtype_block(w->dtype) == 1 ? PLAIN_ROWS_PER_CLAIM : ROWS_PER_CLAIM;
+}
+
 /* Indices of tables, which a few rows bring with them. */
 static void take_lookups(job *j, const ls_matrix *w)
 {
     bool pairs = w->lookup == LS_DTYPE_TL1;
     j->m.row_bytes = ls_matrix_strip_row(w);
-    j->claim = LOOKUP_ROWS_PER_CLAIM;
     if (j->m.n_cols >= LS_LOOKUP_COLS) return;
     j->tables = pairs ? j->s->k.tables_tl1 : j->s->k.tables_tl2;
     j->m.x_bytes += ls_lookup_table_bytes(w->lookup, w->n);
@@ -270,25 +277,21 @@ static void take_strips(job *j, const ls_matrix *w)
     if (w->dtype == LS_DTYPE_F16) j->round = j->s->k.floats_f16;
     if (w->dtype == LS_DTYPE_BF16) j->round = j->s->k.floats_bf16;
     j->m.x_bytes = ls_act_row_bytes(LS_ACT_F32, w->n) + LS_ACT_APART;
-    j->claim = PLAIN_ROWS_PER_CLAIM;
     j->form += LS_N_ACTS + 1; /* not that of rows */
 }
 
-static job job_of(ls_session *s, const ls_product *p, const float *x, size_t ldx, size_t T,
-                  bool layer_weight)
+static job job_of(ls_session *s, const ls_product *p, ls_input x, size_t T, bool layer_weight)
 {
     const ls_matrix *w = p->w;
     ls_act           form = ls_dtype_act(w->dtype);
     job              j = {
                      .s = s,
                      .w = w,
-                     .x = x,
-                     .ldx = ldx,
+                     .rows = x,
                      .round = ls_kernels_act(&s->k, (int)form),
                      .codes = s->opt.rounding == LS_ROUND_I8 && layer_weight && !is_int8(form),
                      .vectors = follows_vectors(s, w, T),
                      .sums = !s->opt.follow && form == LS_ACT_Q8_0,
-                     .claim = ROWS_PER_CLAIM,
                      .dtype = w->dtype,
                      .work = multiply,
                      .matmul = ls_kernels_matmul(&s->k, w->dtype),
@@ -308,6 +311,7 @@ static job job_of(ls_session *s, const ls_product *p, const float *x, size_t ldx
                            .whole = !s->opt.follow || follows_panels(s, w, T)},
     };
     j.strips = !s->opt.follow && !j.codes && (w->strips || packs_rows(w, T));
+    j.claim = claim_of(w, j.strips);
     j.form = j.codes ? (int)LS_N_ACTS : (int)form;
     if (j.dtype == LS_DTYPE_Q4_0 && j.m.rows) j.matmul = s->k.matmul_q4_0_lanes;
     if (j.strips) take_strips(&j, w);
@@ -326,7 +330,9 @@ typedef struct group {
     job              *j;
     size_t            n;
     size_t            items[MAX_PRODUCTS]; /* claims of each job                      */
-    const ls_row_end *end;                 /* then an item is claim i of all the jobs */
+    size_t            n_items;
+    const ls_row_end *end;  /* then an item is claim i of all the jobs */
+    const ls_matrix  *next; /* what the next loop begins with; NULL: not of interest */
 } group;
 
 static void multiply_claim(job *j, size_t claim, int thread)
@@ -335,11 +341,33 @@ static void multiply_claim(job *j, size_t claim, int thread)
     j->work(j, begin, end < j->m.n_rows ? end : j->m.n_rows, thread);
 }
 
+/* The rows that this thread takes first in the next loop: between two loops memory has nothing to
+ * do, and the processor cannot know where the next one begins. */
+static void fetch_next(const group *g, int thread)
+{
+    const ls_session *s = g->j->s;
+    const ls_matrix  *w = g->next;
+    bool              rows_only = s->opt.follow || g->j->codes;
+    size_t            n = w->n_rows, claim = claim_of(w, w->strips && !rows_only);
+    for (const ls_matrix *k = w; k->joined; k = k->next) n += k->next->n_rows;
+    size_t at = ls_pool_first(s->pool, (n + claim - 1) / claim, thread) * claim;
+    if (at >= n) return;
+    for (; at >= w->n_rows; w = w->next) at -= w->n_rows;
+
+    bool           strips = w->strips && !rows_only;
+    size_t         row = strips ? ls_matrix_strip_row(w) : w->row_bytes;
+    const uint8_t *from = (strips ? w->strips : (const uint8_t *)w->data) + at * row;
+    for (size_t b = 0; b < (w->n_rows - at) * row && b < FETCH_BYTES; b += LINE)
+        __builtin_prefetch(from + b, 0, 2);
+}
+
 static void multiply_items(void *ctx, size_t begin, size_t end, int thread)
 {
     const group *g = ctx;
     for (size_t item = begin; item < end; item++) {
         size_t at = item, k = 0;
+        if (g->next && item + 1 == ls_pool_first(g->j->s->pool, g->n_items, thread + 1))
+            fetch_next(g, thread); /* the last claim of its own */
         while (at >= g->items[k]) at -= g->items[k++];
         multiply_claim(&g->j[k], at, thread);
     }
@@ -364,43 +392,44 @@ static void multiply_and_end(void *ctx, size_t begin, size_t end, int thread)
     }
 }
 
-/* Jobs that read the same rounded activations. */
-static void run_group(ls_session *s, job *j, size_t n)
+/* Jobs that read the same rounded activations; `last` is the matrix of the last. */
+static void run_group(ls_session *s, job *j, size_t n, const ls_matrix *last)
 {
-    group  g = {.j = j, .n = n};
-    size_t items = 0;
+    group g = {.j = j, .n = n, .next = j->m.n_cols < JOIN_FROM ? last->next : NULL};
     for (size_t k = 0; k < n; k++) {
         g.items[k] = (j[k].m.n_rows + j[k].claim - 1) / j[k].claim;
-        items += g.items[k];
+        g.n_items += g.items[k];
     }
-    ls_pool_run(s->pool, multiply_items, &g, items, 1);
+    ls_pool_run(s->pool, multiply_items, &g, g.n_items, 1);
 }
 
-void ls_linear(ls_session *s, const ls_product *p, size_t n, const float *x, size_t ldx, size_t T,
+/* Of several groups the first one makes the rows. */
+void ls_linear(ls_session *s, const ls_product *p, size_t n, ls_input x, size_t T,
                bool layer_weight)
 {
-    job j[MAX_PRODUCTS];
-    for (size_t i = 0; i < n; i++) j[i] = job_of(s, &p[i], x, ldx, T, layer_weight);
+    job      j[MAX_PRODUCTS];
+    ls_input made = ls_input_made(&x);
+    for (size_t i = 0; i < n; i++) j[i] = job_of(s, &p[i], i ? made : x, T, layer_weight);
     for (size_t i = 0, k; i < n; i = k) {
         for (k = i + 1; k < n && j[k].form == j[i].form;) k++;
         ls_pool_run(s->pool, round_rows, &j[i], T, 1);
-        run_group(s, &j[i], k - i);
+        run_group(s, &j[i], k - i, p[k - 1].w);
     }
 }
 
-void ls_linear_end(ls_session *s, const ls_product *p, size_t n, const float *x, size_t ldx,
-                   size_t T, const ls_row_end *end)
+void ls_linear_end(ls_session *s, const ls_product *p, size_t n, ls_input x, size_t T,
+                   const ls_row_end *end)
 {
     job    j[MAX_PRODUCTS];
     group  g = {.j = j, .n = n, .end = end};
     size_t rows = p->w->n_rows;
     bool   alike = true;
     for (size_t i = 0; i < n; i++) {
-        j[i] = job_of(s, &p[i], x, ldx, T, true);
+        j[i] = job_of(s, &p[i], x, T, true);
         alike = alike && j[i].form == j[0].form && j[i].claim == j[0].claim;
     }
     if (!alike || T < JOIN_FROM) {
-        ls_linear(s, p, n, x, ldx, T, true);
+        ls_linear(s, p, n, x, T, true);
         end->fn(end->ctx, 0, rows, n == 2 ? p[1].y : NULL, p[n - 1].ldy);
         return;
     }

@@ -23,7 +23,7 @@ static ls_matrix expert(const ls_matrix *of, size_t e)
 static void multiply(ls_session *s, const ls_matrix *w, const float *bias, float *y, const float *x)
 {
     const ls_product p = {w, y, w->n_rows};
-    ls_linear(s, &p, 1, x, w->n, 1, true);
+    ls_linear(s, &p, 1, (ls_input){.x = x}, 1, true);
     if (bias) s->k.add(y, y, bias, w->n_rows);
 }
 
@@ -138,23 +138,23 @@ static void run_expert(ls_session *s, const ls_layer *l, const place *at, const 
         ls_act_rows(s, moe->act, s->up, F, 1);
         tap(s, 2, at, s->gate, F);
     } else {
-        ls_gated(s, &w, moe->act, x, 1);
+        ls_gated(s, &w, moe->act, (ls_input){.x = x}, 1);
     }
     multiply(s, &down, l->down_exps_b ? l->down_exps_b + e * D : NULL, y, s->gate);
     tap(s, 3, at, y, D);
 }
 
 /* y += sigmoid(w x) * shared expert of x, the sigmoid as silu(g) / g, as the reference has it. */
-static void add_shared(ls_session *s, const ls_layer *l, const ls_moe *moe, float *y,
-                       const float *x, size_t T)
+static void add_shared(ls_session *s, const ls_layer *l, const ls_moe *moe, float *y, ls_input x,
+                       size_t T)
 {
-    size_t           F = l->up_shared.n_rows, D = l->down_shared.n_rows;
+    size_t           D = l->down_shared.n_rows;
     const ls_gate    up = {&l->gate_shared, &l->up_shared, NULL, NULL};
     const ls_product down = {&l->down_shared, s->ffn, D},
                      router = {&l->router_shared, s->router, 1};
-    ls_linear(s, &router, 1, x, D, T, true);
+    ls_linear(s, &router, 1, x, T, true);
     ls_gated(s, &up, moe->act, x, T);
-    ls_linear(s, &down, 1, s->gate, F, T, true);
+    ls_linear(s, &down, 1, (ls_input){.x = s->gate}, T, true);
     for (size_t t = 0; t < T; t++) {
         float g = s->router[t];
         s->k.scale(s->ffn + t * D, g / (1.0f + ls_exp_f(-g)) / g, D);
@@ -171,14 +171,15 @@ static size_t tokens_of(const ls_session *s, int32_t e, size_t n)
 }
 
 void ls_moe_ffn(ls_session *s, const ls_layer *l, int32_t i, const ls_moe *moe, float *y,
-                const float *x, size_t T)
+                ls_input x, size_t T)
 {
     const ls_model_config *c = &s->model->config;
     size_t D = (size_t)c->n_embd, E = (size_t)c->n_expert, used = (size_t)c->n_expert_used;
     const ls_product router = {&l->router, s->router, E};
+    const ls_input   made = ls_input_made(&x);
     float           *weights = s->router + T * E;
 
-    ls_linear(s, &router, 1, x, D, T, true);
+    ls_linear(s, &router, 1, x, T, true);
     for (size_t t = 0; l->router_b && t < T; t++) {
         s->k.add(s->router + t * E, s->router + t * E, l->router_b, E);
     }
@@ -188,7 +189,7 @@ void ls_moe_ffn(ls_session *s, const ls_layer *l, int32_t i, const ls_moe *moe, 
     }
     show_choice(s, i, weights, T);
     for (size_t t = 0; t < T; t++) {
-        const float *row = x + t * D;
+        const float *row = made.x + t * D;
         float       *out = y + t * D;
         for (size_t u = 0; u < used; u++) {
             const place at = {i, t, u, T};
@@ -202,6 +203,6 @@ void ls_moe_ffn(ls_session *s, const ls_layer *l, int32_t i, const ls_moe *moe, 
     }
     s->expert_batch = 0;
     show_inside(s, l, i, T);
-    if (moe->shared) add_shared(s, l, moe, y, x, T);
+    if (moe->shared) add_shared(s, l, moe, y, made, T);
     ls_tap_rows(s, LS_OP_FFN_MOE_OUT, i, y, D, D, T);
 }

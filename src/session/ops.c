@@ -52,6 +52,23 @@ void ls_layer_norm(ls_session *s, ls_op op, int32_t i, float *y, const float *x,
     ls_tap_rows(s, op, i, y, n, n, T);
 }
 
+ls_input ls_normed(ls_session *s, ls_op op, int32_t i, float *y, const float *x,
+                   const ls_norm *norm, size_t n, size_t T)
+{
+    ls_input rows = {x, norm, y};
+    if (!ls_is_watched(s)) return rows;
+    (s->model->arch->layer_norm ? ls_layer_norm : ls_rms_norm)(s, op, i, y, x, norm, n, T);
+    return ls_input_made(&rows);
+}
+
+const float *ls_make_row(ls_session *s, const ls_input *x, size_t n, size_t t)
+{
+    norm_job j = {s, x->y, x->x, x->norm, n, 1, s->model->arch->layer_norm};
+    if (!x->norm) return x->x + t * n;
+    norm_rows(&j, t, t + 1, 0);
+    return x->y + t * n;
+}
+
 void ls_rms_norm_heads(ls_session *s, ls_op op, int32_t i, float *x, const ls_norm *norm,
                        size_t n_heads, size_t T)
 {
@@ -121,12 +138,12 @@ void ls_scale(ls_session *s, float *x, float a, size_t n, size_t T)
 
 /* ---- attention's projections ---- */
 
-void ls_qkv(ls_session *s, const ls_layer *l, int32_t i, const float *x, size_t T)
+void ls_qkv(ls_session *s, const ls_layer *l, int32_t i, ls_input x, size_t T)
 {
     size_t           Q = l->q.n_rows, KV = l->k.n_rows;
     float           *keys = ls_keys(s), *values = ls_values(s);
     const ls_product p[] = {{&l->q, s->q, Q}, {&l->k, keys, KV}, {&l->v, values, KV}};
-    ls_linear(s, p, 3, x, l->q.n, T, true);
+    ls_linear(s, p, 3, x, T, true);
     add_bias(s, s->q, l->q_b, Q, T);
     add_bias(s, keys, l->k_b, KV, T);
     add_bias(s, values, l->v_b, KV, T);
@@ -135,11 +152,19 @@ void ls_qkv(ls_session *s, const ls_layer *l, int32_t i, const float *x, size_t 
     ls_tap_rows(s, LS_OP_V_PROJ, i, values, KV, KV, T);
 }
 
+/* The rows within a block, x, with a norm where the layer has one (BitNet). */
+static ls_input block_rows(ls_session *s, ls_op op, int32_t i, float *x, const ls_norm *norm,
+                           size_t n, size_t T)
+{
+    return norm->w ? ls_normed(s, op, i, x, x, norm, n, T) : (ls_input){.x = x};
+}
+
 void ls_attn_output(ls_session *s, const ls_layer *l, int32_t i, float *y, size_t T)
 {
     size_t           D = l->o.n_rows;
     const ls_product p = {&l->o, y, D};
-    ls_linear(s, &p, 1, s->att, l->o.n, T, true);
+    ls_linear(s, &p, 1, block_rows(s, LS_OP_ATTN_SUB_NORM, i, s->att, &l->attn_sub_norm, l->o.n, T),
+              T, true);
     add_bias(s, y, l->o_b, D, T);
     ls_tap_rows(s, LS_OP_ATTN_PROJ, i, y, D, D, T);
 }
@@ -226,16 +251,16 @@ static void act_columns(void *ctx, size_t begin, size_t end, float *up, size_t l
     }
 }
 
-void ls_gated(ls_session *s, const ls_gate *w, ls_ffn_act act, const float *x, size_t T)
+void ls_gated(ls_session *s, const ls_gate *w, ls_ffn_act act, ls_input x, size_t T)
 {
     size_t           F = w->up->n_rows;
     const ls_product p[] = {{w->gate, s->gate, F}, {w->up, s->up, F}};
     up_job           j = {{.s = s, .n = F, .act = act}, w->gate_b, w->up_b, T};
     ls_row_end       end = {act_columns, &j};
-    ls_linear_end(s, p, 2, x, w->up->n, T, &end);
+    ls_linear_end(s, p, 2, x, T, &end);
 }
 
-void ls_ffn_up_gated(ls_session *s, const ls_layer *l, int32_t i, ls_ffn_act act, const float *x,
+void ls_ffn_up_gated(ls_session *s, const ls_layer *l, int32_t i, ls_ffn_act act, ls_input x,
                      size_t T)
 {
     size_t           F = l->up.n_rows;
@@ -245,7 +270,7 @@ void ls_ffn_up_gated(ls_session *s, const ls_layer *l, int32_t i, ls_ffn_act act
         ls_gated(s, &w, act, x, T);
         return;
     }
-    ls_linear(s, p, 2, x, l->up.n, T, true);
+    ls_linear(s, p, 2, x, T, true);
     add_bias(s, s->gate, l->gate_b, F, T);
     add_bias(s, s->up, l->up_b, F, T);
     ls_tap_rows(s, LS_OP_FFN_GATE, i, s->gate, F, F, T);
@@ -254,7 +279,7 @@ void ls_ffn_up_gated(ls_session *s, const ls_layer *l, int32_t i, ls_ffn_act act
     ls_tap_rows(s, LS_OP_FFN_ACT, i, s->gate, F, F, T);
 }
 
-void ls_ffn_up_plain(ls_session *s, const ls_layer *l, int32_t i, ls_ffn_act act, const float *x,
+void ls_ffn_up_plain(ls_session *s, const ls_layer *l, int32_t i, ls_ffn_act act, ls_input x,
                      size_t T)
 {
     size_t           F = l->up.n_rows;
@@ -262,10 +287,10 @@ void ls_ffn_up_plain(ls_session *s, const ls_layer *l, int32_t i, ls_ffn_act act
     up_job           j = {{.s = s, .n = F, .act = act}, l->up_b, NULL, T};
     const ls_row_end end = {act_columns, &j};
     if (!ls_is_watched(s)) {
-        ls_linear_end(s, &p, 1, x, l->up.n, T, &end);
+        ls_linear_end(s, &p, 1, x, T, &end);
         return;
     }
-    ls_linear(s, &p, 1, x, l->up.n, T, true);
+    ls_linear(s, &p, 1, x, T, true);
     add_bias(s, s->gate, l->up_b, F, T);
     ls_tap_rows(s, LS_OP_FFN_UP, i, s->gate, F, F, T);
     ls_act_rows(s, act, NULL, F, T);
@@ -276,7 +301,9 @@ void ls_ffn_down(ls_session *s, const ls_layer *l, int32_t i, float *y, size_t T
 {
     size_t           D = l->down.n_rows;
     const ls_product p = {&l->down, y, D};
-    ls_linear(s, &p, 1, s->gate, l->down.n, T, true);
+    ls_linear(s, &p, 1,
+              block_rows(s, LS_OP_FFN_SUB_NORM, i, s->gate, &l->ffn_sub_norm, l->down.n, T), T,
+              true);
     add_bias(s, y, l->down_b, D, T);
     ls_tap_rows(s, LS_OP_FFN_DOWN, i, y, D, D, T);
 }

@@ -102,35 +102,42 @@ bool ls_has_window(const ls_session *s, int32_t i)
     return c->n_swa > 0 && (c->swa_period == 0 || i % c->swa_period < c->swa_period - 1);
 }
 
+void ls_rotate(const ls_session *s, float *x, const float *sincos)
+{
+    const ls_model_config *c = &s->model->config;
+    (c->rope_order == LS_ROPE_NEOX ? s->k.rope_neox : s->k.rope_normal)(x, sincos,
+                                                                        (size_t)c->rope_dims);
+}
+
+/* n_heads heads of each token. */
 typedef struct rope_job {
     ls_session  *s;
+    float       *x;
+    size_t       n_heads;
     const float *sincos;
 } rope_job;
 
-/* Queries and keys of some tokens. */
 static void rotate_rows(void *ctx, size_t begin, size_t end, int thread)
 {
     const rope_job        *j = ctx;
     const ls_model_config *c = &j->s->model->config;
-    size_t n = (size_t)c->rope_dims, K = (size_t)c->head_dim, H = (size_t)c->n_heads,
-           G = (size_t)c->n_kv_heads;
-    float *q = j->s->q, *k = ls_keys(j->s);
-    void (*rotate)(float *restrict, const float *restrict, size_t) =
-        c->rope_order == LS_ROPE_NEOX ? j->s->k.rope_neox : j->s->k.rope_normal;
+    size_t                 n = (size_t)c->rope_dims, K = (size_t)c->head_dim, H = j->n_heads;
     (void)thread;
-
-    for (size_t t = begin; t < end; t++) {
-        for (size_t h = 0; h < H; h++) rotate(q + (t * H + h) * K, j->sincos + t * n, n);
-        for (size_t h = 0; h < G; h++) rotate(k + (t * G + h) * K, j->sincos + t * n, n);
-    }
+    for (size_t t = begin; t < end; t++)
+        for (size_t h = 0; h < H; h++) ls_rotate(j->s, j->x + (t * H + h) * K, j->sincos + t * n);
 }
 
-void ls_rope(ls_session *s, int32_t i, size_t T)
+const float *ls_rope(ls_session *s, int32_t i, size_t T)
 {
     const ls_model_config *c = &s->model->config;
     size_t   H = (size_t)c->n_heads, G = (size_t)c->n_kv_heads, K = (size_t)c->head_dim;
-    rope_job j = {s, s->sincos[ls_has_window(s, i)]};
+    rope_job j = {s, s->q, H, s->sincos[ls_has_window(s, i)]};
+    ls_pool_run(s->pool, rotate_rows, &j, T, 1);
+    if (!s->opt.follow && !ls_is_watched(s)) return j.sincos;
+    j.x = ls_keys(s);
+    j.n_heads = G;
     ls_pool_run(s->pool, rotate_rows, &j, T, 1);
     ls_tap_rows(s, LS_OP_Q_ROPE, i, s->q, H * K, H * K, T);
     ls_tap_rows(s, LS_OP_K_ROPE, i, ls_keys(s), G * K, G * K, T);
+    return NULL;
 }

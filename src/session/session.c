@@ -288,7 +288,7 @@ ls_status ls_session_logits(ls_session *s, size_t i, const float **row, ls_error
         size_t     n = s->n_rows - i < s->logit_rows ? s->n_rows - i : s->logit_rows;
         int32_t    base = s->base;
         ls_product p = {&s->model->output, s->logits, V};
-        ls_linear(s, &p, 1, s->hidden + i * D, D, n, false);
+        ls_linear(s, &p, 1, (ls_input){.x = s->hidden + i * D}, n, false);
         ls_finish_logits(s, n);
         s->base += (int32_t)i; /* taps count positions from the first row they are given */
         ls_tap_rows(s, LS_OP_LOGITS, -1, s->logits, V, V, n);

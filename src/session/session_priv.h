@@ -100,9 +100,23 @@ typedef struct ls_product {
     float           *y;
     size_t           ldy;
 } ls_product;
-/* linear.c: n <= 4 products of the same T rows of x (ldx floats apart), rounded as each weight
- * asks. layer_weight: LS_ROUND_I8 applies. */
-void ls_linear(ls_session *s, const ls_product *p, size_t n, const float *x, size_t ldx, size_t T,
+/* Rows that products take, one behind the other: x, or y, which becomes their norm. The thread that
+ * rounds a row of y norms it just before, while it is in the cache. */
+typedef struct ls_input {
+    const float   *x;
+    const ls_norm *norm; /* NULL: x are the rows           */
+    float         *y;    /* may be x                       */
+} ls_input;
+/* ops.c: row t, of n floats, normed where that is asked for. */
+const float *ls_make_row(ls_session *s, const ls_input *x, size_t n, size_t t);
+/* The same rows once they are made. */
+static inline ls_input ls_input_made(const ls_input *x)
+{
+    return (ls_input){.x = x->norm ? x->y : x->x};
+}
+/* linear.c: n <= 4 products of the same T rows, rounded as each weight asks. Rows with a norm are
+ * made once. layer_weight: LS_ROUND_I8 applies. */
+void ls_linear(ls_session *s, const ls_product *p, size_t n, ls_input x, size_t T,
                bool layer_weight);
 /* What comes of elements [begin, end) of each row of y, as soon as all products have them; begin is
  * a multiple of 16. Those of the second product begin at `second`, rows ld floats apart, and are
@@ -112,8 +126,8 @@ typedef struct ls_row_end {
     void *ctx;
 } ls_row_end;
 /* The same with one or two layer weights of as many rows each, and then `end` for every element. */
-void ls_linear_end(ls_session *s, const ls_product *p, size_t n, const float *x, size_t ldx,
-                   size_t T, const ls_row_end *end);
+void ls_linear_end(ls_session *s, const ls_product *p, size_t n, ls_input x, size_t T,
+                   const ls_row_end *end);
 /* Does anybody see what the operations compute? Then each of them is done by itself. */
 static inline bool ls_is_watched(const ls_session *s) { return s->has_taps || s->opt.watch.fn; }
 /* Call the taps for T rows of n values (ld floats apart), and show them to who watches (ld = n). */
@@ -124,6 +138,8 @@ void ls_finish_logits(ls_session *s, size_t n);
 /* rope.c: constants once; cosines and sines of T positions from `base`. */
 void ls_rope_init(ls_session *s);
 void ls_rope_angles(ls_session *s, size_t T);
+/* Turn a head's query or key by the cosines and sines of its position. */
+void ls_rotate(const ls_session *s, float *x, const float *sincos);
 /* Does layer i have a sliding window? */
 bool ls_has_window(const ls_session *s, int32_t i);
 /* The keys and values of this batch: [T][G*K] each. */

@@ -60,6 +60,40 @@ static void run_and_check(ls_pool *p, tally *t, size_t n, size_t grain)
     assert_int_equal(total, n);
 }
 
+/* With threads that all wait for each other nobody takes what is another's to begin with. */
+typedef struct beginning {
+    atomic_int n_here;
+    int        n_threads;
+    size_t     item[16];
+} beginning;
+
+static void note_first(void *ctx, size_t begin, size_t end, int thread)
+{
+    beginning *b = ctx;
+    (void)end;
+    b->item[thread] = begin;
+    atomic_fetch_add(&b->n_here, 1);
+    while (atomic_load(&b->n_here) < b->n_threads) sched_yield();
+}
+
+static void threads_begin_where_they_are_said_to(void **state)
+{
+    (void)state;
+    for (int threads = 1; threads <= 9; threads += 2) {
+        ls_pool *p = NULL;
+        assert_int_equal(ls_pool_create(&p, threads, NULL), LS_OK);
+        beginning b = {.n_threads = threads};
+        ls_pool_run(p, note_first, &b, (size_t)threads, 1);
+        for (int i = 0; i < threads; i++)
+            assert_int_equal(b.item[i], ls_pool_first(p, (size_t)threads, i));
+        for (size_t n = 0; n < 40; n++) {
+            assert_int_equal(ls_pool_first(p, n, 0), 0);
+            assert_int_equal(ls_pool_first(p, n, threads), n);
+        }
+        ls_pool_destroy(p);
+    }
+}
+
 static void hands_out_every_item_exactly_once(void **state)
 {
     static const size_t sizes[] = {0, 1, 2, 7, 64, 999, MAX_ITEMS};
@@ -290,6 +324,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(hands_out_every_item_exactly_once),
+        cmocka_unit_test(threads_begin_where_they_are_said_to),
         cmocka_unit_test(runs_thousands_of_loops_one_after_another),
         cmocka_unit_test(wakes_workers_that_fell_asleep),
         cmocka_unit_test(really_works_in_parallel),

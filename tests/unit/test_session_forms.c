@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /* test_session_forms.c - the same bits whichever way the work is cut: every operation by itself, as
- * somebody watches, or several at once; all rows of the last layer or the one that is asked for;
- * rows of weights or strips. For every architecture. */
+ * somebody watches, or several at once (norm and rounding, RoPE and the cache, the feed-forward
+ * block); all rows of the last layer or the one that is asked for; rows of weights or strips. For
+ * every architecture. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,11 +15,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "dtype/dtype.h"
 #include "lockstep/convert.h"
 #include "lockstep/mini.h"
 #include "model/weights.h"
 
-enum { N = 11, MORE = 2, ALL = N + MORE };
+enum { N = 15, MORE = 3, ALL = N + MORE }; /* the cache has strips of 16 positions */
 
 static int32_t token(int i) { return 1 + (i * 37 + 11) % 300; }
 
@@ -100,9 +102,9 @@ static void check(const char *name, const ls_model *m, ls_session_options opt,
     free(got);
 }
 
-static void check_ways(const char *name, const ls_model *m, const float *expected, bool short_cut)
+static void check_ways(const char *name, const ls_model *m, ls_session_options opt,
+                       const float *expected, bool short_cut)
 {
-    ls_session_options opt = {.n_ctx = ALL, .n_batch = ALL, .kv_type = LS_DTYPE_F16};
     for (opt.n_threads = 1; opt.n_threads <= 3; opt.n_threads += 2) {
         check(name, m, opt, expected, true);
         opt.last_only = true;
@@ -116,31 +118,40 @@ static void check_ways(const char *name, const ls_model *m, const float *expecte
     check(name, m, opt, expected, false);
 }
 
-static void check_arch(const char *arch, bool optional, int dtype)
+/* Closes the model. */
+static void check_model(const char *arch, ls_model *m, int kv_type, ls_act_rounding rounding,
+                        bool short_cut)
 {
-    ls_model          *m = make(arch, optional, dtype);
     size_t             V = (size_t)ls_model_get_config(m)->n_vocab;
     float             *expected = calloc(ALL * V, sizeof(float));
     atomic_int         seen = 0, watched = 0;
-    ls_session_options opt = {.n_ctx = ALL,
-                              .n_batch = ALL,
-                              .n_threads = 1,
-                              .kv_type = LS_DTYPE_F16,
-                              .taps = {{see_tap, &seen}}};
+    ls_session_options plain = {.n_ctx = ALL,
+                                .n_batch = ALL,
+                                .n_threads = 1,
+                                .kv_type = kv_type,
+                                .rounding = rounding},
+                       opt = plain;
     assert_non_null(expected);
+    opt.taps[0].fn = see_tap;
+    opt.taps[0].ctx = &seen;
     evaluate(m, &opt, expected);
     assert_true(seen > 0);
     assert_memory_not_equal(expected + (N - 2) * V, expected + (N - 1) * V, V * sizeof(float));
-    check_ways(arch, m, expected, optional);
+    check_ways(arch, m, plain, expected, short_cut);
     opt.taps[0].fn = NULL;
     opt.watch = (ls_watch){see_values, &watched};
     opt.last_only = true;
     check(arch, m, opt, expected, false);
     assert_true(watched > 0);
     assert_int_equal(ls_model_pack(m, 1, NULL), LS_OK);
-    check_ways(arch, m, expected, true);
+    check_ways(arch, m, plain, expected, true);
     free(expected);
     ls_model_close(m);
+}
+
+static void check_arch(const char *arch, bool optional, int dtype)
+{
+    check_model(arch, make(arch, optional, dtype), LS_DTYPE_F16, LS_ROUND_AUTO, optional);
 }
 
 static void fused_and_watched_work_gives_the_same_bits_for_every_architecture(void **state)
@@ -163,6 +174,71 @@ static void so_it_is_with_types_that_round_activations_in_their_own_way(void **s
     (void)state;
     for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
         check_arch("llama", i % 2 == 1, types[i]);
+    check_arch("bitnet", false, LS_DTYPE_I2_S);
+    check_model("bitnet", make("bitnet", false, LS_DTYPE_F16), LS_DTYPE_F16, LS_ROUND_I8, true);
+}
+
+/* Decode a matrix; who calls frees the rows. */
+static void *make_plain(ls_matrix *w)
+{
+    float *rows = malloc(w->n_rows * w->n * sizeof(float));
+    assert_non_null(rows);
+    for (size_t r = 0; r < w->n_rows; r++)
+        ls_dtype_decode(w->dtype, rows + r * w->n, (const uint8_t *)w->data + r * w->row_bytes,
+                        w->n, w->scale);
+    *w = (ls_matrix){.data = rows,
+                     .dtype = LS_DTYPE_F32,
+                     .n_rows = w->n_rows,
+                     .n = w->n,
+                     .row_bytes = w->n * sizeof(float),
+                     .scale = 1};
+    return rows;
+}
+
+/* Queries and values, gate and up: normed once, rounded twice, the second time as they are. */
+static void so_it_is_with_products_that_round_the_same_rows_differently(void **state)
+{
+    static const char *const archs[] = {"llama", "bitnet", "gptneox", "command-r"};
+    (void)state;
+    for (size_t i = 0; i < sizeof(archs) / sizeof(archs[0]); i++) {
+        ls_model *m = make(archs[i], false, LS_DTYPE_Q8_0);
+        void     *values = make_plain(&m->layers[0].v), *up = make_plain(&m->layers[1].up);
+        check_model(archs[i], m, LS_DTYPE_F16, LS_ROUND_AUTO, true);
+        free(values);
+        free(up);
+    }
+}
+
+static void so_it_is_with_every_type_of_cache(void **state)
+{
+    static const char *const archs[] = {"llama", "gemma3",
+                                        "gptneox"}; /* neighbours, halves, a part */
+    static const int         types[] = {LS_DTYPE_F32, LS_DTYPE_BF16, LS_DTYPE_Q8_0};
+    (void)state;
+    for (size_t i = 0; i < 9; i++)
+        check_model(archs[i / 3], make(archs[i / 3], false, LS_DTYPE_Q8_0), types[i % 3],
+                    LS_ROUND_AUTO, false);
+}
+
+/* What follows each other in a token; of experts nobody knows before. */
+static void matrices_know_which_is_read_next(void **state)
+{
+    ls_model *m = make("llama", false, LS_DTYPE_Q8_0), *moe = make("llama", true, LS_DTYPE_Q8_0);
+    ls_layer *l = m->layers;
+    (void)state;
+    const ls_matrix *order[] = {&l->q,   &l->k,      &l->v,    &l->o,      &l->gate,
+                                &l->up,  &l->down,   &l[1].q,  &l[1].k,    &l[1].v,
+                                &l[1].o, &l[1].gate, &l[1].up, &l[1].down, &m->output};
+    for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++) {
+        size_t k = (i + 1) % (sizeof(order) / sizeof(order[0]));
+        assert_ptr_equal(order[i]->next, order[k]);
+        assert_int_equal(order[i]->joined, i < 14 && (i % 7 < 2 || i % 7 == 4));
+    }
+    assert_ptr_equal(moe->layers[0].o.next, &moe->layers[0].router);
+    assert_null(moe->layers[0].router.next);
+    assert_null(moe->layers[0].down_exps.next);
+    ls_model_close(m);
+    ls_model_close(moe);
 }
 
 static void refuses_rows_that_were_left_out(void **state)
@@ -190,6 +266,9 @@ int main(void)
         cmocka_unit_test(fused_and_watched_work_gives_the_same_bits_for_every_architecture),
         cmocka_unit_test(so_it_is_with_the_optional_parts_and_plain_weights),
         cmocka_unit_test(so_it_is_with_types_that_round_activations_in_their_own_way),
+        cmocka_unit_test(so_it_is_with_products_that_round_the_same_rows_differently),
+        cmocka_unit_test(so_it_is_with_every_type_of_cache),
+        cmocka_unit_test(matrices_know_which_is_read_next),
         cmocka_unit_test(refuses_rows_that_were_left_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
