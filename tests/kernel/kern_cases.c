@@ -289,7 +289,8 @@ static void prepare_matmul(kern_data *d, const kern_case *c, int dtype, uint64_t
     int    act = act_of(c);
     size_t row = weight_row_bytes(dtype, c->n), stride = x_stride(c, act);
     size_t y = c->cols * y_stride(c) * 4;
-    size_t last = act_bytes(act, c->n) + (strips && act == LS_ACT_Q8_0 ? c->n / 32 * sizeof(ls_q8_sum) : 0);
+    size_t last =
+        act_bytes(act, c->n) + (strips && act == LS_ACT_Q8_0 ? c->n / 32 * sizeof(ls_q8_sum) : 0);
     if (lookup && c->cols < LS_LOOKUP_COLS) last = stride;
     kern_buf_place(&d->in[0], rows_of(c) * row, c->place, 2);
     kern_buf_place(&d->in[1], (c->cols - 1) * stride + last, c->place,

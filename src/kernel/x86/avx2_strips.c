@@ -8,8 +8,8 @@
 #include <stdint.h>
 #include <string.h>
 
-#define V_ROWS       8
-#define STRIP_BIAS   0
+#define V_ROWS          8
+#define STRIP_BIAS      0
 #define STRIP_PANEL     1
 #define STRIP_NARROW    4
 #define STRIP_SIGNED    3

@@ -8,8 +8,8 @@
 #include <stdint.h>
 #include <string.h>
 
-#define V_ROWS       16
-#define STRIP_BIAS   128
+#define V_ROWS          16
+#define STRIP_BIAS      128
 #define STRIP_PANEL     2
 #define STRIP_NARROW    6
 #define STRIP_SIGNED    6
