@@ -34,7 +34,7 @@ check_memory() {
     weights=$(($(stat -c %s "$T/b.gguf") / 1024))
     # K and V of 64 positions in 12 layers of 768; and the program, its libraries, activations and tokens
     most=$((weights * 115 / 100 + 64 * 12 * 2 * 768 * 2 / 1024 + 20 * 1024))
-    run() { peak_of "$LS" run -m "$T/b.gguf" --ids "$ids" -n 2 --ctx 64 --batch 64 --threads 2; }
+    run() { peak_of "$LS" run -m "$T/b.gguf" --ids "$ids" -n 48 --ctx 64 --batch 64 --threads 2; }
     bounded() {
         n_checked=$((n_checked + 1))
         echo "$1: $PEAK KiB, weights $weights, at most $most"
@@ -43,9 +43,9 @@ check_memory() {
     run && bounded packed
     expect 0 "prepack" "$LS" model prepack -m "$T/b.gguf"
     run && bounded prepacked
-    # The measure can fail: two engines, each with weights of its own.
+    # The measure can fail: two engines, each with weights of its own, which the second evaluation packs.
     rm "$T/b.gguf.strips"
-    peak_of "$LS" crossval per-token -m "$T/b.gguf" --ids "$ids" --against native --max-tokens 0 -q
+    peak_of "$LS" crossval per-token -m "$T/b.gguf" --ids "$ids" --against native --max-tokens 0 --batch 4 -q
     n_checked=$((n_checked + 1))
     ((PEAK > most)) || fail "weights twice in memory measure $PEAK KiB"
 }
