@@ -22,12 +22,23 @@ static void decode_row(float *y, const ls_matrix *w, size_t row)
     ls_dtype_decode(w->dtype, y, (const uint8_t *)w->data + row * w->row_bytes, w->n, w->scale);
 }
 
+/* Each row that is read brings up to megabytes of its file into the process: they are handed back
+ * after a few rows, unless all of them are read as the output matrix, too. */
+enum { ROWS_KEPT = 16 };
+static void read_embedding(ls_session *s, float *y, int32_t token)
+{
+    const ls_matrix *w = &s->model->token_embd, *out = &s->model->output;
+    decode_row(y, w, (size_t)token);
+    if (++s->n_embedded % ROWS_KEPT == 0 && (out->data != w->data || out->strips))
+        ls_gguf_forget(s->model->gguf, w->data, w->n_rows * w->row_bytes);
+}
+
 /* Rows of the embedding matrix, scaled, and of the learned positions where there are any. */
 static void embed(ls_session *s, const int32_t *tokens, size_t T)
 {
     const ls_model *m = s->model;
     size_t          D = m->token_embd.n;
-    for (size_t t = 0; t < T; t++) decode_row(s->x + t * D, &m->token_embd, (size_t)tokens[t]);
+    for (size_t t = 0; t < T; t++) read_embedding(s, s->x + t * D, tokens[t]);
     ls_scale(s, s->x, (float)m->config.embedding_scale, D, T);
     for (size_t t = 0; m->pos_embd.data && t < T; t++) {
         decode_row(s->proj, &m->pos_embd, (size_t)s->base + t);
