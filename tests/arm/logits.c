@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /* logits.c - logits of a model as bytes, for comparison between processors.
  *
- *   usage: logits MODEL TIER THREADS BATCH IDS
+ *   usage: logits MODEL TIER THREADS BATCH IDS [f32|f16|bf16|q8_0]     the last: type of the KV
+ * cache, f16
  *
  * Writes the logits [ids][n_vocab] of the ids '1,2,3' to standard output, as the processor has
  * floats in memory: their SHA-256 is what `lockstep crossval determinism` prints. */
@@ -11,7 +12,7 @@
 
 #include "lockstep/model.h"
 
-enum { MAX_IDS = 512 };
+enum { MAX_IDS = 1024 };
 
 static int fail(const ls_error *err)
 {
@@ -47,6 +48,23 @@ static size_t read_ids(int32_t ids[MAX_IDS], const char *text)
     return n;
 }
 
+static bool read_kv_type(ls_session_options *opt, const char *name)
+{
+    static const struct {
+        const char *name;
+        int         dtype;
+    } types[] = {{"f32", LS_DTYPE_F32},
+                 {"f16", LS_DTYPE_F16},
+                 {"bf16", LS_DTYPE_BF16},
+                 {"q8_0", LS_DTYPE_Q8_0}};
+    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+        if (strcmp(name, types[i].name) != 0) continue;
+        opt->kv_type = types[i].dtype;
+        return true;
+    }
+    return false;
+}
+
 int main(int argc, char **argv)
 {
     ls_session_options opt = {.kv_type = LS_DTYPE_F16};
@@ -56,8 +74,9 @@ int main(int argc, char **argv)
     int32_t            ids[MAX_IDS];
     size_t             n;
     int                code;
-    if (argc != 6 || !ls_tier_parse(argv[2], &opt.tier)) {
-        fprintf(stderr, "usage: logits MODEL TIER THREADS BATCH IDS\n");
+    if (argc < 6 || argc > 7 || !ls_tier_parse(argv[2], &opt.tier) ||
+        (argc == 7 && !read_kv_type(&opt, argv[6]))) {
+        fprintf(stderr, "usage: logits MODEL TIER THREADS BATCH IDS [f32|f16|bf16|q8_0]\n");
         return 2;
     }
     opt.n_threads = atoi(argv[3]);

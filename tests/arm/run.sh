@@ -8,6 +8,8 @@
 #        run.sh BUILD_DIR machine               the loops that measure limits
 #        run.sh BUILD_DIR logits TYPE...        models of these types: all logits of both tiers against
 #                                               what `crossval determinism` prints here; LS names the program
+#        run.sh BUILD_DIR types K N             the same of tiny models of every N-th type from the K-th on, with
+#                                               batches that are full; TOOLS, SOURCE as for tiny_types.sh
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 build=$1 what=$2
@@ -39,13 +41,15 @@ build_once() { # whoever comes first; the others wait and find it done
 }
 
 ids=$(seq -s , 40 105)
+kv=f16
 there() { # tier model threads batch ids: the hash of all logits on the emulated processor
-    "$emulator" -cpu "${cpu[$1]}" "$build/logits" "$2" "$1" "$3" "$4" "$5" | sha256sum | cut -d ' ' -f 1
+    "$emulator" -cpu "${cpu[$1]}" "$build/logits" "$2" "$1" "$3" "$4" "$5" $kv | sha256sum | cut -d ' ' -f 1
 }
 here() { # model: the same on this one, in plain C
-    "$LS" crossval determinism -m "$1" --ids "$ids" --threads-max 1 --isa scalar |
+    "$LS" crossval determinism -m "$1" --ids "$ids" --threads-max 1 --isa scalar --kv-type $kv "${here_options[@]}" |
         sed -n 's/.*SHA-256 \([0-9a-f]\{64\}\)$/\1/p'
 }
+here_options=()
 
 compare_model() { # model name runs ("threads batch"...)
     local model=$1 name=$2 want got run tier n=0
@@ -117,6 +121,21 @@ logits)
         [[ $type != q4_0 && $type != f16 ]] || runs=("1 1" "1 7" "1 64" "2 1" "2 7" "2 64" "4 1" "4 7" "4 64")
         compare_model "$T/m.gguf" "$type" "${runs[@]}"
     done
+    ;;
+types)
+    [[ -x ${LS:-} && -d ${TOOLS:-} ]] || die "LS has to name the program, TOOLS the folder of the test programs"
+    T=$(mktemp -d) && trap 'rm -rf "$T"' EXIT
+    . "$here/../e2e/tiny_types.sh"
+    ids=$(for ((i = 0; i < 8; i++)); do seq -s, 1 65; done | paste -sd,) # 520: more than one batch of 512
+    here_options=(--batches 512,64)
+    i=0
+    while read -r number name block; do
+        ((i++ % $2 == $1)) || continue
+        tiny_of "$number" "$name" "$block" >/dev/null
+        kv=$(kv_of "$name")
+        compare_model "$T/m.gguf" "$name" "1 1" "2 7" "3 64" "4 512"
+    done < <(types)
+    ((i >= 42)) || die "dtypes.def has $i types"
     ;;
 *) die "unknown command '$what'" ;;
 esac
