@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* kernel_priv.h - what each family of each tier puts into the kernel table. */
+/* kernel_priv.h - what each family of each tier puts into the kernel table, and how all of them fetch
+ * weights ahead. */
 #ifndef LS_KERNEL_KERNEL_PRIV_H
 #define LS_KERNEL_KERNEL_PRIV_H
 

@@ -9,11 +9,11 @@
  * bytes and its scales as 16-bit pairs, unpacked once into scratch that stays in the cache.
  *
  * A tier defines, before it includes this: V_ROWS, the lanes of a register; vi and vf, registers of
- * integers and floats; the v_ functions; strip_code (codes as they are multiplied), strip_part and strip_step (the sums of
- * a group);
- * STRIP_PANEL, strips of a panel; STRIP_NARROW, STRIP_SIGNED, STRIP_WIDE and STRIP_SUMS, columns that
- * share a panel's loads in blocks of 32, of those with signed codes, of 256, and STRIP_ROW where nothing is
- * scaled within a block, within a row; STRIP_WIDE_REGS, registers of rows that do in blocks of 256;
+ * integers and floats; the v_ functions; strip_code (codes as they are multiplied), strip_part and
+ * strip_step (the sums of a group); STRIP_PANEL, strips of a panel; columns that share its loads:
+ * STRIP_NARROW in blocks of 32, STRIP_SIGNED in those with signed codes, STRIP_WIDE in blocks of 256,
+ * STRIP_SUMS and STRIP_ROW where nothing is scaled within a block of 256 and within a row;
+ * STRIP_WIDE_REGS, registers of rows that share loads in blocks of 256;
  * STRIP_BIAS, what it adds to signed codes to make them unsigned; STRIP_CODES, what fills a table
  * with its products of plain rows. */
 #ifndef LS_KERNEL_STRIPS_INL_H

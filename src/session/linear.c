@@ -392,10 +392,10 @@ static void multiply_and_end(void *ctx, size_t begin, size_t end, int thread)
     }
 }
 
-/* Jobs that read the same rounded activations; `last` is the matrix of the last. */
-static void run_group(ls_session *s, job *j, size_t n, const ls_matrix *last)
+/* Jobs that read the same rounded activations. */
+static void run_group(ls_session *s, job *j, size_t n)
 {
-    group g = {.j = j, .n = n, .next = j->m.n_cols < JOIN_FROM ? last->next : NULL};
+    group g = {.j = j, .n = n, .next = j->m.n_cols < JOIN_FROM ? j[n - 1].w->next : NULL};
     for (size_t k = 0; k < n; k++) {
         g.items[k] = (j[k].m.n_rows + j[k].claim - 1) / j[k].claim;
         g.n_items += g.items[k];
@@ -413,7 +413,7 @@ void ls_linear(ls_session *s, const ls_product *p, size_t n, ls_input x, size_t 
     for (size_t i = 0, k; i < n; i = k) {
         for (k = i + 1; k < n && j[k].form == j[i].form;) k++;
         ls_pool_run(s->pool, round_rows, &j[i], T, 1);
-        run_group(s, &j[i], k - i, p[k - 1].w);
+        run_group(s, &j[i], k - i);
     }
 }
 
