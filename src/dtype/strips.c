@@ -32,6 +32,23 @@ const ls_strip_form *ls_strips_of(int dtype)
     return forms[dtype].bytes ? &forms[dtype] : NULL;
 }
 
+bool ls_strips_follow(int dtype)
+{
+    const ls_strip_form *f = ls_strips_of(dtype);
+    switch (dtype) {
+    case LS_DTYPE_F32:
+    case LS_DTYPE_F16:
+    case LS_DTYPE_BF16:
+    case LS_DTYPE_IQ4_XS:
+    case LS_DTYPE_NVFP4:
+    case LS_DTYPE_Q1_0:
+    case LS_DTYPE_Q2_0:
+        return false;
+    default:
+        return f && !f->rows;
+    }
+}
+
 static bool is_i2_s(int dtype) { return dtype == LS_DTYPE_I2_S || dtype == LS_DTYPE_TERNARY; }
 
 /* Where both bits of a code are set, clear the upper one. */

@@ -31,6 +31,9 @@ typedef struct ls_strip_form {
 /* NULL: the type is not stored in strips. */
 const ls_strip_form *ls_strips_of(int dtype);
 
+/* Can a product of its strips add as the reference does, too (ls_matmul.whole)? */
+bool ls_strips_follow(int dtype);
+
 /* One strip of n elements a row, from 16 rows that lie row_bytes apart. */
 void ls_strips_pack(int dtype, void *strip, const void *rows, size_t row_bytes, size_t n);
 /* Row r of a strip as it was before. */

@@ -85,9 +85,10 @@ ls_kernels ls_kernels_for(ls_tier tier);
 /* Product kernel of a supported weight type; rounding kernel of an activation form
  * (NULL for F32, which needs none). */
 ls_matmul_fn *ls_kernels_matmul(const ls_kernels *k, int dtype);
-/* Product kernel of a type in strips (dtype/strips.h): whole, n_rows a multiple of 16, row_bytes as
- * of plain rows; activations of F16 and BF16 are floats (floats_f16, floats_bf16). NULL: the type
- * is not stored in strips. */
+/* Product kernel of a type in strips (dtype/strips.h): whole, or where ls_strips_follow says so as the
+ * reference adds rows that it interleaves; n_rows a multiple of 16, row_bytes as of plain rows;
+ * activations of F16 and BF16 are floats (floats_f16, floats_bf16), behind rows of Q8_0 stands what sums_q8_0
+ * makes. NULL: the type is not stored in strips. */
 ls_matmul_fn *ls_kernels_strips(const ls_kernels *k, int dtype);
 ls_act_fn    *ls_kernels_act(const ls_kernels *k, int act);
 /* Sums of attention over a cache of this type: F32, F16, BF16 or Q8_0. */

@@ -29,6 +29,7 @@ typedef struct strip_job {
     float         *y[MAX_COLS];
     size_t         n;
     float          w_scale;
+    uint8_t       *scratch; /* the panel's, ls_strips_scratch(n) bytes */
 } strip_job;
 
 /* ---- one of both sources: a strip as it is stored, or a panel ---- */
@@ -252,22 +253,26 @@ LS_INLINE void mul_group(int t, bool panel, const strip_job *j, const strip_scal
     }
 }
 
-/* Minimums, or the offset times the scales, times the sums of activations. */
+/* Minimums, or the offset times the scales, times the sums of activations: pair i of eight. */
+LS_INLINE void mul_pair(int t, bool panel, const strip_job *j, const strip_scales *s, size_t b, int nc,
+                        int h, int i, vi (*msum)[PANEL_REGS])
+{
+    const int regs = regs_of_256(panel);
+    vi        m[PANEL_REGS];
+    for (int k = 0; k < regs; k++) m[k] = pair_at(t, panel, j, s + k, b, i, h + k);
+#pragma GCC unroll 12
+    for (int c = 0; c < nc; c++) {
+        const uint8_t *sums = j->x[c] + sizeof(ls_q8_k) * b + offsetof(ls_q8_k, bsums);
+        vi             two = v_broadcast(sums + 4 * i);
+        for (int k = 0; k < regs; k++) msum[c][k] = v_madd_add(msum[c][k], m[k], two);
+    }
+}
+
 LS_INLINE void mul_pairs(int t, bool panel, const strip_job *j, const strip_scales *s, size_t b,
                          int nc, int h, vi (*msum)[PANEL_REGS])
 {
-    const int regs = regs_of_256(panel);
 #pragma GCC unroll 8
-    for (int i = 0; i < 8; i++) {
-        vi m[PANEL_REGS];
-        for (int k = 0; k < regs; k++) m[k] = pair_at(t, panel, j, s + k, b, i, h + k);
-#pragma GCC unroll 12
-        for (int c = 0; c < nc; c++) {
-            const uint8_t *sums = j->x[c] + sizeof(ls_q8_k) * b + offsetof(ls_q8_k, bsums);
-            vi             two = v_broadcast(sums + 4 * i);
-            for (int k = 0; k < regs; k++) msum[c][k] = v_madd_add(msum[c][k], m[k], two);
-        }
-    }
+    for (int i = 0; i < 8; i++) mul_pair(t, panel, j, s, b, nc, h, i, msum);
 }
 
 /* Sum of 16 int16 of at most 2048 by their magnitude, as sums of 16 codes are: made positive, four words

@@ -20,6 +20,7 @@
 #define LS_KERNEL_STRIPS_INL_H
 
 #include "dtype/codes_grid_inl.h"
+#include "kernel/strip_lanes_inl.h"
 #include "kernel/strip_sums_inl.h"
 
 /* ---- panels ---- */
@@ -58,9 +59,15 @@ LS_INLINE void put_floats(float *to, size_t at, int h, vf v)
     vf_store(to + PANEL_ROWS * at + V_ROWS * (size_t)h, v);
 }
 
+/* Codes as they are multiplied. */
+LS_INLINE vi panel_code(int t, bool lanes, vi stored)
+{
+    return lanes ? lanes_code(t, stored) : strip_code(adds_of(t), stored);
+}
+
 /* Half h of block b becomes register `reg` of the panel. */
-LS_INLINE void unpack_block(int t, const strip_job *j, const strip_panel *to, size_t b, int h,
-                            int reg)
+LS_INLINE void unpack_block(int t, bool lanes, const strip_job *j, const strip_panel *to, size_t b,
+                            int h, int reg)
 {
     const size_t   block = (size_t)block_of(t);
     const size_t   groups = block == 256 && group_of(t) ? 256 / (size_t)group_of(t) : 0;
@@ -71,7 +78,7 @@ LS_INLINE void unpack_block(int t, const strip_job *j, const strip_panel *to, si
 #pragma GCC unroll 64
     for (size_t k = 0; k < (size_t)block_of(t) / 4; k++)
         put_words(to->q, b * block / 4 + k, reg,
-                  strip_code(adds_of(t), stored_codes(t, p, (int)k, h)));
+                  panel_code(t, lanes, stored_codes(t, p, (int)k, h)));
 #pragma GCC unroll 16
     for (size_t g = 0; g < groups; g++)
         put_words(to->scale, b * groups + g, reg, stored_scale(t, &s, (int)g));
@@ -85,14 +92,14 @@ LS_INLINE void unpack_block(int t, const strip_job *j, const strip_panel *to, si
 }
 
 /* Strip j->strip becomes number s of the panel. */
-LS_INLINE void unpack(int t, strip_job *j, int s, uint8_t *scratch)
+LS_INLINE void unpack(int t, bool lanes, strip_job *j, int s, uint8_t *scratch)
 {
     const size_t block = (size_t)block_of(t), blocks = (j->n + block - 1) / block;
     strip_panel  to;
     place_panel(t, j, scratch, &to);
     for (size_t b = 0; b < blocks; b++) {
         fetch_ahead(t, j, b, 0, 1);
-        for (int h = 0; h < HALVES; h++) unpack_block(t, j, &to, b, h, s * HALVES + h);
+        for (int h = 0; h < HALVES; h++) unpack_block(t, lanes, j, &to, b, h, s * HALVES + h);
     }
 }
 
@@ -183,7 +190,7 @@ static void panel_columns(const ls_matmul *m, const strip_fns *f, strip_job *j, 
 
 static void strips_panels(const ls_matmul *m, const strip_fns *f)
 {
-    strip_job j = {.n = m->n, .w_scale = m->w_scale};
+    strip_job j = {.n = m->n, .w_scale = m->w_scale, .scratch = m->scratch};
     for (size_t r = 0; r < m->n_rows; r += PANEL_ROWS) {
         const size_t n_rows = m->n_rows - r < PANEL_ROWS ? m->n_rows - r : PANEL_ROWS;
         for (size_t s = 0; s < STRIP_PANEL; s++) {
@@ -203,29 +210,48 @@ static void strips_run(const ls_matmul *m, const strip_fns *f)
     (m->n_cols < PANEL_FROM ? strips_stored : strips_panels)(m, f);
 }
 
+/* As the reference adds; it multiplies the last few columns one by one (ls_matmul.follow), of which
+ * `last` has the sums. */
+static void strips_follow(const ls_matmul *m, const strip_fns *f, const strip_fns *last)
+{
+    const size_t n_last = last && m->follow ? m->n_cols % 4 : 0;
+    ls_matmul    part = *m;
+    part.n_cols -= n_last;
+    strips_panels(&part, f);
+    if (n_last == 0) return;
+    part.x = (const uint8_t *)m->x + part.n_cols * m->x_bytes;
+    part.y = m->y + part.n_cols * m->ldy;
+    part.n_cols = n_last;
+    strips_run(&part, last);
+}
+
 /* name in the kernel table, type, columns at once */
 #define STRIP_TYPES(X)                  \
     X(q4_0,   Q4_0,   STRIP_NARROW)     \
-    X(q4_1,   Q4_1,   STRIP_NARROW)     \
-    X(q5_0,   Q5_0,   STRIP_NARROW)     \
-    X(q5_1,   Q5_1,   STRIP_NARROW)     \
-    X(q8_0,   Q8_0,   STRIP_SIGNED)     \
-    X(q8_1,   Q8_1,   STRIP_SIGNED)     \
     X(iq4_nl, IQ4_NL, STRIP_SIGNED)     \
     X(mxfp4,  MXFP4,  STRIP_NARROW)     \
     X(nvfp4,  NVFP4,  STRIP_SIGNED)     \
     X(q1_0,   Q1_0,   STRIP_NARROW)     \
     X(q2_0,   Q2_0,   STRIP_NARROW)     \
-    X(q2_k,   Q2_K,   STRIP_WIDE)       \
-    X(q3_k,   Q3_K,   STRIP_WIDE)       \
-    X(q4_k,   Q4_K,   STRIP_WIDE)       \
-    X(q5_k,   Q5_K,   STRIP_WIDE)       \
-    X(q6_k,   Q6_K,   STRIP_WIDE)       \
-    X(q8_k,   Q8_K,   STRIP_SUMS)       \
     X(iq4_xs, IQ4_XS, STRIP_WIDE)       \
-    X(tq1_0,  TQ1_0,  STRIP_SUMS)       \
-    X(tq2_0,  TQ2_0,  STRIP_SUMS)       \
     X(i2_s,   I2_S,   STRIP_ROW)
+
+/* The same of types that the reference adds in another order, columns at once of that, the last columns
+ * in the own order. */
+#define STRIP_LANE_TYPES(X)                                       \
+    X(q4_1,   Q4_1,   STRIP_NARROW,   STRIP_LANES,      false)    \
+    X(q5_0,   Q5_0,   STRIP_NARROW,   STRIP_LANES,      false)    \
+    X(q5_1,   Q5_1,   STRIP_NARROW,   STRIP_LANES,      false)    \
+    X(q8_0,   Q8_0,   STRIP_SIGNED,   STRIP_LANES,      false)    \
+    X(q8_1,   Q8_1,   STRIP_SIGNED,   STRIP_LANES,      false)    \
+    X(q2_k,   Q2_K,   STRIP_WIDE,     STRIP_LANES_WIDE, false)    \
+    X(q3_k,   Q3_K,   STRIP_WIDE,     STRIP_LANES_WIDE, false)    \
+    X(q4_k,   Q4_K,   STRIP_WIDE,     STRIP_WIDE,       true)     \
+    X(q5_k,   Q5_K,   STRIP_WIDE,     STRIP_LANES_WIDE, false)    \
+    X(q6_k,   Q6_K,   STRIP_WIDE,     STRIP_LANES_WIDE, false)    \
+    X(q8_k,   Q8_K,   STRIP_SUMS,     STRIP_LANES_WIDE, false)    \
+    X(tq1_0,  TQ1_0,  STRIP_SUMS,     STRIP_LANES_WIDE, false)    \
+    X(tq2_0,  TQ2_0,  STRIP_SUMS,     STRIP_LANES_WIDE, false)
 
 /* The same of types that stay rows. */
 #define STRIP_ROW_TYPES(X)              \
@@ -241,19 +267,40 @@ static void strips_run(const ls_matmul *m, const strip_fns *f)
     static void one_##name(const strip_job *j) { mul(LS_DTYPE_##sym, true, j, 1); }             \
     static void many_##name(const strip_job *j) { mul(LS_DTYPE_##sym, true, j, width); }
 
-#define STRIP_KERNEL(name, sym, width)                                                          \
+#define STORED_KERNELS(name, sym, width)                                                        \
     PANEL_KERNELS(name, sym, width)                                                             \
     static void stored_##name(const strip_job *j) { mul(LS_DTYPE_##sym, false, j, 1); }         \
     static void unpack_##name(strip_job *j, int s, uint8_t *to)                                 \
     {                                                                                           \
-        unpack(LS_DTYPE_##sym, j, s, to);                                                       \
-    }                                                                                           \
+        unpack(LS_DTYPE_##sym, false, j, s, to);                                                \
+    }
+
+#define STRIP_KERNEL(name, sym, width)                                                          \
+    STORED_KERNELS(name, sym, width)                                                            \
     static void strips_##name(const ls_matmul *m)                                               \
     {                                                                                           \
         const strip_fns f = {unpack_##name, stored_##name, one_##name, many_##name, width};     \
         strips_run(m, &f);                                                                      \
     }
 STRIP_TYPES(STRIP_KERNEL)
+#undef STRIP_KERNEL
+
+#define STRIP_KERNEL(name, sym, width, lanes_width, last)                                       \
+    STORED_KERNELS(name, sym, width)                                                            \
+    static void lane_##name(const strip_job *j) { mul_lanes(LS_DTYPE_##sym, j, 1); }            \
+    static void lanes_##name(const strip_job *j) { mul_lanes(LS_DTYPE_##sym, j, lanes_width); } \
+    static void reorder_##name(strip_job *j, int s, uint8_t *to)                                 \
+    {                                                                                           \
+        unpack(LS_DTYPE_##sym, true, j, s, to);                                                 \
+    }                                                                                           \
+    static void strips_##name(const ls_matmul *m)                                               \
+    {                                                                                           \
+        const strip_fns f = {unpack_##name, stored_##name, one_##name, many_##name, width};     \
+        const strip_fns l = {reorder_##name, NULL, lane_##name, lanes_##name, lanes_width};      \
+        if (m->whole) strips_run(m, &f);                                                        \
+        else strips_follow(m, &l, last ? &f : NULL);                                            \
+    }
+STRIP_LANE_TYPES(STRIP_KERNEL)
 #undef STRIP_KERNEL
 
 /* A few columns are not worth a panel. */
@@ -278,8 +325,9 @@ STRIP_ROW_TYPES(STRIP_KERNEL)
 
 LS_INLINE void strips_fill(ls_kernels *k)
 {
-#define STRIP_KERNEL(name, sym, width) k->strips_##name = strips_##name;
+#define STRIP_KERNEL(name, sym, ...) k->strips_##name = strips_##name;
     STRIP_TYPES(STRIP_KERNEL)
+    STRIP_LANE_TYPES(STRIP_KERNEL)
     STRIP_ROW_TYPES(STRIP_KERNEL)
 #undef STRIP_KERNEL
 }

@@ -240,6 +240,15 @@ static void take_lookups(job *j, const ls_matrix *w)
     j->form += (LS_N_ACTS + 1) * (pairs ? 2 : 3);
 }
 
+/* Where the reference is followed: can the product of strips add as it does? The few rows that
+ * strips are made of each time are worth it for the same number of tokens. */
+static bool follows_strips(const ls_matrix *w, const ls_matmul *m)
+{
+    if (m->n_cols < PACK_FROM || m->rows != LS_ROWS_INTERLEAVED || !ls_matrix_has_strips(w))
+        return false;
+    return ls_strips_follow(w->dtype) || (m->whole && ls_dtype_block(w->dtype) != 1);
+}
+
 /* Are rows put into strips for this product alone? Types that have no fast kernel for rows are
  * better off so even for one token; those of code books have none but that. */
 static bool packs_rows(const ls_matrix *w, size_t T)
@@ -291,7 +300,7 @@ static job job_of(ls_session *s, const ls_product *p, ls_input x, size_t T, bool
                      .round = ls_kernels_act(&s->k, (int)form),
                      .codes = s->opt.rounding == LS_ROUND_I8 && layer_weight && !is_int8(form),
                      .vectors = follows_vectors(s, w, T),
-                     .sums = !s->opt.follow && form == LS_ACT_Q8_0,
+                     .sums = form == LS_ACT_Q8_0 && (!s->opt.follow || T >= PACK_FROM),
                      .dtype = w->dtype,
                      .work = multiply,
                      .matmul = ls_kernels_matmul(&s->k, w->dtype),
@@ -310,7 +319,8 @@ static job job_of(ls_session *s, const ls_product *p, ls_input x, size_t T, bool
                            .rows = follows_rows(s, w, T),
                            .whole = !s->opt.follow || follows_panels(s, w, T)},
     };
-    j.strips = !s->opt.follow && !j.codes && (w->strips || packs_rows(w, T));
+    j.strips =
+        !j.codes && (s->opt.follow ? follows_strips(w, &j.m) : w->strips || packs_rows(w, T));
     j.claim = claim_of(w, j.strips);
     j.form = j.codes ? (int)LS_N_ACTS : (int)form;
     if (j.dtype == LS_DTYPE_Q4_0 && j.m.rows) j.matmul = s->k.matmul_q4_0_lanes;

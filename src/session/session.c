@@ -134,7 +134,6 @@ static ls_status allocate(ls_session *s, ls_error *err)
            threads = (size_t)s->opt.n_threads, half = (size_t)c->rope_dims / 2;
     size_t codes = s->opt.rounding == LS_ROUND_I8; /* rows only where they are used */
     size_t watched = s->opt.watch.fn ? (size_t)c->n_heads : 0;
-    size_t panels = s->opt.follow ? 0 : threads;
     size_t P16 = (P + 15) / 16 * 16, K16 = (K + 15) / 16 * 16, GK16 = (size_t)c->n_kv_heads * K16;
     size_t k_bytes = GK * ls_kv_element(s), v_bytes = GK16 * ls_kv_element(s);
     size_t sums, experts = s->opt.watch.fn ? (size_t)c->n_expert_used : 0;
@@ -185,8 +184,8 @@ static ls_status allocate(ls_session *s, ls_error *err)
         {&s->shown[1], {watched, T, P}, 4, "attention scores", false},
         {&s->stripes, {s->opt.follow ? threads : 0, LS_MAX_STRIPES, K}, 4, "attention sums", false},
         {&s->beside, {threads, T, LS_ROWS_BESIDE}, 4, "activations", true},
-        {&s->panel, {1, panels, s->panel_bytes}, 1, "weights at work", false},
-        {&s->strips, {1, panels, s->strips_bytes}, 1, "weights at work", true},
+        {&s->panel, {1, threads, s->panel_bytes}, 1, "weights at work", false},
+        {&s->strips, {1, threads, s->strips_bytes}, 1, "weights at work", true},
         {&s->half, {1, threads, s->half_row}, 2, "attention scores", false},
         {&s->hidden, {1, T, D}, 4, "activations", true},
         {&s->logits, {1, s->logit_rows, V}, 4, "logits", true},

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "dtype/strips.h"
 #include "kern.h"
 
 typedef struct tally {
@@ -157,10 +158,12 @@ static bool inherits(int kernel, const ls_kernels *scalar, const ls_kernels *k)
     return !memcmp((const uint8_t *)scalar + at, (const uint8_t *)k + at, sizeof(void (*)(void)));
 }
 
-/* Rows of floats have an order without lanes, too. */
+/* Rows of floats have an order without lanes, too; strips the reference's, as 16, and the own one.
+ */
 static int least_lanes(const kern_info *k)
 {
     bool floats = k->type == LS_DTYPE_F32 || k->type == LS_DTYPE_F16 || k->type == LS_DTYPE_BF16;
+    if (k->kind == KIND_STRIPS) return ls_strips_follow(k->type) ? 8 : 16;
     return !k->lanes ? 16 : k->kind == KIND_MATMUL && floats ? 0 : 8;
 }
 

@@ -445,9 +445,11 @@ static void invoke_matmul(kern_data *d, const kern_case *c, const ls_kernels *k,
                           .follow = c->cols % 2 == 0, /* only Q4_K looks at it */
                           .whole = c->lanes == (ls_dtype_block(dtype) == 1 ? 0 : 8),
     };
-    if (c->lanes == 16 && c->rows % 2)
+    bool strips = kern_info_of(c->kernel)->kind == KIND_STRIPS;
+    if (strips && !ls_strips_follow(dtype)) m.whole = true;
+    if (!strips && c->lanes == 16 && c->rows % 2)
         m.rows = c->cols % 2 ? LS_ROWS_LANES : LS_ROWS_PAIRS; /* IQ4_NL, MXFP4 */
-    if (kern_info_of(c->kernel)->kind == KIND_STRIPS) {
+    if (strips) {
         ls_kernels_strips(k, dtype)(&m);
     } else if (c->kernel == KERN_matmul_q4_0_lanes) {
         k->matmul_q4_0_lanes(&m);

@@ -5,14 +5,16 @@
  * row's four bytes is then two 16-bit lanes, which one instruction adds to 32 bits. */
 #include "kernel/arm/strips_inl.h"
 
-#define STRIP_PANEL     1
-#define STRIP_NARROW    2
-#define STRIP_SIGNED    2
-#define STRIP_WIDE      4
-#define STRIP_WIDE_REGS 1
-#define STRIP_SUMS      4
-#define STRIP_ROW       2
-#define STRIP_CODES     ls_kernels_neon_codes
+#define STRIP_PANEL      1
+#define STRIP_NARROW     2
+#define STRIP_SIGNED     2
+#define STRIP_WIDE       4
+#define STRIP_WIDE_REGS  1
+#define STRIP_SUMS       4
+#define STRIP_ROW        2
+#define STRIP_LANES      2
+#define STRIP_LANES_WIDE 4
+#define STRIP_CODES      ls_kernels_neon_codes
 
 /* Sums of products in 16 bits, rows 0 and 1, rows 2 and 3; the group's sum, yet to be scaled. */
 typedef struct strip_part {
@@ -43,6 +45,13 @@ V void strip_step(int adds, int k, int n, strip_part *part, vi *isum, vi w, vi x
     }
     part->sum = k < every ? vpaddlq_s16(pairs) : vpadalq_s16(part->sum, pairs);
     if (k + 1 == n) *isum = vmlaq_s32(*isum, part->sum, v_sra32(scale, 16));
+}
+
+/* isum += scale * (w . x). */
+V void strip_lane(int adds, vi *isum, vi w, vi x, vi scale, bool scaled)
+{
+    strip_part part;
+    strip_step(adds, 0, 1, &part, isum, w, x, scale, scaled);
 }
 
 #include "kernel/strips_inl.h"

@@ -13,7 +13,7 @@ static void multiply(const ls_matmul *m, int dtype)
     ls_matmul        row = *m;
     row.w = m->scratch;
     row.n_rows = 1;
-    row.whole = true;
+    row.whole = m->whole || !ls_strips_follow(dtype);
     for (size_t r = 0; r < m->n_rows; r++) {
         size_t         in_strip = r % LS_STRIP_ROWS;
         const uint8_t *strip = (const uint8_t *)m->w + (r - in_strip) * m->row_bytes;

@@ -8,16 +8,18 @@
 #include <stdint.h>
 #include <string.h>
 
-#define V_ROWS          8
-#define STRIP_BIAS      0
-#define STRIP_PANEL     1
-#define STRIP_NARROW    4
-#define STRIP_SIGNED    3
-#define STRIP_WIDE      6
-#define STRIP_WIDE_REGS 1
-#define STRIP_SUMS      6
-#define STRIP_ROW       4
-#define STRIP_CODES     ls_kernels_avx2_grid
+#define V_ROWS           8
+#define STRIP_BIAS       0
+#define STRIP_PANEL      1
+#define STRIP_NARROW     4
+#define STRIP_SIGNED     3
+#define STRIP_WIDE       6
+#define STRIP_WIDE_REGS  1
+#define STRIP_SUMS       6
+#define STRIP_ROW        4
+#define STRIP_LANES      1
+#define STRIP_LANES_WIDE 4
+#define STRIP_CODES      ls_kernels_avx2_grid
 
 typedef __m256i vi;
 typedef __m256  vf;
@@ -130,6 +132,13 @@ V void strip_step(int adds, int k, int n, strip_part *part, vi *isum, vi w, vi x
     if ((k + 1) % adds == 0 || k + 1 == n) {
         *isum = _mm256_add_epi32(*isum, _mm256_madd_epi16(*part, scale));
     }
+}
+
+/* isum += scale * (w . x). */
+V void strip_lane(int adds, vi *isum, vi w, vi x, vi scale, bool scaled)
+{
+    strip_part part;
+    strip_step(adds, 0, 1, &part, isum, w, x, scale, scaled);
 }
 
 #include "kernel/x86/avx2_unpack_inl.h"

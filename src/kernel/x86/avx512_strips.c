@@ -8,16 +8,18 @@
 #include <stdint.h>
 #include <string.h>
 
-#define V_ROWS          16
-#define STRIP_BIAS      128
-#define STRIP_PANEL     2
-#define STRIP_NARROW    6
-#define STRIP_SIGNED    6
-#define STRIP_WIDE      6
-#define STRIP_WIDE_REGS 2
-#define STRIP_SUMS      12
-#define STRIP_ROW       12
-#define STRIP_CODES     ls_kernels_avx2_grid
+#define V_ROWS           16
+#define STRIP_BIAS       128
+#define STRIP_PANEL      2
+#define STRIP_NARROW     6
+#define STRIP_SIGNED     6
+#define STRIP_WIDE       6
+#define STRIP_WIDE_REGS  2
+#define STRIP_SUMS       12
+#define STRIP_ROW        12
+#define STRIP_LANES      3
+#define STRIP_LANES_WIDE 6
+#define STRIP_CODES      ls_kernels_avx2_grid
 
 typedef __m512i vi;
 typedef __m512  vf;
@@ -136,6 +138,21 @@ V void strip_step(int adds, int k, int n, strip_part *part, vi *isum, vi w, vi x
     *part = _mm512_dpbusd_epi32(k ? *part : v_zero(), w, x);
     if (k + 1 == n) {
         *isum = _mm512_add_epi32(*isum, _mm512_mullo_epi32(*part, _mm512_srai_epi32(scale, 16)));
+    }
+}
+
+/* isum += scale * (w . x). Signed codes: x is raised, and 128 times the codes begins the sum. A sum
+ * of four unsigned products fits 16 bits, and the scale stands in the lower half of its pair. */
+V void strip_lane(int adds, vi *isum, vi w, vi x, vi scale, bool scaled)
+{
+    vi start = v_sub32(v_zero(), _mm512_dpbusd_epi32(v_zero(), v_set8(128), w));
+    if (!scaled && adds == 0)
+        *isum = _mm512_dpbusd_epi32(v_add32(*isum, start), x, w);
+    else if (!scaled)
+        *isum = _mm512_dpbusd_epi32(*isum, w, x);
+    else {
+        vi part = adds ? _mm512_dpbusd_epi32(v_zero(), w, x) : _mm512_dpbusd_epi32(start, x, w);
+        *isum = _mm512_dpwssd_epi32(*isum, part, v_and(scale, v_set32(0xffff)));
     }
 }
 
