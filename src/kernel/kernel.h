@@ -68,6 +68,15 @@ typedef struct ls_chains {
     const ls_span *spans; /* of each column, within n; NULL: all n terms */
 } ls_chains;
 
+/* Weighted values of one head in `stripes` sums, an even number: y[s][width] takes the positions s,
+ * s + stripes, ... of v, in ascending order, with one fmaf each, from +0. */
+typedef struct ls_mix {
+    float       *y;
+    const float *weights; /* [n] */
+    const void  *v;       /* [n][ld] */
+    size_t       ld, n, width, stripes;
+} ls_mix;
+
 typedef struct ls_kernels {
     ls_tier tier;
 #define LS_KERNEL(name, ret, params) ret(*name) params;

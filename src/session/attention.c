@@ -85,12 +85,19 @@ static void weights_f16(const job *j, float *scores, const float *q, size_t at, 
     const ls_session *s = j->s;
     size_t            K = (size_t)s->model->config.head_dim, ld = kv_row(s);
     const uint16_t   *k = (const uint16_t *)s->k_cache + at;
+    ls_matmul         m = {.y = scores,
+                           .ldy = n,
+                           .w = k,
+                           .row_bytes = ld * sizeof(*k),
+                           .n_rows = n,
+                           .x = q16,
+                           .n_cols = 1,
+                           .n = K,
+                           .lanes = s->opt.lanes};
     s->k.act_f16(q16, q, K);
-    for (size_t p = 0; p < n; p++) {
-        const uint16_t *row = k + p * ld;
-        scores[p] = (j->wide_scores ? s->k.dot_f16_wide(q16, row, K, s->opt.lanes)
-                                    : s->k.dot_f16(q16, row, K, s->opt.lanes));
-    }
+    if (!j->wide_scores) s->k.matmul_f16(&m);
+    for (size_t p = 0; p < n && j->wide_scores; p++)
+        scores[p] = s->k.dot_f16_wide(q16, k + p * ld, K, s->opt.lanes);
 }
 
 /* y[r] = row r of w . x, BF16, in the order that the reference takes for this shape; `rows` is what
@@ -175,22 +182,24 @@ static void join_all(const job *j, float *stripes)
 }
 
 /* out[K] = sum over positions of weight * value: position p goes to stripe p mod their number, in
- * ascending order. */
-static void mix(const job *j, float *out, const float *weights, size_t at, size_t n, float *stripes,
-                uint16_t *w16)
+ * ascending order. Weights become those of an F16 cache. */
+static void mix(const job *j, float *out, float *weights, size_t at, size_t n, float *stripes)
 {
     const ls_session *s = j->s;
     size_t            K = (size_t)s->model->config.head_dim, ld = kv_row(s);
     size_t            n_stripes = (size_t)s->opt.lanes * (j->wide_values ? 4 : 1);
-    memset(stripes, 0, n_stripes * K * sizeof(float));
     if (s->opt.kv_type == LS_DTYPE_F16) {
-        const uint16_t *v = (const uint16_t *)s->v_cache + at;
-        s->k.act_f16(w16, weights, n);
-        for (size_t p = 0; p < n; p++) {
-            s->k.axpy_f16(stripes + p % n_stripes * K, ls_f16_to_f32(w16[p]), v + p * ld, K);
-        }
+        s->k.round_f16(weights, weights, n);
+        s->k.mix_f16(&(ls_mix){.y = stripes,
+                               .weights = weights,
+                               .v = (const uint16_t *)s->v_cache + at,
+                               .ld = ld,
+                               .n = n,
+                               .width = K,
+                               .stripes = n_stripes});
     } else {
         const float *v = (const float *)s->v_cache + at;
+        memset(stripes, 0, n_stripes * K * sizeof(float));
         for (size_t p = 0; p < n; p++) {
             s->k.axpy_f32(stripes + p % n_stripes * K, weights[p], v + p * ld, K);
         }
@@ -238,7 +247,7 @@ static void attend(void *ctx, size_t begin, size_t end, int thread)
         if (s->opt.kv_type == LS_DTYPE_BF16) {
             mix_bf16(j, s->att + item * K, scores, h / per_group, n, half);
         } else {
-            mix(j, s->att + item * K, scores, at, n, stripes, half);
+            mix(j, s->att + item * K, scores, at, n, stripes);
         }
     }
 }

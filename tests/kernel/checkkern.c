@@ -107,7 +107,7 @@ static size_t block_of(const kern_info *k)
 /* Kernels whose outputs have rows and columns. */
 static bool has_shapes(kern_kind kind)
 {
-    return kind == KIND_MATMUL || kind == KIND_STRIPS || kind == KIND_CHAINS;
+    return kind == KIND_MATMUL || kind == KIND_STRIPS || kind == KIND_CHAINS || kind == KIND_MIX;
 }
 
 static void sweep_lengths(kern_case c, const ls_kernels *scalar, const ls_kernels *k)

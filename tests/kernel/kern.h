@@ -39,6 +39,7 @@ typedef enum kern_kind {
     KIND_SUMS,
     KIND_DOT,
     KIND_AXPY,
+    KIND_MIX,
     KIND_NORM,
     KIND_SOFTMAX,
     KIND_GLU,

@@ -301,6 +301,7 @@ static double ops_of(const job *j)
     kern_kind kind = kern_info_of(j->c.kernel)->kind;
     double    products = (double)(j->c.n * j->c.rows * j->c.cols);
     if (kind == KIND_CHAINS) return 2 * products * LS_CHAIN_LANES;
+    if (kind == KIND_MIX) return 2 * (double)(j->c.n * j->c.rows);
     return j->matrix || kind == KIND_DOT || kind == KIND_AXPY ? 2 * products : 0;
 }
 
@@ -403,7 +404,8 @@ int kern_bench(int only_kernel, ls_tier only_tier)
            "times_scalar\n");
     for (int i = 0; i < N_KERNELS; i++) {
         kern_kind    kind = kern_info_of(i)->kind;
-        const shape *s = is_matrix(kind) ? matrices : kind == KIND_CHAINS ? heads : vectors;
+        bool         head = kind == KIND_CHAINS || kind == KIND_MIX;
+        const shape *s = is_matrix(kind) ? matrices : head ? heads : vectors;
         if (only_kernel != N_KERNELS && only_kernel != i) continue;
         for (; s->place; s++) time_shape(i, s, only_tier, &l);
     }

@@ -108,7 +108,7 @@ static const struct {
     [KERN_dot_bf16_wide] = {KIND_DOT, LS_DTYPE_BF16, true},
     [KERN_dot_bf16_pairs] = {KIND_DOT, LS_DTYPE_BF16, true},
     [KERN_axpy_f32] = {KIND_AXPY, LS_DTYPE_F32, false},
-    [KERN_axpy_f16] = {KIND_AXPY, LS_DTYPE_F16, false},
+    [KERN_mix_f16] = {KIND_MIX, LS_DTYPE_F16, false},
     [KERN_rmsnorm] = {KIND_NORM, 0, false},
     [KERN_layernorm] = {KIND_NORM, 0, true},
     [KERN_softmax] = {KIND_SOFTMAX, 0, true},
@@ -268,6 +268,7 @@ int kern_n_inputs(const kern_case *c)
     case KIND_MATMUL:
     case KIND_STRIPS:
     case KIND_CHAINS:
+    case KIND_MIX:
     case KIND_DOT:
     case KIND_NORM:
     case KIND_GLU:
@@ -351,6 +352,22 @@ static void prepare_chains(kern_data *d, const kern_case *c, int dtype, uint64_t
     }
 }
 
+/* Weighted values: rows are positions, with a gap between them, columns choose the stripes. */
+static size_t mix_stripes(const kern_case *c) { return (size_t)8 << c->cols % 4; }
+
+static void prepare_mix(kern_data *d, const kern_case *c, uint64_t *rng)
+{
+    size_t values = (c->rows - 1) * (c->n + 3) + c->n, y = mix_stripes(c) * c->n * 4;
+    kern_buf_place(&d->in[0], 2 * values, c->place, 2);
+    kern_buf_place(&d->in[1], 4 * c->rows, c->place, 4);
+    kern_fill_f16((uint16_t *)(void *)d->in[0].data, values, c->pattern, rng);
+    kern_fill_f32((float *)(void *)d->in[1].data, c->rows, c->pattern, rng);
+    for (int o = 0; o < 2; o++) {
+        kern_buf_place(&d->out[o], y, c->place, 4);
+        memset(d->out[o].data, 0xa5, y);
+    }
+}
+
 /* In-place kernels start from equal outputs; others from poison. */
 static void prepare_outputs(kern_data *d, const kern_case *c, size_t bytes, const void *content)
 {
@@ -389,6 +406,10 @@ void kern_prepare(kern_data *d, const kern_case *c)
     }
     if (k->kind == KIND_CHAINS) {
         prepare_chains(d, c, k->type, &rng);
+        return;
+    }
+    if (k->kind == KIND_MIX) {
+        prepare_mix(d, c, &rng);
         return;
     }
     for (int i = 0; i < 3; i++) {
@@ -510,6 +531,7 @@ void kern_invoke(kern_data *d, const kern_case *c, const ls_kernels *k, int whic
         return;
     }
     if (kind == KIND_SUMS) invoke_sums(c, k, y);
+    if (kind == KIND_MIX) k->mix_f16(&(ls_mix){y, b, u, n + 3, c->rows, n, mix_stripes(c)});
     if (c->place == PLACE_SHIFTED) a = y;
     switch (c->kernel) {
     case KERN_act_f16:
@@ -556,9 +578,6 @@ void kern_invoke(kern_data *d, const kern_case *c, const ls_kernels *k, int whic
         return;
     case KERN_axpy_f32:
         k->axpy_f32(y, n ? b[0] : 1, u, n);
-        return;
-    case KERN_axpy_f16:
-        k->axpy_f16(y, n ? b[0] : 1, u, n);
         return;
     case KERN_rmsnorm:
         k->rmsnorm(y, a, b, n, 1e-5f);

@@ -56,6 +56,7 @@ LS_INLINE void panel_square(elem e, float *panel, const uint8_t *const rows[16],
     }
 }
 
+#include "kernel/mix_inl.h"
 #include "kernel/plain_inl.h"
 
 /* ---- as the reference adds ---- */
@@ -150,16 +151,6 @@ static float dot_f16(const uint16_t *a, const uint16_t *b, size_t n, int lanes)
     return y;
 }
 
-static void axpy_f16(float *restrict y, float a, const uint16_t *restrict x, size_t n)
-{
-    const uint8_t *p = (const uint8_t *)x;
-    size_t         i = 0;
-    for (; i + 4 <= n; i += 4) {
-        pf_store(y + i, pf_fma(pf_set(a), pf_load(F16, p, i), vld1q_f32(y + i)));
-    }
-    for (; i < n; i++) y[i] = fmaf(a, load1(F16, p, i), y[i]);
-}
-
 void ls_kernels_neon_dense(ls_kernels *k)
 {
     k->matmul_f32 = matmul_f32;
@@ -169,5 +160,5 @@ void ls_kernels_neon_dense(ls_kernels *k)
     k->matmul_bf16 = matmul_bf16;
     k->strips_bf16 = strips_bf16;
     k->dot_f16 = dot_f16;
-    k->axpy_f16 = axpy_f16;
+    k->mix_f16 = mix_f16;
 }

@@ -63,9 +63,14 @@ static void axpy_f32(float *restrict y, float a, const float *restrict x, size_t
     for (size_t i = 0; i < n; i++) y[i] = fmaf(a, x[i], y[i]);
 }
 
-static void axpy_f16(float *restrict y, float a, const uint16_t *restrict x, size_t n)
+static void mix_f16(const ls_mix *m)
 {
-    for (size_t i = 0; i < n; i++) y[i] = fmaf(a, ls_f16_to_f32(x[i]), y[i]);
+    memset(m->y, 0, m->stripes * m->width * sizeof(float));
+    for (size_t p = 0; p < m->n; p++) {
+        const uint16_t *v = (const uint16_t *)m->v + p * m->ld;
+        float          *y = m->y + p % m->stripes * m->width;
+        for (size_t e = 0; e < m->width; e++) y[e] = fmaf(m->weights[p], ls_f16_to_f32(v[e]), y[e]);
+    }
 }
 
 void ls_kernels_scalar_dense(ls_kernels *k)
@@ -75,5 +80,5 @@ void ls_kernels_scalar_dense(ls_kernels *k)
     k->matmul_bf16 = matmul_bf16;
     k->dot_f16 = dot_f16;
     k->axpy_f32 = axpy_f32;
-    k->axpy_f16 = axpy_f16;
+    k->mix_f16 = mix_f16;
 }

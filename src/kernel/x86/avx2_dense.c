@@ -13,6 +13,7 @@ LS_INLINE pf   pf_load(elem e, const uint8_t *p, size_t i) { return load8(e, p, 
 LS_INLINE void pf_store(float *p, pf v) { _mm256_storeu_ps(p, v); }
 LS_INLINE pf   pf_add(pf a, pf b) { return _mm256_add_ps(a, b); }
 LS_INLINE pf   pf_fma(pf a, pf b, pf c) { return _mm256_fmadd_ps(a, b, c); }
+#include "kernel/mix_inl.h"
 #include "kernel/plain_inl.h"
 
 LS_INLINE void both_widths(elem e, const ls_matmul *m)
@@ -61,16 +62,6 @@ static void axpy_f32(float *restrict y, float a, const float *restrict x, size_t
     for (size_t i = 0; i < n; i++) y[i] = fmaf(a, x[i], y[i]);
 }
 
-static void axpy_f16(float *restrict y, float a, const uint16_t *restrict x, size_t n)
-{
-    size_t i = 0;
-    for (; i + 8 <= n; i += 8) {
-        __m256 v = load8(F16, (const uint8_t *)x, i);
-        _mm256_storeu_ps(y + i, _mm256_fmadd_ps(_mm256_set1_ps(a), v, _mm256_loadu_ps(y + i)));
-    }
-    for (; i < n; i++) y[i] = fmaf(a, _cvtsh_ss(x[i]), y[i]);
-}
-
 void ls_kernels_avx2_dense(ls_kernels *k)
 {
     k->matmul_f32 = matmul_f32;
@@ -81,5 +72,5 @@ void ls_kernels_avx2_dense(ls_kernels *k)
     k->strips_bf16 = strips_bf16;
     k->dot_f16 = dot_f16;
     k->axpy_f32 = axpy_f32;
-    k->axpy_f16 = axpy_f16;
+    k->mix_f16 = mix_f16;
 }

@@ -31,6 +31,7 @@ LS_INLINE pf   pf_load(elem e, const uint8_t *p, size_t i) { return load16(e, p,
 LS_INLINE void pf_store(float *p, pf v) { _mm512_storeu_ps(p, v); }
 LS_INLINE pf   pf_add(pf a, pf b) { return _mm512_add_ps(a, b); }
 LS_INLINE pf   pf_fma(pf a, pf b, pf c) { return _mm512_fmadd_ps(a, b, c); }
+#include "kernel/mix_inl.h"
 #include "kernel/plain_inl.h"
 
 /* NUMERICS.md, clause 2: + 8, + 4, + 2, + 1. */
@@ -166,11 +167,6 @@ static void axpy_f32(float *restrict y, float a, const float *restrict x, size_t
     axpy(F32, y, a, x, n);
 }
 
-static void axpy_f16(float *restrict y, float a, const uint16_t *restrict x, size_t n)
-{
-    axpy(F16, y, a, x, n);
-}
-
 void ls_kernels_avx512_dense(ls_kernels *k)
 {
     k->matmul_f32 = matmul_f32;
@@ -181,5 +177,5 @@ void ls_kernels_avx512_dense(ls_kernels *k)
     k->strips_bf16 = strips_bf16;
     k->dot_f16 = dot_f16;
     k->axpy_f32 = axpy_f32;
-    k->axpy_f16 = axpy_f16;
+    k->mix_f16 = mix_f16;
 }
