@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 /* mix_inl.h - weighted values of an F16 cache as the reference adds them (NUMERICS.md, clause 9).
  *
- * Two stripes stay in registers while their positions go by. Included behind plain_inl.h, whose
- * pf_ functions it uses. */
+ * Two stripes stay in registers while their positions go by. A tier defines what plain_inl.h asks for. */
 #ifndef LS_KERNEL_MIX_INL_H
 #define LS_KERNEL_MIX_INL_H
+
+#include "kernel/plain_inl.h"
 
 enum { MIX_REGS = 4 };
 
