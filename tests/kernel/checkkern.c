@@ -158,8 +158,10 @@ static bool inherits(int kernel, const ls_kernels *scalar, const ls_kernels *k)
 }
 
 /* Rows of floats have an order without lanes, too. */
-static int least_lanes(const kern_info *k)
+static int least_lanes(int kernel)
 {
+    const kern_info *k = kern_info_of(kernel);
+    if (kernel == KERN_matmul_bf16_pairs) return 8;
     bool floats = k->type == LS_DTYPE_F32 || k->type == LS_DTYPE_F16 || k->type == LS_DTYPE_BF16;
     return !k->lanes ? 16 : k->kind == KIND_MATMUL && floats ? 0 : 8;
 }
@@ -167,7 +169,7 @@ static int least_lanes(const kern_info *k)
 static void sweep(int kernel, uint64_t seed, const ls_kernels *scalar, const ls_kernels *k)
 {
     kern_case c = {.kernel = kernel, .seed = seed, .rows = 1, .cols = 1};
-    for (c.lanes = 16; c.lanes >= least_lanes(kern_info_of(kernel)); c.lanes -= 8) {
+    for (c.lanes = 16; c.lanes >= least_lanes(kernel); c.lanes -= 8) {
         sweep_lengths(c, scalar, k);
         if (has_shapes(kern_info_of(kernel)->kind)) sweep_shapes(c, scalar, k);
         if (kernel == KERN_strips_tl1 || kernel == KERN_strips_tl2) sweep_lookups(c, scalar, k);

@@ -144,6 +144,16 @@ void kern_fill_f16(uint16_t *x, size_t n, kern_pattern p, uint64_t *rng)
     }
 }
 
+/* Below the normal range, or such that products are its least number and what is less than half an
+ * ulp of smaller ones: sums come to lie on either side of where they are rounded to it. */
+static uint16_t bf16_at_the_limit(uint64_t r)
+{
+    static const uint16_t exponent[] = {0, 64, 64, 64, 63, 52, 51, 51};
+    unsigned              e = exponent[r >> 16 & 7], digits = (unsigned)(r & 0x7f);
+    static const uint8_t  few[] = {0, 0x40};
+    return (uint16_t)((r & 0x8000) | e << 7 | (e && r >> 20 & 3 ? few[e < 60] : digits));
+}
+
 void kern_fill_bf16(uint8_t *x, size_t n, kern_pattern p, uint64_t *rng)
 {
     for (size_t i = 0; i < n; i++) {
@@ -154,6 +164,7 @@ void kern_fill_bf16(uint8_t *x, size_t n, kern_pattern p, uint64_t *rng)
             uint64_t r = kern_random(rng);
             h = (uint16_t)((r & 0x8000) | (115 + (r >> 16) % 24) << 7 | 0x7f);
         }
+        if (p == PAT_DENORMAL) h = bf16_at_the_limit(kern_random(rng));
         memcpy(x + 2 * i, &h, 2);
     }
 }

@@ -15,6 +15,26 @@ LS_INLINE pf   pf_add(pf a, pf b) { return _mm256_add_ps(a, b); }
 LS_INLINE pf   pf_fma(pf a, pf b, pf c) { return _mm256_fmadd_ps(a, b, c); }
 #include "kernel/plain_inl.h"
 
+/* 12 sums and 3 registers of activations; masks come from memory. */
+#define PAIRS_LANES  8
+#define PAIRS_CHAINS 12
+#define PAIRS_COLS   3
+typedef __m256 pp;
+LS_INLINE pp   pp_zero(void) { return _mm256_setzero_ps(); }
+LS_INLINE pp   pp_half(const uint16_t *p, bool odd)
+{
+    __m256i v = ls_load256(p);
+    return _mm256_castsi256_ps(odd ? _mm256_and_si256(v, _mm256_set1_epi32((int)0xffff0000))
+                                   : _mm256_slli_epi32(v, 16));
+}
+LS_INLINE pp    pp_fma(pp a, pp b, pp c) { return _mm256_fmadd_ps(a, b, c); }
+LS_INLINE void  pp_store(float *p, pp v) { _mm256_storeu_ps(p, v); }
+LS_INLINE float pp_tree(const float *s)
+{
+    return ls_tree256(_mm256_add_ps(_mm256_loadu_ps(s), _mm256_loadu_ps(s + 8)));
+}
+#include "kernel/x86/pairs_inl.h"
+
 LS_INLINE void both_widths(elem e, const ls_matmul *m)
 {
     if (m->lanes == 8) {
@@ -79,6 +99,7 @@ void ls_kernels_avx2_dense(ls_kernels *k)
     k->strips_f16 = strips_f16;
     k->matmul_bf16 = matmul_bf16;
     k->strips_bf16 = strips_bf16;
+    k->matmul_bf16_pairs = matmul_bf16_pairs;
     k->dot_f16 = dot_f16;
     k->axpy_f32 = axpy_f32;
     k->axpy_f16 = axpy_f16;
