@@ -19,29 +19,29 @@
 #include "kernel/rowops_inl.h"
 
 enum {
-    PAIRS_ROWS = 8, /* at most                         */
-    PAIRS_GROUP = 16,
+    PAIRS_ROWS = 16, /* of a block: they stay in the cache while the columns go by */
     PAIRS_REGS = LS_STRIPES / PAIRS_LANES,
     FLUSHING = 0x9fc0, /* MXCSR: to nearest, exceptions masked, FTZ, DAZ, nothing happened */
     UNDERFLOW_SEEN = 0x10,
 };
 
-typedef struct pairs_tile {
+/* Rows and columns and their stripes, from n elements, a multiple of what a step takes. */
+typedef struct pairs_block {
     const uint16_t *w[PAIRS_ROWS], *x[PAIRS_COLS];
+    size_t          n_rows, n;
     float           s[PAIRS_COLS][PAIRS_ROWS][2 * LS_STRIPES];
-} pairs_tile;
+} pairs_block;
 
-/* The stripes of R rows and C columns, H registers each, n a multiple of their pairs; all three
- * constant. */
-LS_INLINE void pairs_run(pairs_tile *t, int R, int C, int H, size_t n)
+/* A tile of the block: rows from r0 on. R rows, C columns and H registers each are constant. */
+LS_INLINE void pairs_tile(pairs_block *b, size_t r0, int R, int C, int H)
 {
-    pp acc[PAIRS_COLS][PAIRS_ROWS][2 * PAIRS_REGS];
+    pp acc[PAIRS_COLS][8][2 * PAIRS_REGS];
     for (int c = 0; c < C; c++) {
         for (int r = 0; r < R; r++) {
             for (int h = 0; h < H; h++) acc[c][r][h] = pp_zero();
         }
     }
-    for (size_t i = 0; i < n; i += 2 * PAIRS_LANES * (size_t)H) {
+    for (size_t i = 0; i < b->n; i += 2 * PAIRS_LANES * (size_t)H) {
 #pragma GCC unroll 4
         for (int h = 0; h < H; h++) {
             const size_t at = i + 2 * PAIRS_LANES * (size_t)h;
@@ -49,10 +49,10 @@ LS_INLINE void pairs_run(pairs_tile *t, int R, int C, int H, size_t n)
             for (int odd = 1; odd >= 0; odd--) {
                 pp x[PAIRS_COLS];
 #pragma GCC unroll 8
-                for (int c = 0; c < C; c++) x[c] = pp_half(t->x[c] + at, odd);
+                for (int c = 0; c < C; c++) x[c] = pp_half(b->x[c] + at, odd);
 #pragma GCC unroll 8
                 for (int r = 0; r < R; r++) {
-                    pp w = pp_half(t->w[r] + at, odd);
+                    pp w = pp_half(b->w[r0 + (size_t)r] + at, odd);
 #pragma GCC unroll 8
                     for (int c = 0; c < C; c++) acc[c][r][h] = pp_fma(w, x[c], acc[c][r][h]);
                 }
@@ -64,83 +64,82 @@ LS_INLINE void pairs_run(pairs_tile *t, int R, int C, int H, size_t n)
 #pragma GCC unroll 8
         for (int r = 0; r < R; r++) {
 #pragma GCC unroll 4
-            for (int h = 0; h < H; h++) pp_store(&t->s[c][r][PAIRS_LANES * h], acc[c][r][h]);
+            for (int h = 0; h < H; h++)
+                pp_store(&b->s[c][r0 + (size_t)r][PAIRS_LANES * h], acc[c][r][h]);
         }
     }
 }
 
+LS_INLINE void pairs_tiles(pairs_block *b, int R, int C, int H)
+{
+    for (size_t r = 0; r < b->n_rows; r += (size_t)R) pairs_tile(b, r, R, C, H);
+}
+
 /* Functions that are called, so that no arithmetic of theirs or of the caller's leaves its place
- * between or outside of the changes of MXCSR: tiles of several columns and of one, with 16 stripes and
- * with twice 16. */
-enum { SEVERAL_ROWS = PAIRS_CHAINS / PAIRS_COLS / PAIRS_REGS, ONE_ROWS = 8 / PAIRS_REGS };
-typedef void pairs_fn(pairs_tile *t, size_t n);
-static __attribute__((noinline)) void pairs_several(pairs_tile *t, size_t n)
+ * between or outside of the changes of MXCSR: several columns; one; one with twice 16 stripes. */
+typedef void pairs_fn(pairs_block *b);
+static __attribute__((noinline)) void pairs_several(pairs_block *b)
 {
-    pairs_run(t, SEVERAL_ROWS, PAIRS_COLS, PAIRS_REGS, n);
+    pairs_tiles(b, PAIRS_CHAINS / PAIRS_COLS / PAIRS_REGS, PAIRS_COLS, PAIRS_REGS);
 }
 
-static __attribute__((noinline)) void pairs_one(pairs_tile *t, size_t n)
+static __attribute__((noinline)) void pairs_one(pairs_block *b)
 {
-    pairs_run(t, ONE_ROWS, 1, PAIRS_REGS, n);
+    pairs_tiles(b, 8 / PAIRS_REGS, 1, PAIRS_REGS);
 }
 
-static __attribute__((noinline)) void pairs_twice(pairs_tile *t, size_t n)
+static __attribute__((noinline)) void pairs_twice(pairs_block *b)
 {
-    pairs_run(t, ONE_ROWS / 2, 1, 2 * PAIRS_REGS, n);
+    pairs_tiles(b, 4 / PAIRS_REGS, 1, 2 * PAIRS_REGS);
 }
 
 /* Whether the stripes are what they are by definition. */
-static bool pairs_flushed(pairs_tile *t, pairs_fn *run, size_t n)
+static bool pairs_flushed(pairs_block *b, pairs_fn *run)
 {
     const unsigned before = _mm_getcsr();
     unsigned       after;
     _mm_setcsr(FLUSHING);
-    run(t, n);
+    run(b);
     after = _mm_getcsr();
     _mm_setcsr(before);
     return !(after & UNDERFLOW_SEEN);
 }
 
-/* One tile; rows past the end repeat the last one and are not stored. */
-LS_INLINE void pairs_at(const ls_matmul *m, pairs_fn *run, size_t R, size_t C, size_t r0, size_t c0)
+/* The block at row r0 and column c0, of C columns; rows past the end repeat the last one. */
+static void pairs_at(const ls_matmul *m, pairs_fn *run, size_t r0, size_t c0, size_t C)
 {
-    const size_t step = 4 * (size_t)m->lanes, whole = m->n - m->n % step;
-    pairs_tile   t;
+    const size_t left = m->n_rows - r0, rows = left < PAIRS_ROWS ? left : PAIRS_ROWS;
+    const size_t whole = m->n - m->n % (4 * (size_t)m->lanes);
+    pairs_block  b;
     bool         as_defined;
-    for (size_t r = 0; r < R; r++) {
-        size_t row = r0 + r < m->n_rows ? r0 + r : m->n_rows - 1;
-        t.w[r] = (const void *)((const uint8_t *)m->w + row * m->row_bytes);
+    b.n_rows = rows;
+    b.n = whole;
+    for (size_t r = 0; r < PAIRS_ROWS; r++) {
+        size_t row = r0 + (r < rows ? r : rows - 1);
+        b.w[r] = (const void *)((const uint8_t *)m->w + row * m->row_bytes);
     }
     for (size_t c = 0; c < C; c++)
-        t.x[c] = (const void *)((const uint8_t *)m->x + (c0 + c) * m->x_bytes);
-    as_defined = pairs_flushed(&t, run, whole);
+        b.x[c] = (const void *)((const uint8_t *)m->x + (c0 + c) * m->x_bytes);
+    as_defined = pairs_flushed(&b, run);
     for (size_t c = 0; c < C; c++) {
-        for (size_t r = 0; r < R && r0 + r < m->n_rows; r++) {
-            const uint16_t *w = t.w[r], *x = t.x[c];
-            double          sum = (double)pp_tree(t.s[c][r]);
-            if (m->lanes == 16) sum += (double)pp_tree(t.s[c][r] + LS_STRIPES);
-            m->y[(c0 + c) * m->ldy + r0 + r] =
-                as_defined ? row_bf16_rest(sum, w + whole, x + whole, m->n - whole)
-                           : row_dot_bf16_pairs(w, x, m->n, m->lanes);
+        float *y = m->y + (c0 + c) * m->ldy + r0;
+        for (size_t r = 0; r < rows; r++) {
+            const uint16_t *w = b.w[r], *x = b.x[c];
+            double          sum = (double)pp_tree(b.s[c][r]);
+            if (m->lanes == 16) sum += (double)pp_tree(b.s[c][r] + LS_STRIPES);
+            y[r] = as_defined ? row_bf16_rest(sum, w + whole, x + whole, m->n - whole)
+                              : row_dot_bf16_pairs(w, x, m->n, m->lanes);
         }
     }
 }
 
-/* Rows in groups that stay in the cache while the columns go by. */
 static void matmul_bf16_pairs(const ls_matmul *m)
 {
-    const bool   twice = m->lanes == 16;
-    const size_t R1 = twice ? ONE_ROWS / 2 : ONE_ROWS;
-    for (size_t g = 0; g < m->n_rows; g += PAIRS_GROUP) {
-        size_t end = m->n_rows - g < PAIRS_GROUP ? m->n_rows : g + PAIRS_GROUP, c = 0;
-        for (; c + PAIRS_COLS <= m->n_cols && !twice; c += PAIRS_COLS) {
-            for (size_t r = g; r < end; r += SEVERAL_ROWS)
-                pairs_at(m, pairs_several, SEVERAL_ROWS, PAIRS_COLS, r, c);
-        }
-        for (; c < m->n_cols; c++) {
-            for (size_t r = g; r < end; r += R1)
-                pairs_at(m, twice ? pairs_twice : pairs_one, R1, 1, r, c);
-        }
+    for (size_t r = 0; r < m->n_rows; r += PAIRS_ROWS) {
+        size_t c = 0;
+        for (; m->lanes == 8 && c + PAIRS_COLS <= m->n_cols; c += PAIRS_COLS)
+            pairs_at(m, pairs_several, r, c, PAIRS_COLS);
+        for (; c < m->n_cols; c++) pairs_at(m, m->lanes == 8 ? pairs_one : pairs_twice, r, c, 1);
     }
 }
 
