@@ -27,12 +27,8 @@ LS_INLINE pp   pp_half(const uint16_t *p, bool odd)
     return _mm256_castsi256_ps(odd ? _mm256_and_si256(v, _mm256_set1_epi32((int)0xffff0000))
                                    : _mm256_slli_epi32(v, 16));
 }
-LS_INLINE pp    pp_fma(pp a, pp b, pp c) { return _mm256_fmadd_ps(a, b, c); }
-LS_INLINE void  pp_store(float *p, pp v) { _mm256_storeu_ps(p, v); }
-LS_INLINE float pp_tree(const float *s)
-{
-    return ls_tree256(_mm256_add_ps(_mm256_loadu_ps(s), _mm256_loadu_ps(s + 8)));
-}
+LS_INLINE pp   pp_fma(pp a, pp b, pp c) { return _mm256_fmadd_ps(a, b, c); }
+LS_INLINE void pp_store(float *p, pp v) { _mm256_storeu_ps(p, v); }
 #include "kernel/x86/pairs_inl.h"
 
 LS_INLINE void both_widths(elem e, const ls_matmul *m)

@@ -51,9 +51,8 @@ LS_INLINE pp   pp_half(const uint16_t *p, bool odd)
     return _mm512_castsi512_ps(odd ? _mm512_and_si512(v, _mm512_set1_epi32((int)0xffff0000))
                                    : _mm512_slli_epi32(v, 16));
 }
-LS_INLINE pp    pp_fma(pp a, pp b, pp c) { return _mm512_fmadd_ps(a, b, c); }
-LS_INLINE void  pp_store(float *p, pp v) { _mm512_storeu_ps(p, v); }
-LS_INLINE float pp_tree(const float *s) { return sum16(_mm512_loadu_ps(s)); }
+LS_INLINE pp   pp_fma(pp a, pp b, pp c) { return _mm512_fmadd_ps(a, b, c); }
+LS_INLINE void pp_store(float *p, pp v) { _mm512_storeu_ps(p, v); }
 #include "kernel/x86/pairs_inl.h"
 
 /* out[c][r] = w[r] . x[c] for R <= 8 rows and C <= 4 columns, both constant. In the tail,

@@ -9,9 +9,8 @@
  * zero to it. But it says that a result was tiny (UE), and then the tile is computed as it is defined.
  *
  * A tier defines, before it includes this: PAIRS_LANES, the lanes of a register; pp, a register;
- * pp_zero, pp_half (the second or the first of the pairs at p), pp_fma, pp_store; pp_tree, the sum of
- * 16 stripes; PAIRS_CHAINS, registers of sums in a tile of several columns; PAIRS_COLS, its columns
- * where 16 stripes are one order. */
+ * pp_zero, pp_half (the second or the first of the pairs at p), pp_fma, pp_store; PAIRS_COLS, the
+ * columns of a tile, and PAIRS_CHAINS, its registers of sums. */
 #ifndef LS_KERNEL_PAIRS_INL_H
 #define LS_KERNEL_PAIRS_INL_H
 
@@ -72,7 +71,7 @@ LS_INLINE void pairs_tile(pairs_block *b, size_t r0, int R, int C, int H)
 
 LS_INLINE void pairs_tiles(pairs_block *b, int R, int C, int H)
 {
-    for (size_t r = 0; r < b->n_rows; r += (size_t)R) pairs_tile(b, r, R, C, H);
+    for (size_t r = 0; r < (b->n_rows + 7) / 8 * 8; r += (size_t)R) pairs_tile(b, r, R, C, H);
 }
 
 /* Functions that are called, so that no arithmetic of theirs or of the caller's leaves its place
@@ -105,17 +104,52 @@ static bool pairs_flushed(pairs_block *b, pairs_fn *run)
     return !(after & UNDERFLOW_SEEN);
 }
 
-/* The block at row r0 and column c0, of C columns; rows past the end repeat the last one. */
-static void pairs_at(const ls_matmul *m, pairs_fn *run, size_t r0, size_t c0, size_t C)
+/* The trees of 16 stripes of 8 rows each, which lie behind each other in a block. */
+LS_INLINE void pairs_trees(float y[8], const float *s)
 {
-    const size_t left = m->n_rows - r0, rows = left < PAIRS_ROWS ? left : PAIRS_ROWS;
-    const size_t whole = m->n - m->n % (4 * (size_t)m->lanes);
+    const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+    __m256        a[8];
+#pragma GCC unroll 8
+    for (int r = 0; r < 8; r++, s += 2 * LS_STRIPES)
+        a[r] = _mm256_add_ps(_mm256_loadu_ps(s), _mm256_loadu_ps(s + 8));
+#pragma GCC unroll 4
+    for (int r = 0; r < 8; r += 2)
+        a[r] = _mm256_add_ps(_mm256_permute2f128_ps(a[r], a[r + 1], 0x20),
+                             _mm256_permute2f128_ps(a[r], a[r + 1], 0x31));
+#pragma GCC unroll 2
+    for (int r = 0; r < 8; r += 4)
+        a[r] = _mm256_add_ps(_mm256_shuffle_ps(a[r], a[r + 2], 0x44),
+                             _mm256_shuffle_ps(a[r], a[r + 2], 0xee));
+    a[0] = _mm256_add_ps(_mm256_shuffle_ps(a[0], a[4], 0x88), _mm256_shuffle_ps(a[0], a[4], 0xdd));
+    _mm256_storeu_ps(y, _mm256_permutevar8x32_ps(a[0], order));
+}
+
+/* Column c of a block to y, with what is left over of n elements. */
+LS_INLINE void pairs_end(const pairs_block *b, size_t c, float *y, size_t n, int lanes)
+{
+    float sum[2][PAIRS_ROWS] = {{0}};
+    for (size_t r = 0; r < b->n_rows; r += 8) {
+        pairs_trees(sum[0] + r, b->s[c][r]);
+        if (lanes == 16) pairs_trees(sum[1] + r, &b->s[c][r][LS_STRIPES]);
+    }
+    for (size_t r = 0; r < b->n_rows; r++) {
+        double all = (double)sum[0][r];
+        if (lanes == 16) all += (double)sum[1][r];
+        y[r] = row_bf16_rest(all, b->w[r] + b->n, b->x[c] + b->n, n - b->n);
+    }
+}
+
+/* The block at row r0 and column c0, of C columns; rows past the end repeat the last one. */
+LS_INLINE void pairs_at(const ls_matmul *m, pairs_fn *run, size_t r0, size_t c0, size_t C,
+                        int lanes)
+{
+    const size_t left = m->n_rows - r0;
     pairs_block  b;
     bool         as_defined;
-    b.n_rows = rows;
-    b.n = whole;
+    b.n_rows = left < PAIRS_ROWS ? left : PAIRS_ROWS;
+    b.n = m->n - m->n % (4 * (size_t)lanes);
     for (size_t r = 0; r < PAIRS_ROWS; r++) {
-        size_t row = r0 + (r < rows ? r : rows - 1);
+        size_t row = r0 + (r < b.n_rows ? r : b.n_rows - 1);
         b.w[r] = (const void *)((const uint8_t *)m->w + row * m->row_bytes);
     }
     for (size_t c = 0; c < C; c++)
@@ -123,13 +157,9 @@ static void pairs_at(const ls_matmul *m, pairs_fn *run, size_t r0, size_t c0, si
     as_defined = pairs_flushed(&b, run);
     for (size_t c = 0; c < C; c++) {
         float *y = m->y + (c0 + c) * m->ldy + r0;
-        for (size_t r = 0; r < rows; r++) {
-            const uint16_t *w = b.w[r], *x = b.x[c];
-            double          sum = (double)pp_tree(b.s[c][r]);
-            if (m->lanes == 16) sum += (double)pp_tree(b.s[c][r] + LS_STRIPES);
-            y[r] = as_defined ? row_bf16_rest(sum, w + whole, x + whole, m->n - whole)
-                              : row_dot_bf16_pairs(w, x, m->n, m->lanes);
-        }
+        if (as_defined) pairs_end(&b, c, y, m->n, lanes);
+        for (size_t r = 0; r < b.n_rows && !as_defined; r++)
+            y[r] = row_dot_bf16_pairs(b.w[r], b.x[c], m->n, lanes);
     }
 }
 
@@ -138,8 +168,9 @@ static void matmul_bf16_pairs(const ls_matmul *m)
     for (size_t r = 0; r < m->n_rows; r += PAIRS_ROWS) {
         size_t c = 0;
         for (; m->lanes == 8 && c + PAIRS_COLS <= m->n_cols; c += PAIRS_COLS)
-            pairs_at(m, pairs_several, r, c, PAIRS_COLS);
-        for (; c < m->n_cols; c++) pairs_at(m, m->lanes == 8 ? pairs_one : pairs_twice, r, c, 1);
+            pairs_at(m, pairs_several, r, c, PAIRS_COLS, 8);
+        for (; m->lanes == 8 && c < m->n_cols; c++) pairs_at(m, pairs_one, r, c, 1, 8);
+        for (; c < m->n_cols; c++) pairs_at(m, pairs_twice, r, c, 1, 16);
     }
 }
 
