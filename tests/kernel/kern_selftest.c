@@ -184,8 +184,8 @@ static bool caught(int kernel, const ls_kernels *wrong)
     ls_kernels          scalar = ls_kernels_for(LS_TIER_SCALAR);
     for (int p = 0; p < N_PATTERNS; p++) {
         for (int place = 0; place < N_PLACES; place++) {
-            for (size_t i = 0; i < 3; i++) {
-                kern_case c = {kernel, (kern_pattern)p, 1, lengths[i], 5, 2, place, 16};
+            for (size_t i = 0; i < 12; i++) {
+                kern_case c = {kernel, (kern_pattern)p, 1 + i / 3, lengths[i % 3], 5, 2, place, 16};
                 if (!kern_check(&c, &scalar, wrong, true)) return true;
             }
         }
