@@ -144,15 +144,15 @@ void kern_fill_f16(uint16_t *x, size_t n, kern_pattern p, uint64_t *rng)
     }
 }
 
-/* Rows around the end of the normal range, of four kinds: products that are its least number, or less
- * than half an ulp of smaller ones, so that sums lie on either side of where they are rounded to it;
- * powers of two whose products lie below it exactly; numbers below it, with what makes normal ones of
- * them, which is the last kind. */
+/* Rows around the end of the normal range, of four kinds: products that are its least number, or
+ * less than half an ulp of smaller ones, so that sums lie on either side of where they are rounded
+ * to it; powers of two whose products lie below it exactly; numbers below it, with what makes
+ * normal ones of them, which is the last kind. */
 static uint16_t bf16_at_the_limit(int kind, uint64_t r)
 {
     static const uint8_t exponent[4][4] = {
         {64, 64, 51, 52}, {64, 57, 57, 57}, {0}, {137, 138, 140, 142}};
-    unsigned             e = exponent[kind][r >> 16 & 3], digits = (unsigned)(r & 0x7f);
+    unsigned e = exponent[kind][r >> 16 & 3], digits = (unsigned)(r & 0x7f);
     if (kind == 1) digits = 0;
     if (kind == 0 && r >> 20 & 3) digits = e == 51 ? 0x40 : 0;
     return (uint16_t)((r & 0x8000) | e << 7 | digits);
