@@ -102,17 +102,21 @@ static void weights_f16(const job *j, float *scores, const float *q, size_t at, 
 
 /* y[r] = row r of w . x, BF16, in the order that the reference takes for this shape; `rows` is what
  * it multiplies at once. */
-static void multiply_bf16(const job *j, float *y, const ls_matmul *m, size_t rows)
+static void multiply_bf16(const job *j, float *y, ls_matmul *m, size_t rows)
 {
     const ls_session *s = j->s;
     bool              pairs = s->opt.bf16_pairs;
     bool              vectors = j->T == 1 || m->n % (pairs ? 32 : (size_t)s->opt.lanes) || rows % 4;
-    for (size_t r = 0; r < m->n_rows && (pairs || vectors); r++) {
-        const void *w = (const uint8_t *)m->w + r * m->row_bytes;
-        y[r] = pairs ? s->k.dot_bf16_pairs(w, m->x, m->n, vectors ? 16 : 8)
-                     : s->k.dot_bf16_wide(w, m->x, m->n, s->opt.lanes);
+    if (pairs) {
+        m->lanes = vectors ? 16 : 8;
+        s->k.matmul_bf16_pairs(m);
+        return;
     }
-    if (!pairs && !vectors) s->k.matmul_bf16(m);
+    for (size_t r = 0; r < m->n_rows && vectors; r++) {
+        const void *w = (const uint8_t *)m->w + r * m->row_bytes;
+        y[r] = s->k.dot_bf16_wide(w, m->x, m->n, s->opt.lanes);
+    }
+    if (!vectors) s->k.matmul_bf16(m);
 }
 
 static void weights_bf16(const job *j, float *scores, const float *q, size_t at, size_t n,

@@ -113,14 +113,13 @@ static float one_by_one(const job *j, const void *w, const void *x)
     case LS_DTYPE_F16:
         return k->dot_f16_wide(w, x, j->m.n, j->m.lanes);
     case LS_DTYPE_BF16:
-        if (!j->s->opt.bf16_pairs) return k->dot_bf16_wide(w, x, j->m.n, j->m.lanes);
-        return k->dot_bf16_pairs(w, x, j->m.n, j->vectors ? 16 : 8);
+        return k->dot_bf16_wide(w, x, j->m.n, j->m.lanes);
     default:
         return k->dot_f32(w, x, j->m.n, j->m.lanes);
     }
 }
 
-/* Floats where the reference multiplies vectors, or BF16 in pairs (NUMERICS.md, clause 9). */
+/* Floats where the reference multiplies vectors (NUMERICS.md, clause 9). */
 static void multiply_one_by_one(void *ctx, size_t begin, size_t end, int thread)
 {
     const job *j = ctx;
@@ -325,7 +324,10 @@ static job job_of(ls_session *s, const ls_product *p, ls_input x, size_t T, bool
     j.form = j.codes ? (int)LS_N_ACTS : (int)form;
     if (j.dtype == LS_DTYPE_Q4_0 && j.m.rows) j.matmul = s->k.matmul_q4_0_lanes;
     if (j.strips) take_strips(&j, w);
-    if (j.vectors || (s->opt.follow && s->opt.bf16_pairs && w->dtype == LS_DTYPE_BF16)) {
+    if (s->opt.follow && s->opt.bf16_pairs && w->dtype == LS_DTYPE_BF16) {
+        j.matmul = s->k.matmul_bf16_pairs;
+        j.m.lanes = j.vectors ? 16 : 8;
+    } else if (j.vectors) {
         j.work = multiply_one_by_one;
     }
     if (j.codes) {

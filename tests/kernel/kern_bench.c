@@ -166,7 +166,7 @@ static void make_matrix(job *j, const shape *s)
                        .n_cols = s->cols,
                        .n = s->n,
                        .w_scale = 0.37f,
-                       .lanes = 16,
+                       .lanes = j->c.kernel == KERN_matmul_bf16_pairs && s->cols > 1 ? 8 : 16,
                        .rows = j->c.kernel == KERN_matmul_q4_0_lanes ? LS_ROWS_LANES : 0,
                        .whole = true,
                        .scratch =
@@ -183,6 +183,8 @@ static void multiply(job *j, const ls_kernels *k)
         ls_kernels_strips(k, info->type)(&j->m);
     else if (j->c.kernel == KERN_matmul_q4_0_lanes)
         k->matmul_q4_0_lanes(&j->m);
+    else if (j->c.kernel == KERN_matmul_bf16_pairs)
+        k->matmul_bf16_pairs(&j->m);
     else
         ls_kernels_matmul(k, info->type)(&j->m);
 }

@@ -43,6 +43,7 @@ static const struct {
     [KERN_matmul_tq1_0] = {KIND_MATMUL, LS_DTYPE_TQ1_0, true},
     [KERN_matmul_mxfp4] = {KIND_MATMUL, LS_DTYPE_MXFP4, true},
     [KERN_matmul_q4_0_lanes] = {KIND_MATMUL, LS_DTYPE_Q4_0, false},
+    [KERN_matmul_bf16_pairs] = {KIND_MATMUL, LS_DTYPE_BF16, true},
     [KERN_matmul_nvfp4] = {KIND_MATMUL, LS_DTYPE_NVFP4, false},
     [KERN_matmul_q1_0] = {KIND_MATMUL, LS_DTYPE_Q1_0, false},
     [KERN_matmul_q2_0] = {KIND_MATMUL, LS_DTYPE_Q2_0, false},
@@ -106,7 +107,6 @@ static const struct {
     [KERN_dot_f16] = {KIND_DOT, LS_DTYPE_F16, true},
     [KERN_dot_f16_wide] = {KIND_DOT, LS_DTYPE_F16, true},
     [KERN_dot_bf16_wide] = {KIND_DOT, LS_DTYPE_BF16, true},
-    [KERN_dot_bf16_pairs] = {KIND_DOT, LS_DTYPE_BF16, true},
     [KERN_axpy_f32] = {KIND_AXPY, LS_DTYPE_F32, false},
     [KERN_mix_f16] = {KIND_MIX, LS_DTYPE_F16, false},
     [KERN_rmsnorm] = {KIND_NORM, 0, false},
@@ -301,6 +301,7 @@ static void prepare_matmul(kern_data *d, const kern_case *c, int dtype, uint64_t
     for (size_t i = 0; i < c->cols; i++) {
         uint8_t *x = d->in[1].data + i * stride;
         fill_act_row(act, x, c->n, c->pattern, rng);
+        if (c->kernel == KERN_matmul_bf16_pairs) kern_fill_bf16(x, c->n, c->pattern, rng);
         if (strips && act == LS_ACT_Q8_0) ls_kernels_for(LS_TIER_SCALAR).sums_q8_0(x, c->n);
     }
     if (lookup) make_lookup(d, c, dtype, stride, rng);
@@ -474,6 +475,8 @@ static void invoke_matmul(kern_data *d, const kern_case *c, const ls_kernels *k,
         ls_kernels_strips(k, dtype)(&m);
     } else if (c->kernel == KERN_matmul_q4_0_lanes) {
         k->matmul_q4_0_lanes(&m);
+    } else if (c->kernel == KERN_matmul_bf16_pairs) {
+        k->matmul_bf16_pairs(&m);
     } else {
         ls_kernels_matmul(k, dtype)(&m);
     }
@@ -572,9 +575,6 @@ void kern_invoke(kern_data *d, const kern_case *c, const ls_kernels *k, int whic
         return;
     case KERN_dot_bf16_wide:
         *y = k->dot_bf16_wide(u, (const uint16_t *)(const void *)b, n, c->lanes);
-        return;
-    case KERN_dot_bf16_pairs:
-        *y = k->dot_bf16_pairs(u, (const uint16_t *)(const void *)b, n, c->lanes);
         return;
     case KERN_axpy_f32:
         k->axpy_f32(y, n ? b[0] : 1, u, n);

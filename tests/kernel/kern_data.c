@@ -144,8 +144,23 @@ void kern_fill_f16(uint16_t *x, size_t n, kern_pattern p, uint64_t *rng)
     }
 }
 
+/* Rows around the end of the normal range, of four kinds: products that are its least number, or
+ * less than half an ulp of smaller ones, so that sums lie on either side of where they are rounded
+ * to it; powers of two whose products lie below it exactly; numbers below it, with what makes
+ * normal ones of them, which is the last kind. */
+static uint16_t bf16_at_the_limit(int kind, uint64_t r)
+{
+    static const uint8_t exponent[4][4] = {
+        {64, 64, 51, 52}, {64, 57, 57, 57}, {0}, {137, 138, 140, 142}};
+    unsigned e = exponent[kind][r >> 16 & 3], digits = (unsigned)(r & 0x7f);
+    if (kind == 1) digits = 0;
+    if (kind == 0 && r >> 20 & 3) digits = e == 51 ? 0x40 : 0;
+    return (uint16_t)((r & 0x8000) | e << 7 | digits);
+}
+
 void kern_fill_bf16(uint8_t *x, size_t n, kern_pattern p, uint64_t *rng)
 {
+    int six = (int)(kern_random(rng) % 6), kind = six < 3 ? 0 : six - 2;
     for (size_t i = 0; i < n; i++) {
         float v = f32_of(p, i, rng);
         if (i == n / 2) spike_f32(&v, 1, p, rng);
@@ -154,6 +169,7 @@ void kern_fill_bf16(uint8_t *x, size_t n, kern_pattern p, uint64_t *rng)
             uint64_t r = kern_random(rng);
             h = (uint16_t)((r & 0x8000) | (115 + (r >> 16) % 24) << 7 | 0x7f);
         }
+        if (p == PAT_DENORMAL) h = bf16_at_the_limit(kind, kern_random(rng));
         memcpy(x + 2 * i, &h, 2);
     }
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* kern_selftest.c - checkkern must be able to fail: wrong kernels that it has to catch. */
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -8,8 +9,9 @@
 #include "dtype/strips.h"
 #include "kern.h"
 #include "kernel/numeric_inl.h"
+#include "kernel/rowops_inl.h"
 
-enum { N_WRONG = 11 };
+enum { N_WRONG = 13 };
 
 /* One unit in the last place off, in the last of more than 16 elements. */
 static void add_one_ulp(float *y, const float *a, const float *b, size_t n)
@@ -107,6 +109,43 @@ static void strips_as_rows(const ls_matmul *m)
     ls_kernels_for(LS_TIER_SCALAR).matmul_mxfp4(&rows);
 }
 
+/* Products in pairs of whole steps, by another rule for one of them. */
+typedef float step_fn(float w, float x, float sum);
+
+static void pairs_by(step_fn *step, const ls_matmul *m)
+{
+    size_t width = 2 * (size_t)m->lanes;
+    ls_kernels_for(LS_TIER_SCALAR).matmul_bf16_pairs(m);
+    for (size_t c = 0; c < m->n_cols && m->n % (2 * width) == 0; c++) {
+        for (size_t r = 0; r < m->n_rows; r++) {
+            const uint8_t *w = (const uint8_t *)m->w + r * m->row_bytes;
+            const uint8_t *x = (const uint8_t *)m->x + c * m->x_bytes;
+            float          s[2 * LS_STRIPES] = {0};
+            for (size_t i = 0; i < m->n; i++) {
+                float *sum = s + i / 2 % width;
+                *sum = step(row_bf16(ls_load_u16(w, i ^ 1)), row_bf16(ls_load_u16(x, i ^ 1)), *sum);
+            }
+            m->y[c * m->ldy + r] = row_bf16_pairs_end(s, NULL, NULL, 0, m->lanes);
+        }
+    }
+}
+
+static float step_gradual(float w, float x, float sum)
+{
+    return __builtin_fmaf(row_flush(w), row_flush(x), sum);
+}
+
+/* What a processor that flushes results does: it looks at them before they are rounded up. */
+static float step_flushed(float w, float x, float sum)
+{
+    float  y = row_flush(__builtin_fmaf(row_flush(w), row_flush(x), sum));
+    double exact = (double)row_flush(w) * (double)row_flush(x) + (double)sum;
+    return fabs(exact) < 0x1p-126 - 0x1p-151 ? y * 0.0f : y;
+}
+
+static void pairs_gradual(const ls_matmul *m) { pairs_by(step_gradual, m); }
+static void pairs_flushed(const ls_matmul *m) { pairs_by(step_flushed, m); }
+
 /* A NaN that is lost. */
 static void relu2_no_nan(float *y, const float *gate, const float *up, size_t n)
 {
@@ -145,8 +184,8 @@ static bool caught(int kernel, const ls_kernels *wrong)
     ls_kernels          scalar = ls_kernels_for(LS_TIER_SCALAR);
     for (int p = 0; p < N_PATTERNS; p++) {
         for (int place = 0; place < N_PLACES; place++) {
-            for (size_t i = 0; i < 3; i++) {
-                kern_case c = {kernel, (kern_pattern)p, 1, lengths[i], 5, 2, place, 16};
+            for (size_t i = 0; i < 12; i++) {
+                kern_case c = {kernel, (kern_pattern)p, 1 + i / 3, lengths[i % 3], 5, 2, place, 16};
                 if (!kern_check(&c, &scalar, wrong, true)) return true;
             }
         }
@@ -188,6 +227,8 @@ int kern_self_test(void)
         {KERN_strips_tl2, "the sign of another index"},
         {KERN_strips_q8_0, "16-bit sums that wrap"},
         {KERN_strips_mxfp4, "a strip read as rows"},
+        {KERN_matmul_bf16_pairs, "results below the normal range"},
+        {KERN_matmul_bf16_pairs, "zero for the least normal number"},
         {KERN_act_bf16, "one element read behind the end"},
     };
     for (int i = 0; i < N_WRONG; i++) k[i] = right;
@@ -201,6 +242,8 @@ int kern_self_test(void)
     k[7].strips_tl2 = strips_last_sign;
     k[8].strips_q8_0 = strips_wrap;
     k[9].strips_mxfp4 = strips_as_rows;
+    k[10].matmul_bf16_pairs = pairs_gradual;
+    k[11].matmul_bf16_pairs = pairs_flushed;
     k[N_WRONG - 1].act_bf16 = act_reads_on; /* in a child: the last one */
     for (int i = 0; i < N_WRONG; i++) {
         bool ok = i == N_WRONG - 1 ? caught_in_child(wrong[i].kernel, &k[i])

@@ -143,9 +143,16 @@ LS_INLINE float pairs_of(const uint16_t *a, const uint16_t *b, size_t n, int lan
     return row_bf16_pairs_end(stripes, a + i, b + i, n - i, lanes);
 }
 
-static float dot_bf16_pairs(const uint16_t *a, const uint16_t *b, size_t n, int lanes)
+static void matmul_bf16_pairs(const ls_matmul *m)
 {
-    return lanes == 8 ? pairs_of(a, b, n, 8) : pairs_of(a, b, n, 16);
+    for (size_t c = 0; c < m->n_cols; c++) {
+        const void *x = (const uint8_t *)m->x + c * m->x_bytes;
+        for (size_t r = 0; r < m->n_rows; r++) {
+            const void *w = (const uint8_t *)m->w + r * m->row_bytes;
+            m->y[c * m->ldy + r] =
+                m->lanes == 8 ? pairs_of(w, x, m->n, 8) : pairs_of(w, x, m->n, 16);
+        }
+    }
 }
 
 void ls_kernels_neon_dots(ls_kernels *k)
@@ -153,6 +160,6 @@ void ls_kernels_neon_dots(ls_kernels *k)
     k->dot_f32 = dot_f32;
     k->dot_f16_wide = dot_f16_wide;
     k->dot_bf16_wide = dot_bf16_wide;
-    k->dot_bf16_pairs = dot_bf16_pairs;
+    k->matmul_bf16_pairs = matmul_bf16_pairs;
     k->axpy_f32 = axpy_f32;
 }

@@ -5,6 +5,7 @@
 #include "dtype/dtype.h"
 #include "kernel/kernel_priv.h"
 #include "kernel/numeric_inl.h"
+#include "kernel/rowops_inl.h"
 
 /* Element i of a row, decoded exactly. */
 typedef float load_fn(const void *row, size_t i);
@@ -53,6 +54,17 @@ static void matmul_f32(const ls_matmul *m) { matmul(load_f32, m); }
 static void matmul_f16(const ls_matmul *m) { matmul(load_f16, m); }
 static void matmul_bf16(const ls_matmul *m) { matmul(load_bf16, m); }
 
+static void matmul_bf16_pairs(const ls_matmul *m)
+{
+    for (size_t c = 0; c < m->n_cols; c++) {
+        const void *x = (const uint8_t *)m->x + c * m->x_bytes;
+        for (size_t r = 0; r < m->n_rows; r++) {
+            const void *w = (const uint8_t *)m->w + r * m->row_bytes;
+            m->y[c * m->ldy + r] = row_dot_bf16_pairs(w, x, m->n, m->lanes);
+        }
+    }
+}
+
 static float dot_f16(const uint16_t *a, const uint16_t *b, size_t n, int lanes)
 {
     return dot(load_f16, a, b, n, lanes);
@@ -78,6 +90,7 @@ void ls_kernels_scalar_dense(ls_kernels *k)
     k->matmul_f32 = matmul_f32;
     k->matmul_f16 = matmul_f16;
     k->matmul_bf16 = matmul_bf16;
+    k->matmul_bf16_pairs = matmul_bf16_pairs;
     k->dot_f16 = dot_f16;
     k->axpy_f32 = axpy_f32;
     k->mix_f16 = mix_f16;

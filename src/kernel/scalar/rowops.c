@@ -40,7 +40,6 @@ void ls_kernels_scalar_rowops(ls_kernels *k)
     k->act_i8_tl = row_act_i8_tl;
     k->dot_f32 = row_dot_f32;
     k->dot_bf16_wide = row_dot_bf16_wide;
-    k->dot_bf16_pairs = row_dot_bf16_pairs;
     k->dot_f16_wide = dot_f16_wide;
     k->rmsnorm = row_rmsnorm;
     k->layernorm = row_layernorm;

@@ -16,6 +16,22 @@ LS_INLINE pf   pf_fma(pf a, pf b, pf c) { return _mm256_fmadd_ps(a, b, c); }
 #include "kernel/mix_inl.h"
 #include "kernel/plain_inl.h"
 
+/* 12 sums and 3 registers of activations; masks come from memory. */
+#define PAIRS_LANES  8
+#define PAIRS_CHAINS 12
+#define PAIRS_COLS   3
+typedef __m256 pp;
+LS_INLINE pp   pp_zero(void) { return _mm256_setzero_ps(); }
+LS_INLINE pp   pp_half(const uint16_t *p, bool odd)
+{
+    __m256i v = ls_load256(p);
+    return _mm256_castsi256_ps(odd ? _mm256_and_si256(v, _mm256_set1_epi32((int)0xffff0000))
+                                   : _mm256_slli_epi32(v, 16));
+}
+LS_INLINE pp   pp_fma(pp a, pp b, pp c) { return _mm256_fmadd_ps(a, b, c); }
+LS_INLINE void pp_store(float *p, pp v) { _mm256_storeu_ps(p, v); }
+#include "kernel/x86/pairs_inl.h"
+
 LS_INLINE void both_widths(elem e, const ls_matmul *m)
 {
     if (m->lanes == 8) {
@@ -57,6 +73,32 @@ static float dot_f16(const uint16_t *a, const uint16_t *b, size_t n, int lanes)
     return lanes == 8 ? dense_dot(F16, a, b, n, 8) : dense_dot(F16, a, b, n, 16);
 }
 
+/* Whole steps of 4 * lanes elements, a stripe each, and what is left over. */
+LS_INLINE float wide_f16(const uint16_t *a, const uint16_t *b, size_t n, int lanes)
+{
+    const size_t   step = 4 * (size_t)lanes;
+    const uint8_t *p = (const void *)a, *q = (const void *)b;
+    __m256         s[8];
+    float          stripes[4 * LS_STRIPES];
+    size_t         i = 0;
+    double         sum;
+    for (size_t k = 0; k < step / 8; k++) s[k] = _mm256_setzero_ps();
+    for (; i + step <= n; i += step) {
+#pragma GCC unroll 8
+        for (size_t k = 0; k < step / 8; k++)
+            s[k] = _mm256_fmadd_ps(load8(F16, p, i + 8 * k), load8(F16, q, i + 8 * k), s[k]);
+    }
+    for (size_t k = 0; k < step / 8; k++) _mm256_storeu_ps(stripes + 8 * k, s[k]);
+    sum = (double)row_wide_sum(stripes, lanes);
+    for (; i < n; i++) sum += (double)(_cvtsh_ss(a[i]) * _cvtsh_ss(b[i]));
+    return (float)sum;
+}
+
+static float dot_f16_wide(const uint16_t *a, const uint16_t *b, size_t n, int lanes)
+{
+    return lanes == 8 ? wide_f16(a, b, n, 8) : wide_f16(a, b, n, 16);
+}
+
 static void axpy_f32(float *restrict y, float a, const float *restrict x, size_t n)
 {
     for (size_t i = 0; i < n; i++) y[i] = fmaf(a, x[i], y[i]);
@@ -70,7 +112,9 @@ void ls_kernels_avx2_dense(ls_kernels *k)
     k->strips_f16 = strips_f16;
     k->matmul_bf16 = matmul_bf16;
     k->strips_bf16 = strips_bf16;
+    k->matmul_bf16_pairs = matmul_bf16_pairs;
     k->dot_f16 = dot_f16;
+    k->dot_f16_wide = dot_f16_wide;
     k->axpy_f32 = axpy_f32;
     k->mix_f16 = mix_f16;
 }

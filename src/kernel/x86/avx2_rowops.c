@@ -167,21 +167,6 @@ static void rope_normal(float *restrict x, const float *restrict sincos, size_t 
     row_rope_normal(x + i, sincos + i, n - i);
 }
 
-static void halves(float *restrict y, const uint16_t *restrict x, size_t n)
-{
-    size_t i = 0;
-    for (; i + 8 <= n; i += 8) {
-        _mm256_storeu_ps(y + i, _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(x + i))));
-    }
-    for (; i < n; i++) y[i] = ls_f16_to_f32(x[i]);
-}
-
-static float dot_f16_wide(const uint16_t *a, const uint16_t *b, size_t n, int lanes)
-{
-    return lanes == 8 ? row_dot_f16_wide(a, b, n, 8, halves)
-                      : row_dot_f16_wide(a, b, n, 16, halves);
-}
-
 void ls_kernels_avx2_rowops(ls_kernels *k)
 {
     k->act_f16 = act_f16;
@@ -197,8 +182,6 @@ void ls_kernels_avx2_rowops(ls_kernels *k)
     k->act_i8_tl = act_i8_tl;
     k->dot_f32 = row_dot_f32;
     k->dot_bf16_wide = row_dot_bf16_wide;
-    k->dot_bf16_pairs = row_dot_bf16_pairs;
-    k->dot_f16_wide = dot_f16_wide;
     k->rmsnorm = row_rmsnorm;
     k->layernorm = row_layernorm;
     k->softmax = softmax;

@@ -40,6 +40,22 @@ LS_INLINE float sum16(__m512 v)
     return ls_tree256(_mm256_add_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps(v, 1)));
 }
 
+/* 24 sums, 6 registers of activations, one of weights and one of a mask. */
+#define PAIRS_LANES  16
+#define PAIRS_CHAINS 24
+#define PAIRS_COLS   6
+typedef __m512 pp;
+LS_INLINE pp   pp_zero(void) { return _mm512_setzero_ps(); }
+LS_INLINE pp   pp_half(const uint16_t *p, bool odd)
+{
+    __m512i v = _mm512_loadu_si512(p);
+    return _mm512_castsi512_ps(odd ? _mm512_and_si512(v, _mm512_set1_epi32((int)0xffff0000))
+                                   : _mm512_slli_epi32(v, 16));
+}
+LS_INLINE pp   pp_fma(pp a, pp b, pp c) { return _mm512_fmadd_ps(a, b, c); }
+LS_INLINE void pp_store(float *p, pp v) { _mm512_storeu_ps(p, v); }
+#include "kernel/x86/pairs_inl.h"
+
 /* out[c][r] = w[r] . x[c] for R <= 8 rows and C <= 4 columns, both constant. In the tail,
  * stripes without an element keep their value: even adding +0 would turn -0 into +0. */
 LS_INLINE void tile(elem e, int R, int C, const uint8_t *const *w, const uint8_t *const *x,
@@ -175,6 +191,7 @@ void ls_kernels_avx512_dense(ls_kernels *k)
     k->strips_f16 = strips_f16;
     k->matmul_bf16 = matmul_bf16;
     k->strips_bf16 = strips_bf16;
+    k->matmul_bf16_pairs = matmul_bf16_pairs;
     k->dot_f16 = dot_f16;
     k->axpy_f32 = axpy_f32;
     k->mix_f16 = mix_f16;

@@ -17,7 +17,6 @@ void ls_kernels_avx512_rowops(ls_kernels *k)
     k->act_i8_tl = row_act_i8_tl;
     k->dot_f32 = row_dot_f32;
     k->dot_bf16_wide = row_dot_bf16_wide;
-    k->dot_bf16_pairs = row_dot_bf16_pairs;
     k->rmsnorm = row_rmsnorm;
     k->layernorm = row_layernorm;
     k->silu_mul = row_silu_mul;
