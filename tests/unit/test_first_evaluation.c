@@ -154,7 +154,7 @@ static void packing_is_spread(int dtype, size_t uses, bool use_all)
     assert_true(total > 64 << 10);
     assert_int_equal(ls_model_pack_some(m, 0, 2, &done, NULL), LS_OK);
     assert_int_equal(packed_of(m), 0);
-    for (n = 0; !done && (use_all || n < uses / 2); last = now) {
+    for (n = 0; !done && n < (use_all ? 2 * uses : uses / 2); last = now) {
         assert_int_equal(ls_model_pack_some(m, ++n, 2, &done, NULL), LS_OK);
         now = packed_of(m);
         assert_true(now >= last && now - last <= total * 2 / uses + 8192);
