@@ -20,7 +20,7 @@ typedef struct ls_bench_test {
 } ls_bench_test;
 
 /* Bring an engine to where the test begins, with everything touched once that the test will touch, and
- * weights packed that are packed after a first evaluation.
+ * all weights packed (ls_engine_pack).
  * Errors: as ls_engine_eval; LIMIT where the context is too short. */
 LS_API ls_status ls_bench_prepare(ls_engine *e, const ls_bench_test *t, ls_error *err);
 /* One sample: back to n_depth, then the test. *ns is the time that the engine says it took. Errors: as

@@ -67,8 +67,8 @@ typedef struct ls_engine_options { /* zero means: default */
 
 typedef struct ls_engine ls_engine;
 
-/* The native engine. Without prepacked weights it calls ls_model_pack at the beginning of its second evaluation,
- * so that the first result does not wait for it; the time counts as load_ns.
+/* The native engine. Without prepacked weights it calls ls_model_pack_some at the beginning of each evaluation
+ * but the first, until all are packed, so that no result waits for all of it; the time counts as load_ns.
  * Errors: as ls_model_open and ls_session_create. */
 LS_API ls_status ls_engine_open_native(ls_engine **out, const ls_engine_options *opt, ls_error *err);
 
@@ -94,6 +94,10 @@ LS_API ls_status ls_engine_eval(ls_engine *e, const int32_t *tokens, size_t n, l
 /* Logits [info.n_vocab] of token i of the last eval. Cheapest in ascending order.
  * Borrowed until the next call on this engine. */
 LS_API ls_status ls_engine_logits(ls_engine *e, size_t i, const float **row, ls_error *err);
+
+/* Do now what the engine would otherwise spread over its next evaluations: the native one packs what is left of its
+ * weights. For whoever times evaluations; the numbers do not change. Errors: as ls_model_pack. */
+LS_API ls_status ls_engine_pack(ls_engine *e, ls_error *err);
 
 /* Back to position 0 with an empty KV cache. */
 LS_API ls_status ls_engine_reset(ls_engine *e, ls_error *err);

@@ -53,6 +53,12 @@ LS_API void      ls_model_close(ls_model *m); /* NULL is allowed; sessions must 
  * quarters of the machine's memory; no session of the
  * model may be at work. Errors: NOMEM, IO (threads); the model remains usable. */
 LS_API ls_status ls_model_pack(ls_model *m, int n_threads, ls_error *err);
+/* The same little by little, so that nobody waits for all of it: as much as is worth its time after n_uses uses of the weights,
+ * from the first matrix on, with the threads of the first call. A use is an evaluation of one token; one of several tokens is as many,
+ * 8 at most. All is packed after some number of them that depends on the types, not on the machine or on
+ * a clock (docs/performance.md, Loading). Sessions use what is there. n_uses is all of them so far; *done: nothing is left to pack.
+ * Errors and what else holds as above. */
+LS_API ls_status ls_model_pack_some(ls_model *m, size_t n_uses, int n_threads, bool *done, ls_error *err);
 
 /* ---- the same form, in a file ---- */
 
@@ -79,7 +85,7 @@ typedef struct ls_prepacked {
 LS_API ls_status ls_model_prepack(ls_prepacked *out, ls_model *m, const char *path,
                                   const ls_prepack_options *opt, ls_error *err);
 /* Do what ls_model_pack does by mapping such a file. *used false and LS_OK: path is NULL and there is
- * no file beside the model. The file must have been made of this very file: head, length, inode and times of
+ * no file beside the model. Where packing has begun nothing is done, and *used is true. The file must have been made of this very file: head, length, inode and times of
  * change are compared, and some rows of every matrix. Errors: FORMAT with the reason, and nothing of the file
  * is used; IO, NOMEM. The model remains usable. No session of it may be at work. */
 LS_API ls_status ls_model_use_prepacked(ls_model *m, const char *path, bool *used, ls_error *err);

@@ -67,8 +67,7 @@ ls_status ls_bench_prepare(ls_engine *e, const ls_bench_test *t, ls_error *err)
         return ls_fail(err, LS_ERR_LIMIT, "%lld positions do not fit into a context of %d",
                        (long long)need, n_ctx);
     }
-    /* The native engine packs its weights before its second evaluation: let that not be timed. */
-    LS_TRY(go_to(e, &(ls_bench_test){.n_depth = 1}, err));
+    LS_TRY(ls_engine_pack(e, err)); /* that is not to be timed */
     LS_TRY(go_to(e, t, err));
     return evaluate(e, t->n_prompt, t->n_gen > 0, err);
 }

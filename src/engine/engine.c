@@ -59,6 +59,11 @@ ls_status ls_engine_logits(ls_engine *e, size_t i, const float **row, ls_error *
     return e->ops->logits(e, i, row, err);
 }
 
+ls_status ls_engine_pack(ls_engine *e, ls_error *err)
+{
+    return e->ops->pack ? e->ops->pack(e, err) : LS_OK;
+}
+
 ls_status ls_engine_reset(ls_engine *e, ls_error *err)
 {
     e->n_last = 0;

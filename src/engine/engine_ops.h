@@ -15,6 +15,7 @@ typedef struct ls_engine_ops {
     ls_status (*logits)(ls_engine *e, size_t i, const float **row, ls_error *err);
     ls_status (*rewind)(ls_engine *e, size_t n_keep, ls_error *err); /* 0: all is forgotten */
     void (*close)(ls_engine *e); /* frees the whole object */
+    ls_status (*pack)(ls_engine *e, ls_error *err); /* NULL: nothing is left for later */
 } ls_engine_ops;
 
 struct ls_engine {

@@ -14,7 +14,8 @@ typedef struct native {
     ls_tokenizer *tokenizer;
     ls_session   *session;
     ls_faults     faults;
-    bool          ready; /* the weights are in the form that they keep */
+    size_t        n_uses; /* of the weights (ls_model_pack_some), without the first evaluation */
+    bool          ready;  /* the weights are in the form that they keep */
 } native;
 
 static ls_status native_tokenize(ls_engine *e, const char *text, size_t len,
@@ -24,24 +25,39 @@ static ls_status native_tokenize(ls_engine *e, const char *text, size_t len,
     return ls_tokenizer_encode(((native *)e)->tokenizer, text, len, opt, ids, n, err);
 }
 
-/* Memory for packed weights is fresh, and that takes longer than one evaluation that reads the
- * rows as they are mapped: what comes first does not wait for it. No other session has the model.
- */
-static ls_status pack_at_last(native *n, ls_error *err)
+static ls_status pack_for(native *n, size_t n_uses, ls_error *err)
 {
-    uint64_t start = ls_now_ns();
-    if (n->ready || n->base.stats.n_tokens == 0) return LS_OK;
-    LS_TRY(ls_model_pack(n->model, ls_session_get_options(n->session)->n_threads, err));
-    n->ready = true;
+    uint64_t  start = ls_now_ns();
+    int       n_threads = ls_session_get_options(n->session)->n_threads;
+    ls_status status;
+    if (n->ready) return LS_OK;
+    status = ls_model_pack_some(n->model, n_uses, n_threads, &n->ready, err);
     n->base.stats.load_ns += ls_now_ns() - start;
-    return LS_OK;
+    return status;
+}
+
+static ls_status native_pack(ls_engine *e, ls_error *err)
+{
+    return pack_for((native *)e, SIZE_MAX, err);
+}
+
+/* Memory for packed weights is fresh, and that takes longer than an evaluation that reads the rows
+ * as they are mapped: each one packs as much as those so far are worth, the first one nothing. From
+ * some tokens on rows are put into strips for a product that shares them, which costs the same for
+ * all further tokens: no more of them count. No other session has the model. */
+static ls_status pack_some(native *n, size_t n_tokens, ls_error *err)
+{
+    enum { SHARED_FROM = 8 };
+    if (n->ready || n->base.stats.n_tokens == 0) return LS_OK;
+    n->n_uses += n_tokens < SHARED_FROM ? n_tokens : SHARED_FROM;
+    return pack_for(n, n->n_uses, err);
 }
 
 static ls_status native_eval(ls_engine *e, const int32_t *tokens, size_t n, ls_error *err)
 {
     uint64_t  start;
     ls_status status;
-    LS_TRY(pack_at_last((native *)e, err));
+    LS_TRY(pack_some((native *)e, n, err));
     start = ls_now_ns();
     status = ls_session_eval(((native *)e)->session, tokens, n, err);
     e->stats.eval_ns += ls_now_ns() - start;
@@ -72,8 +88,8 @@ static void native_close(ls_engine *e)
     free(n);
 }
 
-static const ls_engine_ops native_ops = {native_tokenize, native_eval, native_logits, native_rewind,
-                                         native_close};
+static const ls_engine_ops native_ops = {native_tokenize, native_eval,  native_logits,
+                                         native_rewind,   native_close, native_pack};
 
 /* Elements of a tap's rows, in the widest layer. */
 static int32_t width_of(const ls_model_config *c, ls_op op)
@@ -157,7 +173,7 @@ static ls_status open_session(native *n, const ls_engine_options *opt, ls_error 
     return ls_session_create(&n->session, n->model, &so, err);
 }
 
-/* Weights in the form of the fast products, where a file holds them; else see pack_at_last. A file
+/* Weights in the form of the fast products, where a file holds them; else see pack_some. A file
  * that somebody asked for must be right; one that just lies there is passed over with a note. */
 static ls_status use_prepacked(native *n, const ls_engine_options *opt, ls_error *err)
 {

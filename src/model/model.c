@@ -39,6 +39,7 @@ ls_status ls_model_open_gguf(ls_model **out, ls_gguf *g, ls_error *err)
 void ls_model_close(ls_model *m)
 {
     if (!m) return;
+    ls_packing_end(m);
     ls_gguf_close(m->gguf);
     free(m->layers);
     free(m->vectors);

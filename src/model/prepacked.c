@@ -344,7 +344,7 @@ static ls_status read_file(ls_prepacked *out, ls_model *m, const char *path, boo
     if (status == LS_OK && verify) status = check_sum(out, m, &f, path, err);
     if (status == LS_OK) status = compare_rows(m, &p, f.data + at, path, verify, err);
     if (status == LS_OK && !verify) {
-        ls_strip_plan_use(&p, (uint8_t *)(uintptr_t)f.data + at);
+        ls_strip_plan_use(&p, (uint8_t *)(uintptr_t)f.data + at, p.bytes);
         m->prepacked = f;
         f = (ls_map){0};
     }

@@ -18,6 +18,8 @@
 #include "dtype/strips.h"
 
 enum { PIECE = 2 << 20, AHEAD = 16 }; /* bytes of a piece; pieces that are fetched ahead */
+/* A small image has smaller ones, so that there are so many; none is smaller than LEAST. */
+enum { MANY_PIECES = 128, LEAST = 4096 };
 
 static const size_t of_layer[] = {
     offsetof(ls_layer, q),         offsetof(ls_layer, k),           offsetof(ls_layer, v),
@@ -68,9 +70,24 @@ void ls_strip_plan_fini(ls_strip_plan *p)
     *p = (ls_strip_plan){0};
 }
 
-void ls_strip_plan_use(const ls_strip_plan *p, uint8_t *image)
+/* Strips of an item that begin in bytes [from, to) of the image. */
+static void strips_within(const ls_strip_item *it, size_t from, size_t to, size_t *begin,
+                          size_t *end)
 {
-    for (size_t i = 0; i < p->n; i++) p->items[i].w->strips = image + p->items[i].at;
+    size_t bytes = ls_strip_bytes(it);
+    *begin = from <= it->at ? 0 : (from - it->at + bytes - 1) / bytes;
+    *end = to <= it->at ? 0 : (to - it->at + bytes - 1) / bytes;
+    if (*end > it->n_strips) *end = it->n_strips;
+}
+
+void ls_strip_plan_use(const ls_strip_plan *p, uint8_t *image, size_t bytes)
+{
+    for (size_t i = 0, begin, end; i < p->n; i++) {
+        const ls_strip_item *it = &p->items[i];
+        strips_within(it, 0, bytes, &begin, &end);
+        it->w->n_packed = end * LS_STRIP_ROWS;
+        it->w->strips = end ? image + it->at : NULL;
+    }
 }
 
 /* Some columns of 16 rows at a time, by way of a buffer. Rows often lie a power of two apart, and
@@ -107,28 +124,24 @@ void ls_matrix_to_strips(const ls_matrix *w, uint8_t *to, size_t begin, size_t e
 
 /* ---- the image in memory ---- */
 
-typedef struct packing {
-    ls_strip_plan  plan;
-    uint8_t       *image;
+/* It grows from its beginning to its end, a piece at a time. */
+struct ls_packing {
+    ls_strip_plan  plan; /* owned */
+    ls_pool       *pool; /* owned */
     const ls_gguf *gguf;
-} packing;
-
-/* Strips of an item that begin in bytes [from, to) of the image. */
-static void strips_within(const ls_strip_item *it, size_t from, size_t to, size_t *begin,
-                          size_t *end)
-{
-    size_t bytes = ls_strip_bytes(it);
-    *begin = from <= it->at ? 0 : (from - it->at + bytes - 1) / bytes;
-    *end = to <= it->at ? 0 : (to - it->at + bytes - 1) / bytes;
-    if (*end > it->n_strips) *end = it->n_strips;
-}
+    uint8_t       *image;
+    size_t         piece; /* its bytes */
+    size_t         n_pieces, n_filled;
+    size_t         n_uses; /* after which all is packed */
+};
+typedef struct ls_packing packing;
 
 static void fetch_piece(const packing *p, size_t piece)
 {
     size_t begin, end;
     for (size_t i = 0; i < p->plan.n; i++) {
         const ls_strip_item *it = &p->plan.items[i];
-        strips_within(it, piece * PIECE, (piece + 1) * PIECE, &begin, &end);
+        strips_within(it, piece * p->piece, (piece + 1) * p->piece, &begin, &end);
         if (begin < end)
             ls_gguf_fetch(p->gguf, (const uint8_t *)it->w->data + begin * ls_strip_source(it),
                           (end - begin) * ls_strip_source(it));
@@ -141,7 +154,7 @@ static void fill_piece(const packing *p, size_t piece)
     for (size_t i = 0; i < p->plan.n; i++) {
         const ls_strip_item *it = &p->plan.items[i];
         size_t               source = ls_strip_source(it);
-        strips_within(it, piece * PIECE, (piece + 1) * PIECE, &begin, &end);
+        strips_within(it, piece * p->piece, (piece + 1) * p->piece, &begin, &end);
         if (begin >= end) continue;
         ls_matrix_to_strips(it->w, p->image + it->at + begin * ls_strip_bytes(it), begin, end);
         ls_gguf_forget(p->gguf, (const uint8_t *)it->w->data + begin * source,
@@ -151,10 +164,11 @@ static void fill_piece(const packing *p, size_t piece)
 
 static void fill(void *ctx, size_t begin, size_t end, int thread)
 {
+    const packing *p = ctx;
     (void)thread;
-    for (size_t piece = begin; piece < end; piece++) {
-        for (size_t i = piece ? piece + AHEAD : 0; i <= piece + AHEAD; i++) fetch_piece(ctx, i);
-        fill_piece(ctx, piece);
+    for (size_t piece = p->n_filled + begin; piece < p->n_filled + end; piece++) {
+        for (size_t i = piece ? piece + AHEAD : 0; i <= piece + AHEAD; i++) fetch_piece(p, i);
+        fill_piece(p, piece);
     }
 }
 
@@ -165,33 +179,110 @@ static bool too_large(size_t bytes)
     return pages > 0 && page > 0 && bytes / 3 > (size_t)pages / 4 * (size_t)page;
 }
 
-static ls_status fill_image(ls_model *m, packing *p, int n_threads, ls_error *err)
+void ls_packing_end(ls_model *m)
 {
-    ls_pool  *pool;
+    if (!m->packing) return;
+    ls_pool_destroy(m->packing->pool);
+    ls_strip_plan_fini(&m->packing->plan);
+    free(m->packing);
+    m->packing = NULL;
+}
+
+/* Uses after which a matrix is packed: about 1.4 times those in which the time that strips save
+ * makes good that of packing, fresh memory included (docs/performance.md, Loading). */
+static size_t uses_of(const ls_matrix *w)
+{
+    enum { FAST_ROWS = 256, SLOW_ROWS = 64, NO_ROWS = 16 };
+    switch (w->dtype) {
+    case LS_DTYPE_Q8_0:
+    case LS_DTYPE_Q6_K:
+    case LS_DTYPE_TQ2_0:
+        return FAST_ROWS; /* as rows they are read nearly as fast */
+    case LS_DTYPE_F32:
+    case LS_DTYPE_F16:
+    case LS_DTYPE_BF16:
+    case LS_DTYPE_Q4_0:
+    case LS_DTYPE_Q4_K:
+    case LS_DTYPE_I2_S:
+    case LS_DTYPE_TERNARY:
+        return SLOW_ROWS;
+    default:
+        return NO_ROWS; /* packed for each product, or multiplied by a slow kernel */
+    }
+}
+
+/* Of all matrices together, by their bytes. */
+static size_t uses_of_plan(const ls_strip_plan *p)
+{
+    double sum = 0;
+    for (size_t i = 0; i < p->n; i++)
+        sum += (double)p->items[i].bytes * (double)uses_of(p->items[i].w);
+    return (size_t)(sum / (double)p->bytes) + 1;
+}
+
+/* m->packing stays NULL where nothing is to be packed. */
+static ls_status begin_packing(ls_model *m, int n_threads, ls_error *err)
+{
+    packing  *p;
     ls_status status;
-    LS_TRY(ls_pool_create(&pool, n_threads, err));
-    status = ls_pages_alloc(&m->strips, p->plan.bytes, "the weights", err);
+    LS_TRY(ls_alloc(&p, 1, sizeof(*p), "the packing of weights", err));
+    m->packing = p;
+    status = ls_strip_plan_make(&p->plan, m, err);
+    if (status != LS_OK || p->plan.bytes == 0 || too_large(p->plan.bytes)) {
+        ls_packing_end(m);
+        return status;
+    }
+    status = ls_pool_create(&p->pool, n_threads, err);
+    if (status == LS_OK) status = ls_pages_alloc(&m->strips, p->plan.bytes, "the weights", err);
     if (status != LS_OK) {
-        ls_pool_destroy(pool);
+        ls_packing_end(m);
         return status;
     }
     p->image = m->strips.data;
     p->gguf = m->gguf;
-    ls_pool_run(pool, fill, p, (p->plan.bytes + PIECE - 1) / PIECE, 1);
-    ls_pool_destroy(pool);
-    for (size_t i = 0; i < p->plan.n; i++) /* the pages that two pieces share */
-        ls_gguf_forget(m->gguf, p->plan.items[i].w->data, ls_strips_source(&p->plan.items[i]));
-    ls_strip_plan_use(&p->plan, p->image);
+    for (p->piece = PIECE; p->piece > LEAST && p->plan.bytes / p->piece < MANY_PIECES;)
+        p->piece /= 2;
+    p->n_pieces = (p->plan.bytes + p->piece - 1) / p->piece;
+    p->n_uses = uses_of_plan(&p->plan);
+    return LS_OK;
+}
+
+/* Fill it up to a piece. The rows of what is there are not read any more, and their pages go: also
+ * those that two pieces share. */
+static void fill_up_to(ls_model *m, size_t piece)
+{
+    packing *p = m->packing;
+    size_t   before = p->n_filled * p->piece, now = piece * p->piece;
+    ls_pool_run(p->pool, fill, p, piece - p->n_filled, 1);
+    p->n_filled = piece;
+    ls_strip_plan_use(&p->plan, p->image, now);
+    for (size_t i = 0; i < p->plan.n; i++) {
+        const ls_strip_item *it = &p->plan.items[i];
+        size_t               end = it->at + it->bytes;
+        if (end > before && end <= now) ls_gguf_forget(m->gguf, it->w->data, ls_strips_source(it));
+    }
+    if (piece == p->n_pieces) ls_packing_end(m);
+}
+
+ls_status ls_model_pack_some(ls_model *m, size_t n_uses, int n_threads, bool *done, ls_error *err)
+{
+    const packing *p;
+    size_t         piece;
+    *done = m->prepacked.data || (m->strips.data && !m->packing);
+    if (*done) return LS_OK;
+    if (!m->packing) LS_TRY(begin_packing(m, n_threads, err));
+    p = m->packing;
+    if (p) {
+        piece =
+            n_uses >= p->n_uses ? p->n_pieces : (p->n_pieces * n_uses + p->n_uses - 1) / p->n_uses;
+        if (piece > p->n_filled) fill_up_to(m, piece);
+    }
+    *done = !m->packing;
     return LS_OK;
 }
 
 ls_status ls_model_pack(ls_model *m, int n_threads, ls_error *err)
 {
-    packing   p = {0};
-    ls_status status = LS_OK;
-    if (m->strips.data || m->prepacked.data) return LS_OK;
-    LS_TRY(ls_strip_plan_make(&p.plan, m, err));
-    if (p.plan.bytes && !too_large(p.plan.bytes)) status = fill_image(m, &p, n_threads, err);
-    ls_strip_plan_fini(&p.plan);
-    return status;
+    bool done;
+    return ls_model_pack_some(m, SIZE_MAX, n_threads, &done, err);
 }

@@ -37,7 +37,7 @@ static inline size_t ls_strips_source(const ls_strip_item *it)
 bool ls_matrix_has_strips(const ls_matrix *w);
 /* Strips [begin, end) of it, or of those behind it (experts), to where the first of them belongs. */
 void ls_matrix_to_strips(const ls_matrix *w, uint8_t *to, size_t begin, size_t end);
-/* From here on products read the image. */
-void ls_strip_plan_use(const ls_strip_plan *p, uint8_t *image);
+/* From here on products read the image, of which the first bytes are there. */
+void ls_strip_plan_use(const ls_strip_plan *p, uint8_t *image, size_t bytes);
 
 #endif

@@ -18,7 +18,8 @@ typedef struct ls_matrix {
     int         dtype;
     size_t      n_rows, n, row_bytes;
     float       scale; /* I2_S, TERNARY: the tensor's scale, else 1 */
-    uint8_t    *strips; /* the same rows in strips (dtype/strips.h); NULL: not made, or no such form */
+    uint8_t    *strips; /* the first n_packed rows in strips (dtype/strips.h); NULL: none are */
+    size_t      n_packed; /* a multiple of 16, up to n_rows; of experts all together */
     int         lookup; /* TL1, TL2: the type whose indices the strips keep (dtype/lookup.h); 0: codes */
     const struct ls_matrix *next; /* that a token reads then (order.c); NULL: not known before */
     bool joined; /* with the next one in a loop, of the same activations */
@@ -71,6 +72,7 @@ struct ls_model {
     float                *vectors;            /* owned: every vector above, decoded          */
     uint8_t              *unpacked;           /* owned: rows of matrices that the file packs */
     ls_pages              strips;             /* owned: matrices in strips (strips.c)        */
+    struct ls_packing    *packing;            /* owned: how far they are; NULL: not begun, or all */
     ls_map                prepacked;          /* owned: a file that holds them (prepacked.c) */
     bool                  lookups;            /* are any of them looked up?                  */
 };
@@ -83,6 +85,9 @@ ls_status ls_config_read(ls_model_config *c, const struct ls_arch **arch, const 
 /* bind.c: find every tensor of the architecture, check its shape, and use each exactly once.
  * Errors: FORMAT, UNSUPPORTED (an element type, or a tensor that would be left over), NOMEM. */
 ls_status ls_model_bind(ls_model *m, ls_error *err);
+
+/* strips.c: be done with what is packed as it is. */
+void ls_packing_end(ls_model *m);
 
 /* order.c: set the next matrix of each. */
 void ls_model_order(ls_model *m);

@@ -206,8 +206,8 @@ static void oracle_close(ls_engine *e)
     free(o);
 }
 
-static const ls_engine_ops ops = {oracle_tokenize, oracle_eval, oracle_logits, oracle_rewind,
-                                  oracle_close};
+static const ls_engine_ops ops = {oracle_tokenize, oracle_eval,  oracle_logits,
+                                  oracle_rewind,   oracle_close, NULL};
 
 /* ---- opening ---- */
 

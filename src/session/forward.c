@@ -29,7 +29,7 @@ static void read_embedding(ls_session *s, float *y, int32_t token)
 {
     const ls_matrix *w = &s->model->token_embd, *out = &s->model->output;
     decode_row(y, w, (size_t)token);
-    if (++s->n_embedded % ROWS_KEPT == 0 && (out->data != w->data || out->strips))
+    if (++s->n_embedded % ROWS_KEPT == 0 && (out->data != w->data || out->n_packed == out->n_rows))
         ls_gguf_forget(s->model->gguf, w->data, w->n_rows * w->row_bytes);
 }
 

@@ -341,7 +341,7 @@ static job job_of(ls_session *s, const ls_product *p, ls_input x, size_t T, bool
 typedef struct group {
     job              *j;
     size_t            n;
-    size_t            items[MAX_PRODUCTS]; /* claims of each job                      */
+    size_t            items[2 * MAX_PRODUCTS]; /* claims of each job                      */
     size_t            n_items;
     const ls_row_end *end;  /* then an item is claim i of all the jobs */
     const ls_matrix  *next; /* what the next loop begins with; NULL: not of interest */
@@ -366,7 +366,7 @@ static void fetch_next(const group *g, int thread)
     if (at >= n) return;
     for (; at >= w->n_rows; w = w->next) at -= w->n_rows;
 
-    bool           strips = w->strips && !rows_only;
+    bool           strips = at < w->n_packed && !rows_only;
     size_t         row = strips ? ls_matrix_strip_row(w) : w->row_bytes;
     const uint8_t *from = (strips ? w->strips : (const uint8_t *)w->data) + at * row;
     for (size_t b = 0; b < (w->n_rows - at) * row && b < FETCH_BYTES; b += LINE)
@@ -415,15 +415,39 @@ static void run_group(ls_session *s, job *j, size_t n)
     ls_pool_run(s->pool, multiply_items, &g, g.n_items, 1);
 }
 
+static bool is_packed_in_part(const ls_matrix *w) { return w->strips && w->n_packed < w->n_rows; }
+
+/* The rows of a product that are in strips, and behind them those that are not. */
+static void split(const ls_product *p, ls_product part[2], ls_matrix w[2])
+{
+    size_t packed = p->w->n_packed;
+    w[0] = w[1] = *p->w;
+    w[0].n_rows = packed;
+    w[1].n_rows -= packed;
+    w[1].data = (const uint8_t *)w[1].data + packed * w[1].row_bytes;
+    w[1].strips = NULL;
+    w[1].n_packed = 0;
+    part[0] = (ls_product){&w[0], p->y, p->ldy};
+    part[1] = (ls_product){&w[1], p->y + packed, p->ldy};
+}
+
 /* Of several groups the first one makes the rows. */
 void ls_linear(ls_session *s, const ls_product *p, size_t n, ls_input x, size_t T,
                bool layer_weight)
 {
-    job      j[MAX_PRODUCTS];
-    ls_input made = ls_input_made(&x);
-    for (size_t i = 0; i < n; i++) j[i] = job_of(s, &p[i], i ? made : x, T, layer_weight);
-    for (size_t i = 0, k; i < n; i = k) {
-        for (k = i + 1; k < n && j[k].form == j[i].form;) k++;
+    job        j[2 * MAX_PRODUCTS];
+    ls_product part[2];
+    ls_matrix  w[MAX_PRODUCTS][2];
+    ls_input   made = ls_input_made(&x);
+    size_t     n_jobs = 0;
+    for (size_t i = 0; i < n; i++) {
+        bool two = !s->opt.follow && is_packed_in_part(p[i].w);
+        if (two) split(&p[i], part, w[i]);
+        for (size_t k = 0; k <= two; k++, n_jobs++)
+            j[n_jobs] = job_of(s, two ? &part[k] : &p[i], n_jobs ? made : x, T, layer_weight);
+    }
+    for (size_t i = 0, k; i < n_jobs; i = k) {
+        for (k = i + 1; k < n_jobs && j[k].form == j[i].form;) k++;
         ls_pool_run(s->pool, round_rows, &j[i], T, 1);
         run_group(s, &j[i], k - i);
     }
@@ -439,6 +463,7 @@ void ls_linear_end(ls_session *s, const ls_product *p, size_t n, ls_input x, siz
     for (size_t i = 0; i < n; i++) {
         j[i] = job_of(s, &p[i], x, T, true);
         alike = alike && j[i].form == j[0].form && j[i].claim == j[0].claim;
+        alike = alike && !is_packed_in_part(p[i].w);
     }
     if (!alike || T < JOIN_FROM) {
         ls_linear(s, p, n, x, T, true);

@@ -15,7 +15,9 @@ static ls_matrix expert(const ls_matrix *of, size_t e)
 {
     ls_matrix w = *of;
     w.data = (const uint8_t *)w.data + e * w.n_rows * w.row_bytes;
-    if (w.strips) w.strips += e * w.n_rows * ls_matrix_strip_row(&w);
+    w.n_packed = of->n_packed < e * w.n_rows ? 0 : of->n_packed - e * w.n_rows;
+    if (w.n_packed > w.n_rows) w.n_packed = w.n_rows;
+    w.strips = w.n_packed ? of->strips + e * w.n_rows * ls_matrix_strip_row(&w) : NULL;
     return w;
 }
 

@@ -145,8 +145,8 @@ static void fake_close(ls_engine *e)
     free(f);
 }
 
-static const ls_engine_ops fake_ops = {fake_tokenize, fake_eval, fake_logits, fake_rewind,
-                                       fake_close};
+static const ls_engine_ops fake_ops = {fake_tokenize, fake_eval,  fake_logits,
+                                       fake_rewind,   fake_close, NULL};
 
 ls_engine *fake_open(const fake_options *opt)
 {

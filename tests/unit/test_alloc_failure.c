@@ -158,6 +158,24 @@ static ls_status op_verify(const char *model, ls_error *err)
     return status;
 }
 
+/* Packed a little at a time. A model that had no memory for the beginning can begin again. */
+static ls_status op_pack(const char *model, ls_error *err)
+{
+    ls_model *m;
+    ls_status status = LS_OK;
+    bool      done = false;
+    LS_TRY(ls_model_open(&m, model, err));
+    for (size_t n = 1; n <= 16 && status == LS_OK; n++)
+        status = ls_model_pack_some(m, n, 2, &done, err);
+    assert_false(done);
+    if (status != LS_OK) {
+        assert_int_equal(ls_model_pack_some(m, SIZE_MAX, 2, &done, NULL), LS_OK);
+        assert_true(done);
+    }
+    ls_model_close(m);
+    return status;
+}
+
 /* Importance of one tensor in the older form of such files. */
 static const char *importance_file(void)
 {
@@ -265,6 +283,7 @@ static void says_that_memory_is_out_wherever_it_is(void **state)
         {op_model, "model", MODELS "stories260K.gguf"},
         {op_model, "model", MODELS "fables-bitnet-5m-TQ2_0.gguf"},
         {op_verify, "verify", MODELS "stories260K.gguf"},
+        {op_pack, "pack", MODELS "stories260K.gguf"},
         {op_quantize, "quantize", MODELS "stories260K.gguf"},
         {op_prepack, "prepack", MODELS "stories260K.gguf"},
         {op_book, "code book", MODELS "none"},
