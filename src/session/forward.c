@@ -22,9 +22,9 @@ static void decode_row(float *y, const ls_matrix *w, size_t row)
     ls_dtype_decode(w->dtype, y, (const uint8_t *)w->data + row * w->row_bytes, w->n, w->scale);
 }
 
-/* Each row that is read brings up to megabytes of its file into the process: they are handed back
+/* Each row that is read brings 64 KiB of its file into the process, or more: they are handed back
  * after a few rows, unless all of them are read as the output matrix, too. */
-enum { ROWS_KEPT = 16 };
+enum { ROWS_KEPT = 4 };
 static void read_embedding(ls_session *s, float *y, int32_t token)
 {
     const ls_matrix *w = &s->model->token_embd, *out = &s->model->output;

@@ -12,10 +12,10 @@
 #include "session/session_priv.h"
 
 enum { DEFAULT_BATCH = 512, MAX_THREADS = 256 };
-/* Tokens of a batch that pass through the layers together, unless somebody wants to see them or the
- * shape of a batch decides about sums. With 256 products are as fast as with 512, with half of the
- * memory for activations; with 128 a prompt takes up to 7 % longer. */
-enum { WORK_ROWS = 256 };
+/* A batch passes through the layers in parts of about PART tokens, unless somebody wants to see it
+ * or its shape decides about sums. Products are as fast as with 512, and activations take a third
+ * of the memory; with 128 a prompt takes up to 7 % longer. */
+enum { PART = 192, MOST_OF_PART = PART + PART / 2 };
 /* Rows of logits that are computed together: as many as fit into LOGIT_BYTES, or LOGIT_ROWS where
  * they take no more than MOST_LOGIT_BYTES. With 16 rows the products of a large vocabulary took 1.5
  * times as long as with 64. */
@@ -75,7 +75,8 @@ static ls_status resolve(ls_session *s, const ls_session_options *opt, ls_error 
     for (size_t i = 0; i < LS_MAX_TAPS; i++) s->has_taps |= s->opt.taps[i].fn != NULL;
     s->last_only = s->opt.last_only && !s->opt.follow && !ls_is_watched(s);
     s->work_rows = (size_t)s->opt.n_batch;
-    if (!s->opt.follow && !ls_is_watched(s) && s->work_rows > WORK_ROWS) s->work_rows = WORK_ROWS;
+    if (!s->opt.follow && !ls_is_watched(s) && s->work_rows > MOST_OF_PART)
+        s->work_rows = MOST_OF_PART;
     return LS_OK;
 }
 
@@ -131,6 +132,21 @@ typedef struct plan_row {
     bool        scratch; /* written before it is read; much of it perhaps never */
 } plan_row;
 
+/* Zeros that calloc need not write: of large blocks the system has them, page by page, when they
+ * are first touched. What no token has come to takes no memory. */
+static ls_status allocate_cache(void **out, void **owned, size_t n_layers, size_t n_positions,
+                                size_t bytes, ls_error *err)
+{
+    size_t n;
+    if (!ls_mul_size(n_layers, n_positions, &n) || !ls_mul_size(n, bytes, &n) ||
+        !ls_add_size(n, 64, &n)) {
+        return ls_fail(err, LS_ERR_NOMEM, "not enough memory for the KV cache");
+    }
+    LS_TRY(ls_alloc(owned, n, 1, "the KV cache", err));
+    *out = (uint8_t *)*owned + (64 - (uintptr_t)*owned % 64);
+    return LS_OK;
+}
+
 static ls_status allocate(ls_session *s, ls_error *err)
 {
     const ls_model_config *c = &s->model->config;
@@ -158,8 +174,6 @@ static ls_status allocate(ls_session *s, ls_error *err)
     s->strips_bytes = LS_ROWS_PACKED * widest(c) * sizeof(float);
 
     const plan_row plan[] = {
-        {&s->k_cache, {L, P16, k_bytes}, 1, "the KV cache", false},
-        {&s->v_cache, {L, ls_v_positions(s), v_bytes}, 1, "the KV cache", false},
         {&s->x, {1, T, D}, 4, "activations", true},
         {&s->norm, {1, T, D}, 4, "activations", true},
         {&s->norm2, {1, T, D}, 4, "activations", true},
@@ -203,6 +217,8 @@ static ls_status allocate(ls_session *s, ls_error *err)
         LS_TRY((plan[i].scratch ? ls_alloc_scratch : ls_alloc_aligned)(plan[i].out, n, plan[i].size,
                                                                        plan[i].what, err));
     }
+    LS_TRY(allocate_cache(&s->k_cache, &s->cache_memory[0], L, P16, k_bytes, err));
+    LS_TRY(allocate_cache(&s->v_cache, &s->cache_memory[1], L, ls_v_positions(s), v_bytes, err));
     s->q = s->gate;
     s->kv = s->q + T * HK;
     s->att = s->kv + 2 * T * GK;
@@ -241,23 +257,50 @@ void ls_session_destroy(ls_session *s)
 {
     if (!s) return;
     ls_pool_destroy(s->pool);
-    void *const owned[] = {s->k_cache,   s->v_cache,   s->x,        s->norm,     s->norm2,
-                           s->gate,      s->up,        s->proj,     s->ffn,      s->router,
-                           s->chosen,    s->gelu,      s->act,      s->codes,    s->code_scale,
-                           s->sincos[0], s->sincos[1], s->rope_div, s->rope_mix, s->scores,
-                           s->shown[0],  s->shown[1],  s->queries,  s->mixed,    s->spans,
-                           s->chains,    s->stripes,   s->beside,   s->panel,    s->strips,
-                           s->half,      s->hidden,    s->logits};
+    void *const owned[] = {s->cache_memory[0],
+                           s->cache_memory[1],
+                           s->x,
+                           s->norm,
+                           s->norm2,
+                           s->gate,
+                           s->up,
+                           s->proj,
+                           s->ffn,
+                           s->router,
+                           s->chosen,
+                           s->gelu,
+                           s->act,
+                           s->codes,
+                           s->code_scale,
+                           s->sincos[0],
+                           s->sincos[1],
+                           s->rope_div,
+                           s->rope_mix,
+                           s->scores,
+                           s->shown[0],
+                           s->shown[1],
+                           s->queries,
+                           s->mixed,
+                           s->spans,
+                           s->chains,
+                           s->stripes,
+                           s->beside,
+                           s->panel,
+                           s->strips,
+                           s->half,
+                           s->hidden,
+                           s->logits};
     for (size_t i = 0; i < sizeof(owned) / sizeof(owned[0]); i++) free(owned[i]);
     for (size_t k = 0; k < sizeof(s->in_experts) / sizeof(s->in_experts[0]); k++)
         free(s->in_experts[k]);
     free(s);
 }
 
-/* A batch of T tokens, in parts of about the same size. */
+/* A batch of T tokens, in parts that differ by one token at most. */
 static void eval_batch(ls_session *s, const int32_t *tokens, size_t T)
 {
-    size_t parts = (T + s->work_rows - 1) / s->work_rows, D = (size_t)s->model->config.n_embd;
+    size_t parts = T <= s->work_rows ? 1 : (T + PART / 2) / PART;
+    size_t D = (size_t)s->model->config.n_embd;
     for (size_t i = 0; i < parts; i++) {
         size_t begin = T * i / parts, n = T * (i + 1) / parts - begin;
         size_t row = s->last_only ? 0 : begin;

@@ -38,6 +38,7 @@ struct ls_session {
     void *k_cache, *v_cache; /* [L][n_ctx][G*K], elements of opt.kv_type, values in BF16 [L][G*K][n_ctx];
                               * own sums: in strips of 16, [L][G][n_ctx/16][K][16] and
                               * [L][G][K/16][ls_v_positions][16] */
+    void *cache_memory[2];   /* what they lie in, to be freed                      */
     float *x, *norm, *norm2; /* [T][D] residual stream; normed                     */
     float *gate, *up;        /* [T][F] or of experts                               */
     float *q, *kv, *att;     /* [T][H*K]  [2][T][G*K] keys, values  [T][H*K]; in the memory of

@@ -46,8 +46,15 @@ check_memory() {
     ids=$few
     expect 0 "prepack" "$LS" model prepack -m "$T/b.gguf"
     run && bounded prepacked
-    # The measure can fail: two engines, each with weights of its own, which the second evaluation packs.
     rm "$T/b.gguf.strips"
+    # A prompt of 512 tokens: activations of some of them, and nothing of positions that nobody came to.
+    most=$((weights + 577 * 12 + 24 * 1024)) # K and V of 577 positions in 12 layers of 256, two threads
+    ids=$(seq -s, 3 60 30720)
+    run() { peak_of "$LS" run -m "$T/b.gguf" --ids "$ids" -n 32 --ctx "$1" --threads 2; }
+    run 577 && bounded "a long prompt"
+    ids=$few
+    run 8192 && bounded "a long context"
+    # The measure can fail: two engines, each with weights of its own, which the second evaluation packs.
     peak_of "$LS" crossval per-token -m "$T/b.gguf" --ids "$ids" --against native --max-tokens 0 --batch 4 -q
     n_checked=$((n_checked + 1))
     ((PEAK > most)) || fail "weights twice in memory measure $PEAK KiB"
