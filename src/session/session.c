@@ -13,7 +13,7 @@
 
 enum { DEFAULT_BATCH = 512, MAX_THREADS = 256 };
 /* A batch passes through the layers in parts of about PART tokens, unless somebody wants to see it
- * or its shape decides about sums. Products are as fast as with 512, and activations take a third
+ * or its shape decides about sums. Products are about as fast as with 512, activations take a third
  * of the memory; with 128 a prompt takes up to 7 % longer. */
 enum { PART = 192, MOST_OF_PART = PART + PART / 2 };
 /* Rows of logits that are computed together: as many as fit into LOGIT_BYTES, or LOGIT_ROWS where
