@@ -87,7 +87,8 @@ typedef struct ls_gguf_hints {
 LS_API ls_status ls_gguf_open_as(ls_gguf **out, const char *path, const ls_gguf_hints *hints,
                                  ls_error *err);
 /* These bytes of a tensor's data will not be read soon: their memory may be given to others. They
- * stay readable. Ignored where the data are not those of a mapped file. */
+ * stay readable. Ignored where the data are not those of a mapped file. NULL: all that files of the
+ * model have in memory, metadata and names, too. */
 LS_API void      ls_gguf_forget(const ls_gguf *g, const void *data, size_t n);
 /* These bytes of a tensor's data will be read soon: the system may begin to. Ignored as above. */
 LS_API void      ls_gguf_fetch(const ls_gguf *g, const void *data, size_t n);

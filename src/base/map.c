@@ -69,11 +69,16 @@ static bool lies_in(const ls_map *m, const void *p, size_t n)
     return m->data && at >= base && n <= m->size && at - base <= m->size - n;
 }
 
+/* Whoever touches a page gets its neighbours, too: Linux maps 64 KiB around it, which begin at a
+ * multiple of that. What lies before the bytes came with them, and goes with them. */
+enum { AROUND = 64 << 10 };
+
 void ls_map_forget(const ls_map *m, const void *p, size_t n)
 {
-    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-    uintptr_t begin = ((uintptr_t)p + page - 1) & ~(page - 1),
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), base = (uintptr_t)m->data;
+    uintptr_t begin = (uintptr_t)p & ~(uintptr_t)(AROUND - 1),
               end = ((uintptr_t)p + n) & ~(page - 1);
+    if (begin < base) begin = base;
     if (lies_in(m, p, n) && begin < end) madvise((void *)begin, end - begin, MADV_DONTNEED);
 }
 

@@ -11,7 +11,7 @@
 typedef struct native {
     ls_engine     base; /* first: the public handle */
     ls_model     *model;
-    ls_tokenizer *tokenizer;
+    ls_tokenizer *tokenizer; /* NULL until a text comes */
     ls_session   *session;
     ls_faults     faults;
     size_t        n_uses; /* of the weights (ls_model_pack_some), without the first evaluation */
@@ -22,7 +22,10 @@ static ls_status native_tokenize(ls_engine *e, const char *text, size_t len,
                                  const ls_encode_options *opt, int32_t **ids, size_t *n,
                                  ls_error *err)
 {
-    return ls_tokenizer_encode(((native *)e)->tokenizer, text, len, opt, ids, n, err);
+    native *own = (native *)e;
+    if (!own->tokenizer)
+        LS_TRY(ls_tokenizer_create(&own->tokenizer, ls_model_gguf(own->model), err));
+    return ls_tokenizer_encode(own->tokenizer, text, len, opt, ids, n, err);
 }
 
 static ls_status pack_for(native *n, size_t n_uses, ls_error *err)
@@ -223,9 +226,6 @@ ls_status ls_engine_open_native(ls_engine **out, const ls_engine_options *opt, l
     n->base.ops = &native_ops;
     status = opt->model ? ls_model_open_gguf(&n->model, opt->model, err)
                         : ls_model_open(&n->model, opt->model_path, err);
-    if (status == LS_OK) {
-        status = ls_tokenizer_create(&n->tokenizer, ls_model_gguf(n->model), err);
-    }
     if (status == LS_OK) status = open_session(n, opt, err);
     if (status == LS_OK) status = use_prepacked(n, opt, err);
     if (status != LS_OK) {

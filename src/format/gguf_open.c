@@ -134,7 +134,10 @@ ls_gguf *ls_gguf_share(ls_gguf *g)
 
 void ls_gguf_forget(const ls_gguf *g, const void *data, size_t n)
 {
-    for (size_t i = 0; i < g->n_parts; i++) ls_map_forget(&g->parts[i].map, data, n);
+    for (size_t i = 0; i < g->n_parts; i++) {
+        const ls_map *map = &g->parts[i].map;
+        ls_map_forget(map, data ? data : map->data, data ? n : map->size);
+    }
 }
 
 void ls_gguf_fetch(const ls_gguf *g, const void *data, size_t n)

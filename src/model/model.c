@@ -32,6 +32,9 @@ ls_status ls_model_open_gguf(ls_model **out, ls_gguf *g, ls_error *err)
         return status;
     }
     ls_model_order(m);
+    /* The lists of the vocabulary were passed over, norms copied: nothing of that is needed soon.
+     */
+    ls_gguf_forget(m->gguf, NULL, 0);
     *out = m;
     return LS_OK;
 }

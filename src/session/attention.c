@@ -34,11 +34,10 @@ static void store_across(ls_session *s, int32_t layer, size_t p, const float *v)
 
 static void cache_store(ls_session *s, int32_t layer, size_t T)
 {
-    size_t n = kv_row(s), batch = (size_t)s->opt.n_batch;
-    size_t at = ((size_t)layer * (size_t)s->opt.n_ctx + (size_t)s->base) * n;
+    size_t n = kv_row(s), at = ((size_t)layer * (size_t)s->opt.n_ctx + (size_t)s->base) * n;
 
     for (size_t t = 0; t < T; t++, at += n) {
-        const float *k = s->kv + t * n, *v = s->kv + (batch + t) * n;
+        const float *k = ls_keys(s) + t * n, *v = ls_values(s) + t * n;
         if (s->opt.kv_type == LS_DTYPE_BF16) {
             s->k.act_bf16((uint16_t *)s->k_cache + at, k, n);
             store_across(s, layer, (size_t)s->base + t, v);

@@ -22,9 +22,9 @@ static void decode_row(float *y, const ls_matrix *w, size_t row)
     ls_dtype_decode(w->dtype, y, (const uint8_t *)w->data + row * w->row_bytes, w->n, w->scale);
 }
 
-/* Each row that is read brings up to megabytes of its file into the process: they are handed back
+/* Each row that is read brings 64 KiB of its file into the process, or more: they are handed back
  * after a few rows, unless all of them are read as the output matrix, too. */
-enum { ROWS_KEPT = 16 };
+enum { ROWS_KEPT = 4 };
 static void read_embedding(ls_session *s, float *y, int32_t token)
 {
     const ls_matrix *w = &s->model->token_embd, *out = &s->model->output;
@@ -59,7 +59,7 @@ size_t ls_last_rows(ls_session *s, int32_t i, size_t T)
     return 1;
 }
 
-size_t ls_forward(ls_session *s, const int32_t *tokens, size_t T)
+size_t ls_forward(ls_session *s, const int32_t *tokens, size_t T, float *hidden)
 {
     const ls_model *m = s->model;
     size_t          D = (size_t)m->config.n_embd;
@@ -69,9 +69,9 @@ size_t ls_forward(ls_session *s, const int32_t *tokens, size_t T)
     for (int32_t i = 0; i < m->config.n_layers; i++) m->arch->layer(s, &m->layers[i], i, T);
     if (s->last_only) T = 1;
     if (m->arch->layer_norm) {
-        ls_layer_norm(s, LS_OP_FINAL_NORM, -1, s->hidden, s->x, &m->output_norm, D, T);
+        ls_layer_norm(s, LS_OP_FINAL_NORM, -1, hidden, s->x, &m->output_norm, D, T);
     } else {
-        ls_rms_norm(s, LS_OP_FINAL_NORM, -1, s->hidden, s->x, &m->output_norm, D, T);
+        ls_rms_norm(s, LS_OP_FINAL_NORM, -1, hidden, s->x, &m->output_norm, D, T);
     }
     return T;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* session_priv.h - one timeline: KV cache, scratch, threads. Private to session/.
  *
- * Letters: T tokens in this batch, P positions in the cache, D width, H query heads, G KV heads,
+ * Letters: T tokens at work, P positions in the cache, D width, H query heads, G KV heads,
  * K head width, F feed-forward width, V vocabulary. Row-major, last index fastest.
  */
 #ifndef LS_SESSION_SESSION_PRIV_H
@@ -27,18 +27,22 @@ struct ls_session {
     ls_pool           *pool;
     bool               has_taps;
     bool               last_only; /* of the last layer one row is enough */
+    size_t             work_rows; /* tokens that pass through the layers together, at most: the rows of
+                                   * the buffers for activations; less than a batch may have */
 
     int32_t pos;      /* tokens in the cache                                       */
-    int32_t base;     /* position of row 0 of the current batch                    */
+    int32_t base;     /* position of the first token at work                       */
     size_t  n_rows;   /* rows in `hidden`, of the last batch                       */
     size_t  row_skip; /* tokens of the last eval call before those                 */
 
     void *k_cache, *v_cache; /* [L][n_ctx][G*K], elements of opt.kv_type, values in BF16 [L][G*K][n_ctx];
                               * own sums: in strips of 16, [L][G][n_ctx/16][K][16] and
                               * [L][G][K/16][ls_v_positions][16] */
+    void *cache_memory[2];   /* what they lie in, to be freed                      */
     float *x, *norm, *norm2; /* [T][D] residual stream; normed                     */
-    float *q, *kv, *att;     /* [T][H*K]  [2][T][G*K] keys, values  [T][H*K]       */
     float *gate, *up;        /* [T][F] or of experts                               */
+    float *q, *kv, *att;     /* [T][H*K]  [2][T][G*K] keys, values  [T][H*K]; in the memory of
+                              * gate: a layer is done with its attention before that is made */
     float *proj, *ffn;       /* [T][D] outputs of a block before they are added    */
     float *router;           /* [T][E] logits of the experts; behind them [T][used] weights, numbers */
     int32_t *chosen;         /* [T][used] experts of each token                    */
@@ -70,7 +74,7 @@ struct ls_session {
     size_t strips_bytes;
     uint16_t *half;          /* [threads][half_row] rounded queries, weights, blocks of Q8_0 */
     size_t half_row;
-    float *hidden;           /* [T][D] after the final norm                        */
+    float *hidden;           /* [n_batch][D] after the final norm                  */
     float *logits;           /* [logit_rows][V]                                    */
     size_t logit_rows, logit_first, logit_n; /* rows held: [first, first + n)      */
 };
@@ -89,9 +93,9 @@ static inline size_t ls_v_positions(const ls_session *s)
     return n + (s->opt.kv_type == LS_DTYPE_Q8_0 ? LS_CHAIN_GROUP : 2);
 }
 
-/* forward.c: evaluate T <= n_batch tokens at position s->base; fills s->hidden. The number of its
- * rows: T, or 1 with last_only. */
-size_t ls_forward(ls_session *s, const int32_t *tokens, size_t T);
+/* forward.c: evaluate T <= work_rows tokens at position s->base; fills rows of `hidden`: T, or 1 with
+ * last_only, which is returned. */
+size_t ls_forward(ls_session *s, const int32_t *tokens, size_t T, float *hidden);
 /* Once the cache has the keys and values of layer i: the rows that this layer goes on with. Where
  * that is the last one alone, it becomes row 0 of q, x and norm, at position s->base. */
 size_t ls_last_rows(ls_session *s, int32_t i, size_t T);
@@ -148,7 +152,7 @@ static inline float *ls_keys(const ls_session *s) { return s->kv; }
 static inline float *ls_values(const ls_session *s)
 {
     const ls_model_config *c = &s->model->config;
-    return s->kv + (size_t)s->opt.n_batch * (size_t)c->n_kv_heads * (size_t)c->head_dim;
+    return s->kv + s->work_rows * (size_t)c->n_kv_heads * (size_t)c->head_dim;
 }
 
 #endif

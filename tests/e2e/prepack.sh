@@ -46,10 +46,18 @@ check_memory() {
     ids=$few
     expect 0 "prepack" "$LS" model prepack -m "$T/b.gguf"
     run && bounded prepacked
+    rm "$T/b.gguf.strips"
+    # A prompt of 512 tokens: activations of some of them, and nothing of positions that nobody came to.
+    most=$((weights + 577 * 12 + 30 * 1024)) # K and V of 577 positions in 12 layers of 256, two threads
+    ids=$(seq -s, 3 60 30720)
+    run() { peak_of "$LS" run -m "$T/b.gguf" --ids "$ids" -n 32 --ctx "$1" --threads 2; }
+    run 577 && bounded "a long prompt"
+    ids=$few
+    run 8192 && bounded "a long context"
     # The measure can fail: weights of twice the bytes.
-    rm "$T/b.gguf" "$T/b.gguf.strips"
+    rm "$T/b.gguf"
     "$LS" model mini --shape llama-100m --type q8_0 --seed 1 -o "$T/b.gguf" || fail "no larger model"
-    run
+    run 577
     n_checked=$((n_checked + 1))
     ((PEAK > most)) || fail "weights twice in memory measure $PEAK KiB"
 }

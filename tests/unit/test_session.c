@@ -169,6 +169,36 @@ static void cuts_one_call_into_batches_and_keeps_the_last_rows(void **state)
     ls_model_close(m);
 }
 
+/* Long batches pass through the layers in parts, unless somebody watches. Nobody can tell. */
+static void long_batches_give_the_same_bits_as_short_ones(void **state)
+{
+    enum { MANY = 469, SHORT = 67 };
+    ls_model          *m = open_model("stories260K.gguf");
+    size_t             V = (size_t)ls_model_get_config(m)->n_vocab;
+    ls_session_options opt[] = {
+        {.n_ctx = MANY, .n_batch = SHORT, .n_threads = 2},
+        {.n_ctx = MANY, .n_batch = MANY, .n_threads = 2},
+        {.n_ctx = MANY, .n_batch = MANY, .n_threads = 2, .last_only = true}};
+    ls_session *s[3];
+    int32_t     ids[MANY];
+    (void)state;
+    for (int i = 0; i < MANY; i++) ids[i] = token(i);
+    for (int k = 0; k < 3; k++) assert_int_equal(ls_session_create(&s[k], m, &opt[k], NULL), LS_OK);
+    for (size_t k = 1; k < 3; k++) assert_int_equal(ls_session_eval(s[k], ids, MANY, NULL), LS_OK);
+    for (size_t i = 0; i < MANY; i++) {
+        const float *row = NULL, *expected = NULL;
+        if (i % SHORT == 0) assert_int_equal(ls_session_eval(s[0], ids + i, SHORT, NULL), LS_OK);
+        assert_int_equal(ls_session_logits(s[0], i % SHORT, &expected, NULL), LS_OK);
+        for (size_t k = 1; k < 3; k++) {
+            ls_status got = ls_session_logits(s[k], i, &row, NULL);
+            assert_int_equal(got, k == 1 || i == MANY - 1 ? LS_OK : LS_ERR_USAGE);
+            if (got == LS_OK) assert_memory_equal(row, expected, V * sizeof(float));
+        }
+    }
+    for (int k = 0; k < 3; k++) ls_session_destroy(s[k]);
+    ls_model_close(m);
+}
+
 static void gives_the_same_bits_after_a_rewind(void **state)
 {
     ls_model          *m = open_model("stories260K.gguf");
@@ -352,6 +382,7 @@ int main(void)
         cmocka_unit_test(gives_the_same_bits_for_every_batch_thread_count_and_tier),
         cmocka_unit_test(follows_the_reference_with_the_same_bits_on_every_tier),
         cmocka_unit_test(cuts_one_call_into_batches_and_keeps_the_last_rows),
+        cmocka_unit_test(long_batches_give_the_same_bits_as_short_ones),
         cmocka_unit_test(gives_the_same_bits_after_a_rewind),
         cmocka_unit_test(refuses_what_does_not_fit),
         cmocka_unit_test(shows_every_tap_once_and_is_not_changed_by_being_watched),
