@@ -12,10 +12,10 @@
 #include "session/session_priv.h"
 
 enum { DEFAULT_BATCH = 512, MAX_THREADS = 256 };
-/* A batch passes through the layers in parts of about PART tokens, unless somebody wants to see it
- * or its shape decides about sums. Products are about as fast as with 512, activations take a third
- * of the memory; with 128 a prompt takes up to 7 % longer. */
-enum { PART = 192, MOST_OF_PART = PART + PART / 2 };
+/* A batch whose activations are more than a WEIGHTS_SHAREth of the weights passes through the
+ * layers in parts of about PART tokens, unless somebody wants to see it or its shape decides about
+ * sums: a prompt of 512 then takes 2 to 6 % longer, activations a third of the memory. */
+enum { PART = 192, MOST_OF_PART = PART + PART / 2, WEIGHTS_SHARE = 10 };
 /* Rows of logits that are computed together: as many as fit into LOGIT_BYTES, or LOGIT_ROWS where
  * they take no more than MOST_LOGIT_BYTES. With 16 rows the products of a large vocabulary took 1.5
  * times as long as with 64. */
@@ -74,9 +74,6 @@ static ls_status resolve(ls_session *s, const ls_session_options *opt, ls_error 
     }
     for (size_t i = 0; i < LS_MAX_TAPS; i++) s->has_taps |= s->opt.taps[i].fn != NULL;
     s->last_only = s->opt.last_only && !s->opt.follow && !ls_is_watched(s);
-    s->work_rows = (size_t)s->opt.n_batch;
-    if (!s->opt.follow && !ls_is_watched(s) && s->work_rows > MOST_OF_PART)
-        s->work_rows = MOST_OF_PART;
     return LS_OK;
 }
 
@@ -132,6 +129,24 @@ typedef struct plan_row {
     bool        scratch; /* written before it is read; much of it perhaps never */
 } plan_row;
 
+/* Floats of a token in q, kv and att, which lie where gate is later. */
+static size_t of_attention(const ls_model_config *c)
+{
+    return 2 * (size_t)c->head_dim * (size_t)(c->n_heads + c->n_kv_heads);
+}
+
+static size_t rows_at_work(const ls_session *s)
+{
+    const ls_model_config *c = &s->model->config;
+    size_t n_batch = (size_t)s->opt.n_batch, D = (size_t)c->n_embd, F = ffn_width(c), weights = 0;
+    size_t token = (5 * D + larger(F, of_attention(c)) + F) * sizeof(float) + act_row_bytes(c);
+    for (size_t i = 0; i < ls_gguf_n_tensors(s->model->gguf); i++)
+        weights += ls_gguf_tensor_at(s->model->gguf, i)->n_bytes;
+    if (s->opt.follow || ls_is_watched(s) || n_batch <= weights / WEIGHTS_SHARE / token)
+        return n_batch;
+    return n_batch < MOST_OF_PART ? n_batch : MOST_OF_PART;
+}
+
 /* Zeros that calloc need not write: of large blocks the system has them, page by page, when they
  * are first touched. What no token has come to takes no memory. */
 static ls_status allocate_cache(void **out, void **owned, size_t n_layers, size_t n_positions,
@@ -150,17 +165,17 @@ static ls_status allocate_cache(void **out, void **owned, size_t n_layers, size_
 static ls_status allocate(ls_session *s, ls_error *err)
 {
     const ls_model_config *c = &s->model->config;
-    size_t                 T = s->work_rows, P = (size_t)s->opt.n_ctx, L = (size_t)c->n_layers,
+    size_t                 T = rows_at_work(s), P = (size_t)s->opt.n_ctx, L = (size_t)c->n_layers,
            D = (size_t)c->n_embd, F = ffn_width(c), K = (size_t)c->head_dim,
            HK = (size_t)c->n_heads * K, GK = (size_t)c->n_kv_heads * K, V = (size_t)c->n_vocab,
            threads = (size_t)s->opt.n_threads, half = (size_t)c->rope_dims / 2;
-    size_t of_attention = 2 * (HK + GK);           /* floats of a token in q, kv and att */
     size_t codes = s->opt.rounding == LS_ROUND_I8; /* rows only where they are used */
     size_t watched = s->opt.watch.fn ? (size_t)c->n_heads : 0;
     size_t P16 = (P + 15) / 16 * 16, K16 = (K + 15) / 16 * 16, GK16 = (size_t)c->n_kv_heads * K16;
     size_t k_bytes = GK * ls_kv_element(s), v_bytes = GK16 * ls_kv_element(s);
     size_t sums, experts = s->opt.watch.fn ? (size_t)c->n_expert_used : 0;
 
+    s->work_rows = T;
     s->logit_rows = rows_of_logits(s, V);
     if (s->opt.kv_type == LS_DTYPE_Q8_0) {
         k_bytes = GK / 32 * sizeof(ls_q8_0);
@@ -176,7 +191,7 @@ static ls_status allocate(ls_session *s, ls_error *err)
         {&s->x, {1, T, D}, 4, "activations", true},
         {&s->norm, {1, T, D}, 4, "activations", true},
         {&s->norm2, {1, T, D}, 4, "activations", true},
-        {&s->gate, {1, T, larger(F, of_attention)}, 4, "activations", true},
+        {&s->gate, {1, T, larger(F, of_attention(c))}, 4, "activations", true},
         {&s->up, {1, T, F}, 4, "activations", true},
         {&s->proj, {1, T, D}, 4, "activations", true},
         {&s->ffn, {1, T, D}, 4, "activations", true},
