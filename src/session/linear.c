@@ -239,15 +239,6 @@ static void take_lookups(job *j, const ls_matrix *w)
     j->form += (LS_N_ACTS + 1) * (pairs ? 2 : 3);
 }
 
-/* Where the reference is followed: can the product of strips add as it does? The few rows that
- * strips are made of each time are worth it for the same number of tokens. */
-static bool follows_strips(const ls_matrix *w, const ls_matmul *m)
-{
-    if (m->n_cols < PACK_FROM || m->rows != LS_ROWS_INTERLEAVED || !ls_matrix_has_strips(w))
-        return false;
-    return ls_strips_follow(w->dtype) || (m->whole && ls_dtype_block(w->dtype) != 1);
-}
-
 /* Are rows put into strips for this product alone? Types that have no fast kernel for rows are
  * better off so even for one token; those of code books have none but that. */
 static bool packs_rows(const ls_matrix *w, size_t T)
@@ -268,6 +259,13 @@ static bool packs_rows(const ls_matrix *w, size_t T)
     default:
         return T >= PACK_FROM || !ls_strips_of(w->dtype)->rows;
     }
+}
+
+/* Where the reference is followed: the same, if a product of strips can add as it does. */
+static bool follows_strips(const ls_matrix *w, const ls_matmul *m)
+{
+    if (m->rows != LS_ROWS_INTERLEAVED || !packs_rows(w, m->n_cols)) return false;
+    return ls_strips_follow(w->dtype) || (m->whole && ls_dtype_block(w->dtype) != 1);
 }
 
 /* Strips for rows. Plain numbers want their activations as floats, whatever form they are rounded
@@ -299,7 +297,7 @@ static job job_of(ls_session *s, const ls_product *p, ls_input x, size_t T, bool
                      .round = ls_kernels_act(&s->k, (int)form),
                      .codes = s->opt.rounding == LS_ROUND_I8 && layer_weight && !is_int8(form),
                      .vectors = follows_vectors(s, w, T),
-                     .sums = form == LS_ACT_Q8_0 && (!s->opt.follow || T >= PACK_FROM),
+                     .sums = form == LS_ACT_Q8_0,
                      .dtype = w->dtype,
                      .work = multiply,
                      .matmul = ls_kernels_matmul(&s->k, w->dtype),
