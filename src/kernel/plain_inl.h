@@ -8,7 +8,7 @@
  *
  * A tier defines, before it includes this: elem and elem_bytes; PLAIN_LANES, the lanes of a
  * register; pf, a register; the pf_ functions; PLAIN_STRIPS and PLAIN_COLS, the strips and columns
- * that share loads; panel_square, which brings PLAIN_SQUARE elements of 16 rows into a panel. */
+ * that share loads; pf_square, v[i] = element k + i of as many rows as a register has lanes. */
 #ifndef LS_KERNEL_PLAIN_INL_H
 #define LS_KERNEL_PLAIN_INL_H
 
@@ -152,16 +152,29 @@ LS_INLINE void floats_of(elem e, float *to, const uint8_t *p, size_t n)
     for (; i < n; i++) to[i] = load1(e, p, i);
 }
 
-/* Elements i to i + n of up to 16 rows from row r on; behind the last row, that row again. */
-LS_INLINE void panel_of_rows(elem e, float *panel, const ls_matmul *m, size_t r, size_t i, size_t n)
+/* Element i of 16 rows from row r on; behind the last row, that row again. */
+LS_INLINE void rows_at(elem e, const uint8_t *rows[LS_STRIP_ROWS], const ls_matmul *m, size_t r,
+                       size_t i)
 {
-    const uint8_t *rows[LS_STRIP_ROWS];
     for (size_t k = 0; k < LS_STRIP_ROWS; k++) {
         size_t row = r + k < m->n_rows ? r + k : m->n_rows - 1;
         rows[k] = (const uint8_t *)m->w + row * m->row_bytes + i * elem_bytes(e);
     }
+}
+
+/* n elements of 16 rows. */
+LS_INLINE void panel_of_rows(elem e, float *panel, const uint8_t *const rows[LS_STRIP_ROWS], size_t n)
+{
     size_t k = 0;
-    for (; k + PLAIN_SQUARE <= n; k += PLAIN_SQUARE) panel_square(e, panel, rows, k);
+    for (; k + PLAIN_LANES <= n; k += PLAIN_LANES) {
+#pragma GCC unroll 4
+        for (size_t h = 0; h < LS_STRIP_ROWS; h += PLAIN_LANES) {
+            pf v[PLAIN_LANES];
+            pf_square(e, rows + h, k, v);
+            for (size_t l = 0; l < PLAIN_LANES; l++)
+                pf_store(panel + (k + l) * LS_STRIP_ROWS + h, v[l]);
+        }
+    }
     for (; k < n; k++) {
         for (size_t l = 0; l < LS_STRIP_ROWS; l++) {
             panel[k * LS_STRIP_ROWS + l] = load1(e, rows[l], k);
@@ -242,19 +255,56 @@ LS_INLINE void plain_strips(elem e, const ls_matmul *m)
     }
 }
 
+/* One column, PIECE elements of 16 rows, without a panel. `next` are as many bytes of the next 16 rows, which
+ * are asked for in the order of memory: short rows in turns the processor does not fetch early enough. */
+LS_INLINE void rows_piece(elem e, const uint8_t *const rows[LS_STRIP_ROWS], uintptr_t next,
+                          const float *x, float *y, bool first)
+{
+    for (size_t h = 0; h < LS_STRIP_ROWS; h += PLAIN_LANES) {
+        pf part[PLAIN_CHAINS], sum = first ? pf_set(0) : pf_load(F32, (const uint8_t *)(y + h), 0);
+        for (size_t c = 0; c < PLAIN_CHAINS; c++) part[c] = pf_set(0);
+        for (size_t i = 0; i < LS_CHAIN; i += PLAIN_LANES) {
+#pragma GCC unroll 4
+            for (size_t c = 0; c < PLAIN_CHAINS; c++) {
+                const size_t k = c * LS_CHAIN + i;
+                pf           v[PLAIN_LANES];
+                for (uintptr_t end = next + PLAIN_LANES * PLAIN_LANES * elem_bytes(e); next < end; next += 64)
+                    __builtin_prefetch((const void *)next, 0, 2);
+                pf_square(e, rows + h, k, v);
+#pragma GCC unroll 16
+                for (size_t l = 0; l < PLAIN_LANES; l++)
+                    part[c] = pf_fma(v[l], pf_set(x[k + l]), part[c]);
+            }
+        }
+        for (size_t c = 0; c < PLAIN_CHAINS; c++) sum = pf_add(sum, part[c]);
+        pf_store(y + h, sum);
+    }
+}
+
+_Static_assert((int)PIECE == (int)PLAIN_CHAINS * LS_CHAIN, "chains of a piece");
+
 /* Rows that are not in strips, their activations in the type's form: 16 rows and a few columns at
  * a time become panels and floats. */
 LS_INLINE void plain_rows(elem e, const ls_matmul *m)
 {
     _Alignas(64) float panel[PIECE * LS_STRIP_ROWS], x[PLAIN_COLS][PIECE],
         y[PLAIN_COLS][LS_STRIP_ROWS];
-    plain_job j = {.w = {(const uint8_t *)panel}};
+    plain_job      j = {.w = {(const uint8_t *)panel}};
+    const uint8_t *rows[LS_STRIP_ROWS];
     for (size_t r = 0; r < m->n_rows; r += LS_STRIP_ROWS) {
-        size_t n_rows = m->n_rows - r < LS_STRIP_ROWS ? m->n_rows - r : LS_STRIP_ROWS;
+        size_t    n_rows = m->n_rows - r < LS_STRIP_ROWS ? m->n_rows - r : LS_STRIP_ROWS;
+        uintptr_t next = (uintptr_t)m->w + (r + LS_STRIP_ROWS) * m->row_bytes;
         for (size_t i = 0; i == 0 || i < m->n; i += PIECE) {
             j.n = m->n - i < PIECE ? m->n - i : PIECE;
             j.first = i == 0;
-            panel_of_rows(e, panel, m, r, i, j.n);
+            rows_at(e, rows, m, r, i);
+            if (m->n_cols == 1 && j.n == PIECE) { /* y[0] keeps the sums */
+                floats_of(e, x[0], (const uint8_t *)m->x + i * elem_bytes(e), PIECE);
+                rows_piece(e, rows, next + LS_STRIP_ROWS * i * elem_bytes(e), x[0], y[0], j.first);
+                memcpy(m->y + r, y[0], n_rows * sizeof(float));
+                continue;
+            }
+            panel_of_rows(e, panel, rows, j.n);
             for (size_t c = 0, n, step; c < m->n_cols; c += n) {
                 for (step = 0; (n = (size_t)plain_steps[step]) > m->n_cols - c;) step++;
                 for (size_t k = 0; k < n; k++) {

@@ -197,10 +197,11 @@ static size_t uses_of(const ls_matrix *w)
     case LS_DTYPE_Q8_0:
     case LS_DTYPE_Q6_K:
     case LS_DTYPE_TQ2_0:
-        return FAST_ROWS; /* as rows they are read nearly as fast */
     case LS_DTYPE_F32:
     case LS_DTYPE_F16:
     case LS_DTYPE_BF16:
+        return FAST_ROWS; /* as rows they are read nearly as fast, plain numbers two thirds as fast
+                           */
     case LS_DTYPE_Q4_0:
     case LS_DTYPE_Q4_K:
     case LS_DTYPE_I2_S:

@@ -18,7 +18,6 @@ LS_INLINE size_t elem_bytes(elem e) { return e == F32 ? 4 : 2; }
 #define PLAIN_LANES  4
 #define PLAIN_STRIPS 1
 #define PLAIN_COLS   6
-#define PLAIN_SQUARE 4
 typedef float32x4_t pf;
 
 /* 4 elements from element i on, decoded exactly. */
@@ -41,18 +40,14 @@ LS_INLINE void pf_store(float *p, pf v) { vst1q_f32(p, v); }
 LS_INLINE pf   pf_add(pf a, pf b) { return vaddq_f32(a, b); }
 LS_INLINE pf   pf_fma(pf a, pf b, pf c) { return vfmaq_f32(c, a, b); }
 
-/* Elements k to k + 4 of 16 rows, to where they stand side by side. */
-LS_INLINE void panel_square(elem e, float *panel, const uint8_t *const rows[16], size_t k)
+/* v[i], element k + i of 4 rows. */
+LS_INLINE void pf_square(elem e, const uint8_t *const *rows, size_t k, pf v[4])
 {
-#pragma GCC unroll 4
-    for (size_t h = 0; h < 16; h += 4) {
-        float32x4x2_t a = vtrnq_f32(pf_load(e, rows[h], k), pf_load(e, rows[h + 1], k));
-        float32x4x2_t b = vtrnq_f32(pf_load(e, rows[h + 2], k), pf_load(e, rows[h + 3], k));
-        float        *to = panel + 16 * k + h;
-        for (int i = 0; i < 2; i++, to += 16) {
-            vst1q_f32(to, vcombine_f32(vget_low_f32(a.val[i]), vget_low_f32(b.val[i])));
-            vst1q_f32(to + 32, vcombine_f32(vget_high_f32(a.val[i]), vget_high_f32(b.val[i])));
-        }
+    float32x4x2_t a = vtrnq_f32(pf_load(e, rows[0], k), pf_load(e, rows[1], k));
+    float32x4x2_t b = vtrnq_f32(pf_load(e, rows[2], k), pf_load(e, rows[3], k));
+    for (int i = 0; i < 2; i++) {
+        v[i] = vcombine_f32(vget_low_f32(a.val[i]), vget_low_f32(b.val[i]));
+        v[i + 2] = vcombine_f32(vget_high_f32(a.val[i]), vget_high_f32(b.val[i]));
     }
 }
 

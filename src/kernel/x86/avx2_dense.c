@@ -13,6 +13,35 @@ LS_INLINE pf   pf_load(elem e, const uint8_t *p, size_t i) { return load8(e, p, 
 LS_INLINE void pf_store(float *p, pf v) { _mm256_storeu_ps(p, v); }
 LS_INLINE pf   pf_add(pf a, pf b) { return _mm256_add_ps(a, b); }
 LS_INLINE pf   pf_fma(pf a, pf b, pf c) { return _mm256_fmadd_ps(a, b, c); }
+/* v[j], element j of 8 rows, from v[r], 8 elements of row r. */
+LS_INLINE void transpose8(__m256 v[8])
+{
+    __m256 a[8], b[8];
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; i++) {
+        a[2 * i] = _mm256_unpacklo_ps(v[2 * i], v[2 * i + 1]);
+        a[2 * i + 1] = _mm256_unpackhi_ps(v[2 * i], v[2 * i + 1]);
+    }
+#pragma GCC unroll 2
+    for (int i = 0; i < 8; i += 4) {
+        b[i] = _mm256_shuffle_ps(a[i], a[i + 2], 0x44);
+        b[i + 1] = _mm256_shuffle_ps(a[i], a[i + 2], 0xee);
+        b[i + 2] = _mm256_shuffle_ps(a[i + 1], a[i + 3], 0x44);
+        b[i + 3] = _mm256_shuffle_ps(a[i + 1], a[i + 3], 0xee);
+    }
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; i++) {
+        v[i] = _mm256_permute2f128_ps(b[i], b[i + 4], 0x20);
+        v[i + 4] = _mm256_permute2f128_ps(b[i], b[i + 4], 0x31);
+    }
+}
+
+LS_INLINE void pf_square(elem e, const uint8_t *const *rows, size_t k, pf v[8])
+{
+#pragma GCC unroll 8
+    for (size_t l = 0; l < 8; l++) v[l] = load8(e, rows[l], k);
+    transpose8(v);
+}
 #include "kernel/mix_inl.h"
 #include "kernel/plain_inl.h"
 

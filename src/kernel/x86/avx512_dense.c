@@ -31,6 +31,42 @@ LS_INLINE pf   pf_load(elem e, const uint8_t *p, size_t i) { return load16(e, p,
 LS_INLINE void pf_store(float *p, pf v) { _mm512_storeu_ps(p, v); }
 LS_INLINE pf   pf_add(pf a, pf b) { return _mm512_add_ps(a, b); }
 LS_INLINE pf   pf_fma(pf a, pf b, pf c) { return _mm512_fmadd_ps(a, b, c); }
+/* v[j], element j of 16 rows, from v[r], 16 elements of row r: within 128 bits, then of these. */
+LS_INLINE void transpose16(__m512 v[16])
+{
+    __m512 a[16];
+#pragma GCC unroll 8
+    for (int i = 0; i < 16; i += 2) {
+        a[i] = _mm512_unpacklo_ps(v[i], v[i + 1]);
+        a[i + 1] = _mm512_unpackhi_ps(v[i], v[i + 1]);
+    }
+#pragma GCC unroll 4
+    for (int i = 0; i < 16; i += 4) {
+        v[i] = _mm512_shuffle_ps(a[i], a[i + 2], 0x44);
+        v[i + 1] = _mm512_shuffle_ps(a[i], a[i + 2], 0xee);
+        v[i + 2] = _mm512_shuffle_ps(a[i + 1], a[i + 3], 0x44);
+        v[i + 3] = _mm512_shuffle_ps(a[i + 1], a[i + 3], 0xee);
+    }
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; i++) {
+        a[i] = _mm512_shuffle_f32x4(v[i], v[i + 4], 0x88);
+        a[i + 4] = _mm512_shuffle_f32x4(v[i], v[i + 4], 0xdd);
+        a[i + 8] = _mm512_shuffle_f32x4(v[i + 8], v[i + 12], 0x88);
+        a[i + 12] = _mm512_shuffle_f32x4(v[i + 8], v[i + 12], 0xdd);
+    }
+#pragma GCC unroll 8
+    for (int i = 0; i < 8; i++) {
+        v[i] = _mm512_shuffle_f32x4(a[i], a[i + 8], 0x88);
+        v[i + 8] = _mm512_shuffle_f32x4(a[i], a[i + 8], 0xdd);
+    }
+}
+
+LS_INLINE void pf_square(elem e, const uint8_t *const *rows, size_t k, pf v[16])
+{
+#pragma GCC unroll 16
+    for (size_t l = 0; l < 16; l++) v[l] = pf_load(e, rows[l], k);
+    transpose16(v);
+}
 #include "kernel/mix_inl.h"
 #include "kernel/plain_inl.h"
 

@@ -145,45 +145,4 @@ LS_INLINE float dense_dot(elem e, const void *a, const void *b, size_t n, int la
     return t.out[0][0];
 }
 
-/* ---- for plain_inl.h ---- */
-
-enum { PLAIN_SQUARE = 8 };
-
-/* v[j], element j of 8 rows, from v[r], 8 elements of row r. */
-LS_INLINE void transpose8(__m256 v[8])
-{
-    __m256 a[8], b[8];
-#pragma GCC unroll 4
-    for (int i = 0; i < 4; i++) {
-        a[2 * i] = _mm256_unpacklo_ps(v[2 * i], v[2 * i + 1]);
-        a[2 * i + 1] = _mm256_unpackhi_ps(v[2 * i], v[2 * i + 1]);
-    }
-#pragma GCC unroll 2
-    for (int i = 0; i < 8; i += 4) {
-        b[i] = _mm256_shuffle_ps(a[i], a[i + 2], 0x44);
-        b[i + 1] = _mm256_shuffle_ps(a[i], a[i + 2], 0xee);
-        b[i + 2] = _mm256_shuffle_ps(a[i + 1], a[i + 3], 0x44);
-        b[i + 3] = _mm256_shuffle_ps(a[i + 1], a[i + 3], 0xee);
-    }
-#pragma GCC unroll 4
-    for (int i = 0; i < 4; i++) {
-        v[i] = _mm256_permute2f128_ps(b[i], b[i + 4], 0x20);
-        v[i + 4] = _mm256_permute2f128_ps(b[i], b[i + 4], 0x31);
-    }
-}
-
-/* Elements k to k + 8 of 16 rows, to where they stand side by side. */
-LS_INLINE void panel_square(elem e, float *panel, const uint8_t *const rows[16], size_t k)
-{
-#pragma GCC unroll 2
-    for (size_t h = 0; h < 16; h += 8) {
-        __m256 v[8];
-#pragma GCC unroll 8
-        for (size_t l = 0; l < 8; l++) v[l] = load8(e, rows[h + l], k);
-        transpose8(v);
-#pragma GCC unroll 8
-        for (size_t l = 0; l < 8; l++) _mm256_store_ps(panel + (k + l) * 16 + h, v[l]);
-    }
-}
-
 #endif
