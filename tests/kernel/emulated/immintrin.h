@@ -116,6 +116,31 @@ EMU emu_f32x16 emu_cast(emu_i32x16 a)
     return r;
 }
 
+/* Two numbers of a and two of b, by number, of every four. */
+EMU emu_f32x16 emu_shuffle_ps(emu_f32x16 a, emu_f32x16 b, int at)
+{
+    emu_f32x16 r;
+    for (int j = 0; j < 16; j++)
+        r.f[j] = (j % 4 < 2 ? a : b).f[j / 4 * 4 + (at >> 2 * (j % 4) & 3)];
+    return r;
+}
+
+/* Two fours of a and two of b, by number. */
+EMU emu_f32x16 emu_shuffle_f32x4(emu_f32x16 a, emu_f32x16 b, int at)
+{
+    emu_f32x16 r;
+    for (int j = 0; j < 16; j++) r.f[j] = (j < 8 ? a : b).f[4 * (at >> 2 * (j / 4) & 3) + j % 4];
+    return r;
+}
+
+/* The first or the last two numbers of every four of a and b in turn. */
+EMU emu_f32x16 emu_unpack_ps(emu_f32x16 a, emu_f32x16 b, int from)
+{
+    emu_f32x16 r;
+    for (int j = 0; j < 16; j++) r.f[j] = (j % 2 ? b : a).f[j / 4 * 4 + from + j % 4 / 2];
+    return r;
+}
+
 EMU __m256 emu_half(emu_f32x16 a, int which) { return _mm256_loadu_ps(a.f + 8 * which); }
 
 /* mask3: lanes that the mask leaves out keep c. */
@@ -343,6 +368,12 @@ EMU emu_f32x16 emu_cvti(emu_i32x16 a)
 #define _mm512_castps512_ps256(a) emu_half(a, 0)
 #undef _mm512_extractf32x8_ps
 #define _mm512_extractf32x8_ps emu_half
+#undef _mm512_shuffle_ps
+#define _mm512_shuffle_ps emu_shuffle_ps
+#undef _mm512_shuffle_f32x4
+#define _mm512_shuffle_f32x4 emu_shuffle_f32x4
+#define _mm512_unpacklo_ps(a, b) emu_unpack_ps(a, b, 0)
+#define _mm512_unpackhi_ps(a, b) emu_unpack_ps(a, b, 2)
 #define _mm512_fmadd_ps        emu_fmadd
 #define _mm512_mask3_fmadd_ps  emu_mask3_fmadd
 #undef _mm256_dpbusd_epi32
