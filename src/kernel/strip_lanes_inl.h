@@ -200,12 +200,13 @@ LS_INLINE void quarters_256(int t, const strip_job *j, int nc, int h)
         const size_t b = g / 8;
         vi           isum[MAX_COLS][PANEL_REGS], msum[MAX_COLS][PANEL_REGS];
         strip_part   part[MAX_COLS][PANEL_REGS];
+        strip_scales none[PANEL_REGS]; /* a panel has its own */
         for (int c = 0; c < nc; c++) {
             for (int i = 0; i < regs; i++) isum[c][i] = msum[c][i] = v_zero();
         }
         for (int k = 0; k < 2; k++) {
-            mul_group(t, true, j, NULL, b, nc, h, (int)(g % 8) + k, part, isum);
-            mul_pair(t, true, j, NULL, b, nc, h, (int)(g % 8) + k, msum);
+            mul_group(t, true, j, none, b, nc, h, (int)(g % 8) + k, part, isum);
+            mul_pair(t, true, j, none, b, nc, h, (int)(g % 8) + k, msum);
         }
 #pragma GCC unroll 12
         for (int c = 0; c < nc; c++) {

@@ -192,16 +192,16 @@ void ls_packing_end(ls_model *m)
  * makes good that of packing, fresh memory included (docs/performance.md, Loading). */
 static size_t uses_of(const ls_matrix *w)
 {
-    enum { FAST_ROWS = 256, SLOW_ROWS = 64, NO_ROWS = 16 };
+    enum { FAST_ROWS = 256, PLAIN_ROWS = 128, SLOW_ROWS = 64, NO_ROWS = 16 };
     switch (w->dtype) {
     case LS_DTYPE_Q8_0:
     case LS_DTYPE_Q6_K:
     case LS_DTYPE_TQ2_0:
+        return FAST_ROWS; /* as rows they are read nearly as fast */
     case LS_DTYPE_F32:
     case LS_DTYPE_F16:
     case LS_DTYPE_BF16:
-        return FAST_ROWS; /* as rows they are read nearly as fast, plain numbers two thirds as fast
-                           */
+        return PLAIN_ROWS;
     case LS_DTYPE_Q4_0:
     case LS_DTYPE_Q4_K:
     case LS_DTYPE_I2_S:
