@@ -174,7 +174,7 @@ static void each_evaluation_packs_its_share(void **state)
     (void)state;
     for (int all = 0; all <= 1; all++) {
         packing_is_spread(LS_DTYPE_Q8_0, 256, all);
-        packing_is_spread(LS_DTYPE_F16, 64, all);
+        packing_is_spread(LS_DTYPE_F16, 128, all);
         packing_is_spread(LS_DTYPE_Q4_0, 64, all);
         packing_is_spread(LS_DTYPE_Q5_0, 16, all);
     }
