@@ -254,6 +254,7 @@ static void fill_up_to(ls_model *m, size_t piece)
 {
     packing *p = m->packing;
     size_t   before = p->n_filled * p->piece, now = piece * p->piece;
+    if (piece == p->n_pieces) ls_gguf_forget(m->gguf, NULL, 0); /* each comes once more, and goes */
     ls_pool_run(p->pool, fill, p, piece - p->n_filled, 1);
     p->n_filled = piece;
     ls_strip_plan_use(&p->plan, p->image, now);

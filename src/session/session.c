@@ -14,8 +14,8 @@
 enum { DEFAULT_BATCH = 512, MAX_THREADS = 256 };
 /* A batch whose activations are more than a WEIGHTS_SHAREth of the weights passes through the
  * layers in parts of about PART tokens, unless somebody wants to see it or its shape decides about
- * sums: a prompt of 512 then takes 2 to 6 % longer, activations a third of the memory. */
-enum { PART = 192, MOST_OF_PART = PART + PART / 2, WEIGHTS_SHARE = 10 };
+ * sums: a prompt of 512 then takes some percent longer, activations a quarter of the memory. */
+enum { PART = 128, MOST_OF_PART = PART + PART / 2, WEIGHTS_SHARE = 10 };
 /* Rows of logits that are computed together: as many as fit into LOGIT_BYTES, or LOGIT_ROWS where
  * they take no more than MOST_LOGIT_BYTES. With 16 rows the products of a large vocabulary took 1.5
  * times as long as with 64. */
