@@ -82,7 +82,8 @@ LS_API void ls_engine_close(ls_engine *e); /* NULL is allowed; reaps the child *
 LS_API const ls_engine_info *ls_engine_get_info(const ls_engine *e);
 LS_API ls_engine_stats       ls_engine_get_stats(const ls_engine *e);
 
-/* Token ids as this engine sees the text. *ids is owned: free(). */
+/* Token ids as this engine sees the text. *ids is owned: free(). The native engine makes its tokenizer when the
+ * first text comes: errors also as ls_tokenizer_create. */
 LS_API ls_status ls_engine_tokenize(ls_engine *e, const char *text, size_t len,
                                     const ls_encode_options *opt, int32_t **ids, size_t *n,
                                     ls_error *err);

@@ -12,11 +12,11 @@ enum { MIX_REGS = 4 };
 /* Elements e to e + R registers of stripes s and s + 1; their number is even. */
 LS_INLINE void mix_two(const ls_mix *m, int R, size_t s, size_t e)
 {
-    const uint8_t *v = (const uint8_t *)m->v + 2 * (s * m->ld + e);
-    pf             acc[2][MIX_REGS];
+    pf acc[2][MIX_REGS];
     for (int r = 0; r < R; r++) acc[0][r] = acc[1][r] = pf_set(0);
-    for (size_t p = s; p < m->n; p += m->stripes, v += 2 * m->ld * m->stripes) {
-        pf first = pf_set(m->weights[p]);
+    for (size_t p = s; p < m->n; p += m->stripes) {
+        const uint8_t *v = (const uint8_t *)m->v + 2 * (p * m->ld + e);
+        pf             first = pf_set(m->weights[p]);
         for (int r = 0; r < R; r++)
             acc[0][r] = pf_fma(first, pf_load(F16, v, PLAIN_LANES * (size_t)r), acc[0][r]);
         if (p + 1 == m->n) break;

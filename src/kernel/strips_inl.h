@@ -289,14 +289,14 @@ STRIP_TYPES(STRIP_KERNEL)
     STORED_KERNELS(name, sym, width)                                                            \
     static void lane_##name(const strip_job *j) { mul_lanes(LS_DTYPE_##sym, j, 1); }            \
     static void lanes_##name(const strip_job *j) { mul_lanes(LS_DTYPE_##sym, j, lanes_width); } \
-    static void reorder_##name(strip_job *j, int s, uint8_t *to)                                 \
+    static void unpack_lanes_##name(strip_job *j, int s, uint8_t *to)                                 \
     {                                                                                           \
         unpack(LS_DTYPE_##sym, true, j, s, to);                                                 \
     }                                                                                           \
     static void strips_##name(const ls_matmul *m)                                               \
     {                                                                                           \
         const strip_fns f = {unpack_##name, stored_##name, one_##name, many_##name, width};     \
-        const strip_fns l = {reorder_##name, NULL, lane_##name, lanes_##name, lanes_width};      \
+        const strip_fns l = {unpack_lanes_##name, NULL, lane_##name, lanes_##name, lanes_width};      \
         if (m->whole) strips_run(m, &f);                                                        \
         else strips_follow(m, &l, last ? &f : NULL);                                            \
     }

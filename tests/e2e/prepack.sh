@@ -48,7 +48,7 @@ check_memory() {
     run && bounded prepacked
     rm "$T/b.gguf.strips"
     # A prompt of 512 tokens: activations of some of them, and nothing of positions that nobody came to.
-    most=$((weights + 577 * 12 + 30 * 1024)) # K and V of 577 positions in 12 layers of 256, two threads
+    most=$((weights + 577 * 12 + 26 * 1024)) # K and V of 577 positions in 12 layers of 256, two threads
     ids=$(seq -s, 3 60 30720)
     run() { peak_of "$LS" run -m "$T/b.gguf" --ids "$ids" -n 32 --ctx "$1" --threads 2; }
     run 577 && bounded "a long prompt"
