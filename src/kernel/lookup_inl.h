@@ -241,7 +241,7 @@ LS_INLINE void lookup_run(const ls_matmul *m, int t, unpack_fn *unpack_to)
 {
     const ls_lookup_units units = ls_lookup_units_of(t, m->n);
     if (m->n_cols >= LS_LOOKUP_COLS) {
-        const strip_fns f = {unpack_to, NULL, one_i2_s, many_i2_s, STRIP_ROW};
+        const strip_fns f = {unpack_to, NULL, one_i2_s, many_i2_s, STRIP_SUMS};
         strips_panels(m, &f);
         return;
     }

@@ -13,7 +13,7 @@
 #ifndef LS_KERNEL_STRIP_LANES_INL_H
 #define LS_KERNEL_STRIP_LANES_INL_H
 
-#include "kernel/strip_sums_inl.h"
+#include "kernel/strip_panels_inl.h"
 
 enum { LANES = 8 };
 
@@ -111,12 +111,6 @@ LS_INLINE void lanes_32(int t, const strip_job *j, int nc, int h)
     }
 }
 
-/* Word i of the sums of 16 activations in block b of column c: numbers 2i and 2i + 1. */
-LS_INLINE vi sums_16(const strip_job *j, int c, size_t b, int i)
-{
-    return v_broadcast(j->x[c] + sizeof(ls_q8_k) * b + offsetof(ls_q8_k, bsums) + 4 * (size_t)i);
-}
-
 /* Lane l of block b, each column's integer. */
 LS_INLINE void lane_256(int t, const strip_job *j, size_t b, int l, int nc, int h,
                         vi isum[STRIP_LANES_WIDE])
@@ -188,47 +182,10 @@ LS_INLINE void lanes_256(int t, const strip_job *j, int nc, int h)
     }
 }
 
-/* Q4_K: one sum, and one for minimums, which take every 64 elements by themselves. */
-LS_INLINE void quarters_256(int t, const strip_job *j, int nc, int h)
-{
-    const int regs = regs_of_256(true);
-    vf        acc[MAX_COLS][PANEL_REGS], mins[MAX_COLS][PANEL_REGS];
-    for (int c = 0; c < nc; c++) {
-        for (int i = 0; i < regs; i++) acc[c][i] = mins[c][i] = vf_zero();
-    }
-    for (size_t g = 0; g < j->n / 32; g += 2) {
-        const size_t b = g / 8;
-        vi           isum[MAX_COLS][PANEL_REGS], msum[MAX_COLS][PANEL_REGS];
-        strip_part   part[MAX_COLS][PANEL_REGS];
-        strip_scales none[PANEL_REGS]; /* a panel has its own */
-        for (int c = 0; c < nc; c++) {
-            for (int i = 0; i < regs; i++) isum[c][i] = msum[c][i] = v_zero();
-        }
-        for (int k = 0; k < 2; k++) {
-            mul_group(t, true, j, none, b, nc, h, (int)(g % 8) + k, part, isum);
-            mul_pair(t, true, j, none, b, nc, h, (int)(g % 8) + k, msum);
-        }
-#pragma GCC unroll 12
-        for (int c = 0; c < nc; c++) {
-            vf dx = vf_all(j->x[c] + sizeof(ls_q8_k) * b);
-            for (int i = 0; i < regs; i++) {
-                vf d = vf_mul(floats_at(j->d, b, h + i), dx);
-                vf dmin = vf_mul(floats_at(j->dmin, b, h + i), dx);
-                acc[c][i] = vf_fma(d, v_float(isum[c][i]), acc[c][i]);
-                mins[c][i] = vf_fma(dmin, v_float(msum[c][i]), mins[c][i]);
-            }
-        }
-    }
-    for (int c = 0; c < nc; c++) {
-        for (int i = 0; i < regs; i++)
-            vf_store(j->y[c] + V_ROWS * (h + i), vf_sub(acc[c][i], mins[c][i]));
-    }
-}
-
 LS_INLINE void mul_lanes(int t, const strip_job *j, int nc)
 {
-    if (t == LS_DTYPE_Q4_K) {
-        for (int h = 0; h < PANEL_REGS; h += regs_of_256(true)) quarters_256(t, j, nc, h);
+    if (t == LS_DTYPE_Q4_K) { /* one sum, and one of minimums, which take every 64 elements */
+        for (int h = 0; h < PANEL_REGS; h += STRIP_WIDE_REGS) scaled_256(t, j, 4, nc, h);
         return;
     }
     raise_columns(t, j, nc);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* strip_sums_inl.h - the sums of strips_inl.h: rows of a strip or of a panel times some columns. */
+/* strip_sums_inl.h - the sums of strips_inl.h: a strip as it is stored times one column, and what panels
+ * (strip_panels_inl.h) have in common with that. */
 #ifndef LS_KERNEL_STRIP_SUMS_INL_H
 #define LS_KERNEL_STRIP_SUMS_INL_H
 
@@ -60,19 +61,6 @@ LS_INLINE vi codes_at(int t, bool panel, const strip_job *j, size_t b, int k, in
 {
     if (panel) return v_load(words_at(j->q, b * (size_t)block_of(t) / 4 + (size_t)k, h));
     return strip_code(adds_of(t), stored_codes(t, block_at(t, j, b), k, h));
-}
-
-LS_INLINE vi scale_at(int t, bool panel, const strip_job *j, const strip_scales *s, size_t b, int g,
-                      int h)
-{
-    if (panel) return v_load(words_at(j->scale, b * 256 / (size_t)group_of(t) + (size_t)g, h));
-    return stored_scale(t, s, g);
-}
-
-LS_INLINE vi pair_at(int t, bool panel, const strip_job *j, const strip_scales *s, size_t b, int i,
-                     int h)
-{
-    return panel ? v_load(words_at(j->pair, 8 * b + (size_t)i, h)) : stored_pair(t, s, i);
 }
 
 /* Scale of part i of a block. */
@@ -194,212 +182,149 @@ LS_INLINE void mul_32(int t, bool panel, const strip_job *j, int nc)
     }
 }
 
-/* ---- blocks of 256 ---- */
+/* ---- what blocks of 256 and rows end with ---- */
 
-/* Step k of the 32 of 128 elements in an order in which the four codes of a byte follow each
- * other, so that what is loaded once serves four steps. */
-LS_INLINE int by_word(int t, bool panel, int k)
+/* Word i of the sums of 16 activations in block b of column c: numbers 2i and 2i + 1. */
+LS_INLINE vi sums_16(const strip_job *j, int c, size_t b, int i)
 {
-    bool four = !panel && (t == LS_DTYPE_TQ2_0 || t == LS_DTYPE_I2_S);
-    return four ? k % 4 * 8 + k / 4 : k;
-}
-
-/* Registers of rows in one product of a block of 256, from number h on: all of what is stored, so that
- * activations are loaded once; of a panel as many as leave room for the columns. */
-LS_INLINE int regs_of_256(bool panel) { return panel ? STRIP_WIDE_REGS : HALVES; }
-
-/* One column alone waits for each of its products in turn: integers without a scale are added in
- * CHAINS sums then, which take the places of columns that are not there. */
-LS_INLINE int chains_of(int t, bool panel) { return !panel && group_of(t) == 0 ? CHAINS : 1; }
-
-LS_INLINE void zero_chains(int t, bool panel, vi (*isum)[PANEL_REGS])
-{
-    for (int k = 1; k < chains_of(t, panel); k++) {
-        for (int h = 0; h < regs_of(panel); h++) isum[k][h] = v_zero();
-    }
-}
-
-LS_INLINE void add_chains(int t, bool panel, vi (*isum)[PANEL_REGS])
-{
-    for (int k = 1; k < chains_of(t, panel); k++) {
-        for (int h = 0; h < regs_of(panel); h++) isum[0][h] = v_add32(isum[0][h], isum[k][h]);
-    }
-}
-
-/* Group g of the block. */
-LS_INLINE void mul_group(int t, bool panel, const strip_job *j, const strip_scales *s, size_t b,
-                         int nc, int h, int g, strip_part (*part)[PANEL_REGS], vi (*isum)[PANEL_REGS])
-{
-    const int group = group_of(t) ? group_of(t) : 128, regs = regs_of_256(panel);
-    const int chains = chains_of(t, panel);
-    vi        scale[PANEL_REGS];
-    for (int i = 0; i < regs; i++)
-        scale[i] = group_of(t) ? scale_at(t, panel, j, s + i, b, g, h + i) : v_set16(1);
-#pragma GCC unroll 32
-    for (int k = 0; k < group / 4; k++) {
-        const int at = by_word(t, panel, k);
-        vi        w[PANEL_REGS];
-        if (!panel) fetch_ahead(t, j, b, g * group / 4 + k, 64);
-        for (int i = 0; i < regs; i++) w[i] = codes_at(t, panel, j, b, g * group / 4 + at, h + i);
-#pragma GCC unroll 12
-        for (int c = 0; c < nc; c++) {
-            const uint8_t *x = j->x[c] + sizeof(ls_q8_k) * b + offsetof(ls_q8_k, qs);
-            vi             four = v_broadcast(x + g * group + 4 * at);
-            for (int i = 0; i < regs; i++) {
-                strip_step(adds_of(t), k, group / 4, &part[c][i], &isum[c + k % chains][i], w[i],
-                           four, scale[i], group_of(t) != 0);
-            }
-        }
-    }
-}
-
-/* Minimums, or the offset times the scales, times the sums of activations: pair i of eight. */
-LS_INLINE void mul_pair(int t, bool panel, const strip_job *j, const strip_scales *s, size_t b, int nc,
-                        int h, int i, vi (*msum)[PANEL_REGS])
-{
-    const int regs = regs_of_256(panel);
-    vi        m[PANEL_REGS];
-    for (int k = 0; k < regs; k++) m[k] = pair_at(t, panel, j, s + k, b, i, h + k);
-#pragma GCC unroll 12
-    for (int c = 0; c < nc; c++) {
-        const uint8_t *sums = j->x[c] + sizeof(ls_q8_k) * b + offsetof(ls_q8_k, bsums);
-        vi             two = v_broadcast(sums + 4 * i);
-        for (int k = 0; k < regs; k++) msum[c][k] = v_madd_add(msum[c][k], m[k], two);
-    }
-}
-
-LS_INLINE void mul_pairs(int t, bool panel, const strip_job *j, const strip_scales *s, size_t b,
-                         int nc, int h, vi (*msum)[PANEL_REGS])
-{
-#pragma GCC unroll 8
-    for (int i = 0; i < 8; i++) mul_pair(t, panel, j, s, b, nc, h, i, msum);
-}
-
-/* Sum of 16 int16 of at most 2048 by their magnitude, as sums of 16 codes are: made positive, four words
- * of four are added without a carry, and so are the four at last. */
-LS_INLINE int sum_of_16(const void *sums)
-{
-    const uint64_t ones = 0x0001000100010001;
-    uint64_t       w[4], all = 0;
-    memcpy(w, sums, sizeof(w));
-    for (int i = 0; i < 4; i++) all += (w[i] ^ 0x8000 * ones) - (0x8000 - 2048) * ones;
-    return (int)(all * ones >> 48) - 16 * 2048;
+    return v_broadcast(j->x[c] + sizeof(ls_q8_k) * b + offsetof(ls_q8_k, bsums) + 4 * (size_t)i);
 }
 
 /* The offset times the sum of activations, where no scale differs from row to row. */
-LS_INLINE void sum_block(int t, bool panel, const strip_job *j, size_t b, int nc,
-                         vi (*msum)[PANEL_REGS])
+LS_INLINE vi offset_of_block(int t, const strip_job *j, int c, size_t b)
 {
-    for (int c = 0; c < nc; c++) {
-        const uint8_t *sums = j->x[c] + sizeof(ls_q8_k) * b + offsetof(ls_q8_k, bsums);
-        vi             sum = v_set32(offset_of(t) * sum_of_16(sums));
-        for (int k = 0; k < regs_of_256(panel); k++) msum[c][k] = sum;
+    vi sum = v_sum16(j->x[c] + sizeof(ls_q8_k) * b + offsetof(ls_q8_k, bsums));
+    return v_sll32(sum, __builtin_ctz((unsigned)offset_of(t)));
+}
+
+/* A block of 256 joins its output: the sum of its codes, that of minimums or of offsets. */
+LS_INLINE void take_256(int t, bool panel, const strip_job *j, int c, size_t b, int h, vi isum,
+                        vi msum, vf *acc, vf *mins)
+{
+    vf dx = vf_all(j->x[c] + sizeof(ls_q8_k) * b);
+    if (has_pairs(t) && !has_min(t)) isum = v_sub32(isum, msum);
+    *acc = vf_fma(vf_mul(d_at(t, panel, j, b, 0, h), dx), v_float(isum), *acc);
+    if (has_min(t)) *mins = vf_fma(vf_mul(dmin_at(t, panel, j, b, h), dx), v_float(msum), *mins);
+}
+
+LS_INLINE void store_row(const strip_job *j, int c, int h, vi isum)
+{
+    ls_i8_row x;
+    memcpy(&x, j->x[c], sizeof(x));
+    vf v = vf_div(v_float(v_sub32(isum, v_set32(x.sum))), vf_set(x.s));
+    vf_store(j->y[c] + V_ROWS * h, vf_mul(v, vf_set(j->w_scale)));
+}
+
+/* ---- blocks of 256, a strip as it is stored, one column ---- */
+
+/* Step k of the 32 of 128 elements in an order in which the four codes of a byte follow each
+ * other, so that what is loaded once serves four steps. */
+LS_INLINE int by_word(int t, int k)
+{
+    return t == LS_DTYPE_TQ2_0 || t == LS_DTYPE_I2_S ? k % 4 * 8 + k / 4 : k;
+}
+
+/* One column alone waits for each of its products in turn: integers without a scale are added in
+ * CHAINS sums then. */
+LS_INLINE int chains_of(int t) { return group_of(t) == 0 ? CHAINS : 1; }
+
+LS_INLINE void zero_chains(vi (*isum)[HALVES])
+{
+    for (int k = 0; k < CHAINS; k++) {
+        for (int h = 0; h < HALVES; h++) isum[k][h] = v_zero();
     }
 }
 
-LS_INLINE void mul_256_sums(int t, bool panel, const strip_job *j, size_t b, int nc, int h,
-                            vi (*isum)[PANEL_REGS], vi (*msum)[PANEL_REGS])
+LS_INLINE void add_chains(int t, vi (*isum)[HALVES])
 {
-    strip_part   part[MAX_COLS][PANEL_REGS];
-    strip_scales s[PANEL_REGS];
-    const int    groups = group_of(t) ? 256 / group_of(t) : 2, regs = regs_of_256(panel);
-    for (int c = 0; c < nc; c++) {
-        for (int i = 0; i < regs; i++) isum[c][i] = msum[c][i] = v_zero();
+    for (int k = 1; k < chains_of(t); k++) {
+        for (int h = 0; h < HALVES; h++) isum[0][h] = v_add32(isum[0][h], isum[k][h]);
     }
-    zero_chains(t, panel, isum);
-    for (int i = 0; i < regs && !panel; i++)
-        stored_scales(t, block_at(t, j, b), h + i, &s[i]);
-    if (panel) {
-        for (int g = 0; g < groups; g++) mul_group(t, panel, j, s, b, nc, h, g, part, isum);
-    } else { /* where a code stands is then known when this is compiled */
-#pragma GCC unroll 16
-        for (int g = 0; g < groups; g++) {
-            mul_group(t, panel, j, s, b, nc, h, g, part, isum);
+}
+
+/* Group g of block b; without scales 128 elements. */
+LS_INLINE void stored_group(int t, const strip_job *j, const strip_scales *s, size_t b, int g,
+                            strip_part *part, vi (*isum)[HALVES])
+{
+    const int      steps = (group_of(t) ? group_of(t) : 128) / 4;
+    const uint8_t *x = j->x[0] + sizeof(ls_q8_k) * b + offsetof(ls_q8_k, qs);
+#pragma GCC unroll 32
+    for (int k = 0; k < steps; k++) {
+        const int at = g * steps + by_word(t, k), chain = k % chains_of(t);
+        vi        four = v_broadcast(x + 4 * at);
+        fetch_ahead(t, j, b, g * steps + k, 64);
+        for (int h = 0; h < HALVES; h++) {
+            vi scale = group_of(t) ? stored_scale(t, s + h, g) : v_set16(1);
+            strip_step(adds_of(t), k, steps, &part[h], &isum[chain][h],
+                       codes_at(t, false, j, b, at, h), four, scale, group_of(t) != 0);
         }
     }
-    add_chains(t, panel, isum);
-    if (group_of(t)) mul_pairs(t, panel, j, s, b, nc, h, msum);
-    else if (has_pairs(t)) sum_block(t, panel, j, b, nc, msum);
 }
 
-LS_INLINE void mul_256(int t, bool panel, const strip_job *j, int nc, int h)
+/* Minimums, or the offset times the scales, times the sums of activations of block b. */
+LS_INLINE void stored_pairs(int t, const strip_job *j, const strip_scales *s, size_t b, vi *msum)
 {
-    const int regs = regs_of_256(panel);
-    vf        acc[MAX_COLS][PANEL_REGS], mins[MAX_COLS][PANEL_REGS];
-    for (int c = 0; c < nc; c++) {
-        for (int i = 0; i < regs; i++) acc[c][i] = mins[c][i] = vf_zero();
+#pragma GCC unroll 8
+    for (int i = 0; i < 8; i++) {
+        vi two = sums_16(j, 0, b, i);
+        for (int h = 0; h < HALVES; h++) msum[h] = v_madd_add(msum[h], stored_pair(t, s + h, i), two);
     }
+}
+
+LS_INLINE void stored_256(int t, const strip_job *j)
+{
+    const int groups = group_of(t) ? 256 / group_of(t) : 2;
+    vf        acc[HALVES], mins[HALVES];
+    for (int h = 0; h < HALVES; h++) acc[h] = mins[h] = vf_zero();
     for (size_t b = 0; b < j->n / 256; b++) {
-        vi isum[MAX_COLS][PANEL_REGS], msum[MAX_COLS][PANEL_REGS];
-        mul_256_sums(t, panel, j, b, nc, h, isum, msum);
-#pragma GCC unroll 12
-        for (int c = 0; c < nc; c++) {
-            vf dx = vf_all(j->x[c] + sizeof(ls_q8_k) * b);
-            for (int i = 0; i < regs; i++) {
-                vi sum = isum[c][i];
-                if (has_pairs(t) && !has_min(t)) sum = v_sub32(sum, msum[c][i]);
-                vf d = vf_mul(d_at(t, panel, j, b, 0, h + i), dx);
-                acc[c][i] = vf_fma(d, v_float(sum), acc[c][i]);
-                if (!has_min(t)) continue;
-                vf dmin = vf_mul(dmin_at(t, panel, j, b, h + i), dx);
-                mins[c][i] = vf_fma(dmin, v_float(msum[c][i]), mins[c][i]);
-            }
+        vi           isum[CHAINS][HALVES], msum[HALVES];
+        strip_part   part[HALVES];
+        strip_scales s[HALVES];
+        vi           offset = has_pairs(t) && !group_of(t) ? offset_of_block(t, j, 0, b) : v_zero();
+        zero_chains(isum);
+        for (int h = 0; h < HALVES; h++) {
+            msum[h] = offset;
+            stored_scales(t, block_at(t, j, b), h, &s[h]);
         }
+#pragma GCC unroll 16 /* where a code stands is then known when this is compiled */
+        for (int g = 0; g < groups; g++) stored_group(t, j, s, b, g, part, isum);
+        add_chains(t, isum);
+        if (group_of(t)) stored_pairs(t, j, s, b, msum);
+        for (int h = 0; h < HALVES; h++)
+            take_256(t, false, j, 0, b, h, isum[0][h], msum[h], &acc[h], &mins[h]);
     }
-    for (int c = 0; c < nc; c++) {
-        for (int i = 0; i < regs; i++) {
-            vf y = has_min(t) ? vf_sub(acc[c][i], mins[c][i]) : acc[c][i];
-            vf_store(j->y[c] + V_ROWS * (h + i), y);
-        }
-    }
+    for (int h = 0; h < HALVES; h++)
+        vf_store(j->y[0] + V_ROWS * h, has_min(t) ? vf_sub(acc[h], mins[h]) : acc[h]);
 }
 
-/* ---- one sum over the row ---- */
+/* ---- one sum over the row, the same ---- */
 
-LS_INLINE void mul_row(int t, bool panel, const strip_job *j, int nc)
+LS_INLINE void stored_row(int t, const strip_job *j)
 {
-    const int regs = regs_of(panel), chains = chains_of(t, panel);
-    vi        isum[MAX_COLS][PANEL_REGS];
-    for (int c = 0; c < nc; c++) {
-        for (int h = 0; h < regs; h++) isum[c][h] = v_zero();
-    }
-    zero_chains(t, panel, isum);
+    vi         isum[CHAINS][HALVES];
+    strip_part part[HALVES];
+    zero_chains(isum);
     for (size_t b = 0; b < (j->n + 127) / 128; b++) {
-        strip_part part[MAX_COLS][PANEL_REGS];
 #pragma GCC unroll 32
         for (int k = 0; k < 32; k++) {
-            int i = by_word(t, panel, k);
-            vi  w[PANEL_REGS];
-            if (!panel) fetch_ahead(t, j, b, k, 32);
-            for (int h = 0; h < regs; h++) w[h] = codes_at(t, panel, j, b, i, h);
-#pragma GCC unroll 12
-            for (int c = 0; c < nc; c++) {
-                vi x = v_broadcast(j->x[c] + sizeof(ls_i8_row) + 128 * b + 4 * (size_t)i);
-                for (int h = 0; h < regs; h++) {
-                    strip_step(adds_of(t), k, 32, &part[c][h], &isum[c + k % chains][h], w[h], x,
-                               v_set16(1), false);
-                }
+            int i = by_word(t, k);
+            vi  x = v_broadcast(j->x[0] + sizeof(ls_i8_row) + 128 * b + 4 * (size_t)i);
+            fetch_ahead(t, j, b, k, 32);
+            for (int h = 0; h < HALVES; h++) {
+                strip_step(adds_of(t), k, 32, &part[h], &isum[k % chains_of(t)][h],
+                           codes_at(t, false, j, b, i, h), x, v_set16(1), false);
             }
         }
     }
-    add_chains(t, panel, isum);
-    for (int c = 0; c < nc; c++) {
-        ls_i8_row x;
-        memcpy(&x, j->x[c], sizeof(x));
-        for (int h = 0; h < regs; h++) {
-            vf v = vf_div(v_float(v_sub32(isum[c][h], v_set32(x.sum))), vf_set(x.s));
-            vf_store(j->y[c] + V_ROWS * h, vf_mul(v, vf_set(j->w_scale)));
-        }
-    }
+    add_chains(t, isum);
+    for (int h = 0; h < HALVES; h++) store_row(j, 0, h, isum[0][h]);
 }
 
-LS_INLINE void mul(int t, bool panel, const strip_job *j, int nc)
+LS_INLINE void mul_stored(int t, const strip_job *j)
 {
-    if (t == LS_DTYPE_I2_S) mul_row(t, panel, j, nc);
-    else if (block_of(t) < 256) mul_32(t, panel, j, nc);
-    else {
-        for (int h = 0; h < regs_of(panel); h += regs_of_256(panel)) mul_256(t, panel, j, nc, h);
-    }
+    if (t == LS_DTYPE_I2_S) stored_row(t, j);
+    else if (block_of(t) == 256) stored_256(t, j);
+    else mul_32(t, false, j, 1);
 }
 
 #endif

@@ -198,9 +198,10 @@ static void strips_panels(const ls_matmul *m, const strip_fns *f)
             j.strip = (const uint8_t *)m->w + (r + strip * LS_STRIP_ROWS) * m->row_bytes;
             f->unpack(&j, (int)s, m->scratch);
         }
-        for (size_t c = 0, step; c < m->n_cols; c += step) {
-            step = m->n_cols - c >= f->width ? f->width : 1;
-            panel_columns(m, f, &j, r, n_rows, c, step);
+        for (size_t c = 0, step = m->n_cols < f->width ? 1 : f->width; c < m->n_cols; c += step) {
+            /* the last ones together with some that were there before, which are the same again */
+            size_t from = c + step > m->n_cols ? m->n_cols - step : c;
+            panel_columns(m, f, &j, r, n_rows, from, step);
         }
     }
 }
@@ -234,7 +235,7 @@ static void strips_follow(const ls_matmul *m, const strip_fns *f, const strip_fn
     X(q1_0,   Q1_0,   STRIP_NARROW)     \
     X(q2_0,   Q2_0,   STRIP_NARROW)     \
     X(iq4_xs, IQ4_XS, STRIP_WIDE)       \
-    X(i2_s,   I2_S,   STRIP_ROW)
+    X(i2_s,   I2_S,   STRIP_SUMS)
 
 /* The same of types that the reference adds in another order, columns at once of that, the last columns
  * in the own order. */
@@ -264,12 +265,12 @@ static void strips_follow(const ls_matmul *m, const strip_fns *f, const strip_fn
     X(iq3_s,   IQ3_S,   STRIP_WIDE)
 
 #define PANEL_KERNELS(name, sym, width)                                                         \
-    static void one_##name(const strip_job *j) { mul(LS_DTYPE_##sym, true, j, 1); }             \
-    static void many_##name(const strip_job *j) { mul(LS_DTYPE_##sym, true, j, width); }
+    static void one_##name(const strip_job *j) { mul_panel(LS_DTYPE_##sym, j, 1); }             \
+    static void many_##name(const strip_job *j) { mul_panel(LS_DTYPE_##sym, j, width); }
 
 #define STORED_KERNELS(name, sym, width)                                                        \
     PANEL_KERNELS(name, sym, width)                                                             \
-    static void stored_##name(const strip_job *j) { mul(LS_DTYPE_##sym, false, j, 1); }         \
+    static void stored_##name(const strip_job *j) { mul_stored(LS_DTYPE_##sym, j); }         \
     static void unpack_##name(strip_job *j, int s, uint8_t *to)                                 \
     {                                                                                           \
         unpack(LS_DTYPE_##sym, false, j, s, to);                                                \

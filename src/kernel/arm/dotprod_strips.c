@@ -10,9 +10,10 @@
 #define STRIP_WIDE       8
 #define STRIP_WIDE_REGS  1
 #define STRIP_SUMS       8
-#define STRIP_ROW        4
+#define STRIP_SUMS_REGS  1
 #define STRIP_LANES      3
 #define STRIP_LANES_WIDE 6
+#define STRIP_STEPS      32
 #define STRIP_CODES      ls_kernels_dotprod_codes
 
 typedef vi strip_part; /* the sum of a group that is yet to be scaled */

@@ -11,9 +11,10 @@
 #define STRIP_WIDE       4
 #define STRIP_WIDE_REGS  1
 #define STRIP_SUMS       4
-#define STRIP_ROW        2
+#define STRIP_SUMS_REGS  1
 #define STRIP_LANES      2
 #define STRIP_LANES_WIDE 4
+#define STRIP_STEPS      32
 #define STRIP_CODES      ls_kernels_neon_codes
 
 /* Sums of products in 16 bits, rows 0 and 1, rows 2 and 3; the group's sum, yet to be scaled. */

@@ -106,6 +106,11 @@ V vi strip_code(int adds, vi w)
     (void)adds;
     return w;
 }
+/* The sum of 16 int16. */
+V vi v_sum16(const void *p)
+{
+    return vdupq_n_s32(vaddlvq_s16(vld1q_s16(p)) + vaddlvq_s16(vld1q_s16((const int16_t *)p + 8)));
+}
 V vi v_madd_add(vi acc, vi a, vi b)
 {
     vi low = vmull_s16(vget_low_s16(v_s16(a)), vget_low_s16(v_s16(b)));

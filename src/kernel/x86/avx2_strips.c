@@ -15,10 +15,11 @@
 #define STRIP_SIGNED     3
 #define STRIP_WIDE       6
 #define STRIP_WIDE_REGS  1
-#define STRIP_SUMS       6
-#define STRIP_ROW        4
+#define STRIP_SUMS       4
+#define STRIP_SUMS_REGS  2
 #define STRIP_LANES      1
 #define STRIP_LANES_WIDE 4
+#define STRIP_STEPS      32
 #define STRIP_CODES      ls_kernels_avx2_grid
 
 typedef __m256i vi;
@@ -91,6 +92,15 @@ V vi v_pick(vi a, int i, int j, int k, int l)
     for (int b = 0; b < 16; b++) at[b] = (int8_t)(byte[b % 4] < 0 ? -1 : b / 4 * 4 + byte[b % 4]);
     return _mm256_shuffle_epi8(
         a, _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(const void *)at)));
+}
+/* The sum of 16 int16. */
+V vi v_sum16(const void *p)
+{
+    __m256i pairs = _mm256_madd_epi16(_mm256_loadu_si256(p), _mm256_set1_epi16(1));
+    __m128i s = _mm_add_epi32(_mm256_castsi256_si128(pairs), _mm256_extracti128_si256(pairs, 1));
+    s = _mm_add_epi32(s, _mm_shuffle_epi32(s, 0x4e));
+    s = _mm_add_epi32(s, _mm_shuffle_epi32(s, 0xb1));
+    return _mm256_broadcastd_epi32(s);
 }
 V vi v_madd_add(vi acc, vi a, vi b) { return _mm256_add_epi32(acc, _mm256_madd_epi16(a, b)); }
 

@@ -11,14 +11,15 @@
 #define V_ROWS           16
 #define STRIP_BIAS       128
 #define STRIP_PANEL      2
-#define STRIP_NARROW     6
-#define STRIP_SIGNED     6
+#define STRIP_NARROW     4
+#define STRIP_SIGNED     4
 #define STRIP_WIDE       6
 #define STRIP_WIDE_REGS  2
-#define STRIP_SUMS       12
-#define STRIP_ROW        12
+#define STRIP_SUMS       8
+#define STRIP_SUMS_REGS  2
 #define STRIP_LANES      3
 #define STRIP_LANES_WIDE 6
+#define STRIP_STEPS      4
 #define STRIP_CODES      ls_kernels_avx2_grid
 
 typedef __m512i vi;
@@ -100,6 +101,15 @@ V vi v_pick(vi a, int i, int j, int k, int l)
     for (int b = 0; b < 16; b++) at[b] = (int8_t)(byte[b % 4] < 0 ? -1 : b / 4 * 4 + byte[b % 4]);
     return _mm512_shuffle_epi8(
         a, _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)(const void *)at)));
+}
+/* The sum of 16 int16. */
+V vi v_sum16(const void *p)
+{
+    __m256i pairs = _mm256_madd_epi16(_mm256_loadu_si256(p), _mm256_set1_epi16(1));
+    __m128i s = _mm_add_epi32(_mm256_castsi256_si128(pairs), _mm256_extracti128_si256(pairs, 1));
+    s = _mm_add_epi32(s, _mm_shuffle_epi32(s, 0x4e));
+    s = _mm_add_epi32(s, _mm_shuffle_epi32(s, 0xb1));
+    return _mm512_set1_epi32(_mm_cvtsi128_si32(s));
 }
 V vi v_madd_add(vi acc, vi a, vi b) { return _mm512_dpwssd_epi32(acc, a, b); }
 
