@@ -79,6 +79,7 @@ typedef struct ls_limits_options { /* zero means: default */
     int    n_threads;    /* 0: one per CPU that this process may use           */
     size_t buffer_bytes; /* to read; 0: 512 MiB, beyond any cache of today     */
     double seconds;      /* for each of the four limits, at least; 0: 0.2      */
+    bool   only_read;    /* leave the others 0                                 */
 } ls_limits_options;
 
 /* Measure; the best of several passes each. Errors: NOMEM, IO (threads), USAGE. */

@@ -156,7 +156,7 @@ ls_status ls_limits_measure(ls_limits *out, const ls_limits_options *opt, ls_err
     *out = (ls_limits){.n_threads = o.n_threads};
     LS_TRY(ls_pool_create(&pool, o.n_threads, err));
     status = measure_reading(out, pool, o.buffer_bytes, o.seconds, err);
-    if (status == LS_OK) {
+    if (status == LS_OK && !o.only_read) {
         out->int8 = measure_peak(LS_PEAK_INT8, pool, o.seconds);
         out->fp32 = measure_peak(LS_PEAK_FP32, pool, o.seconds);
         out->bf16 = measure_peak(LS_PEAK_BF16, pool, o.seconds);

@@ -19,17 +19,20 @@ typedef struct side {
     ls_engine_options opt;
     ls_engine        *engine;
     bench_samples     samples;
-    double           *first_s; /* [reps] seconds to the first token */
+    double            of_limit; /* the share of what the machine can do */
+    double           *first_s;  /* [reps] seconds to the first token */
     ls_bench_stats    first;
     uint64_t          peak_bytes;
 } side;
 
 typedef struct compare {
-    bench          b;
-    ls_ref_status  found;
-    side           sides[N_SIDES];
-    ls_limits      limits; /* for the threads at hand */
-    double        *ratios;
+    bench         b;
+    ls_ref_status found;
+    side          sides[N_SIDES];
+    ls_limits     limits; /* for the threads at hand */
+    double *reads;  /* [reps + 1] bytes a second before each pair of samples, and behind them */
+    double *shares; /* [reps] of them that an engine read */
+    double *ratios;
     ls_bench_stats ratio;
     json_t        *runs, *tests; /* NULL: text */
     cli_progress   progress;
@@ -40,24 +43,18 @@ static void step(compare *c) { cli_progress_update(&c->progress, c->n_done++, c-
 
 /* ---- measuring ---- */
 
-static ls_peak better(ls_peak a, ls_peak b) { return a.per_second > b.per_second ? a : b; }
-
-/* What can be read differs from minute to minute: before the tests and after each that reads, the
- * best so far. */
-static ls_status measure_limits(compare *c, int32_t n_threads, ls_error *err)
+/* What can be read just now; the best so far becomes the limit that is shown. */
+static ls_status measure_reading(compare *c, double *read_bytes, ls_error *err)
 {
-    ls_limits_options o = {.n_threads = n_threads};
+    ls_limits_options o = {.n_threads = c->limits.n_threads, .only_read = true};
     ls_limits         now;
+    *read_bytes = 0;
     if (c->b.o->no_limits) return LS_OK;
     LS_TRY(ls_limits_measure(&now, &o, err));
-    if (c->limits.read_bytes > now.read_bytes) {
-        now.read_bytes = c->limits.read_bytes;
-        now.huge_pages = c->limits.huge_pages;
-    }
-    now.int8 = better(c->limits.int8, now.int8);
-    now.fp32 = better(c->limits.fp32, now.fp32);
-    now.bf16 = better(c->limits.bf16, now.bf16);
-    c->limits = now;
+    *read_bytes = now.read_bytes;
+    if (now.read_bytes <= c->limits.read_bytes) return LS_OK;
+    c->limits.read_bytes = now.read_bytes;
+    c->limits.huge_pages = now.huge_pages;
     return LS_OK;
 }
 
@@ -88,11 +85,44 @@ static ls_status probe(compare *c, ls_error *err)
     return LS_OK;
 }
 
+/* Which part of the machine's limit an engine reaches: of computing with prompts; of reading with
+ * single tokens, each sample of the better of the two measurements beside it, their median. */
+static ls_status find_share(compare *c, const ls_bench_test *t, int k, ls_error *err)
+{
+    const bench_samples *s = &c->sides[k].samples;
+    const double         peak = ls_limits_for(&c->limits, c->b.work.dtype)->per_second;
+    double               bytes = ls_bench_bytes_per_token(&c->b.work, t->n_depth, t->n_gen);
+    ls_bench_stats       median;
+    c->sides[k].of_limit = 0;
+    if (c->b.o->no_limits) return LS_OK;
+    if (t->n_gen == 0) {
+        c->sides[k].of_limit = peak > 0 ? s->in_ts.median * c->b.work.prefill_ops / peak : 0;
+        return LS_OK;
+    }
+    for (int32_t i = 0; i < c->b.o->reps; i++) {
+        double at_most = c->reads[i] > c->reads[i + 1] ? c->reads[i] : c->reads[i + 1];
+        c->shares[i] = at_most > 0 ? s->ts[i] * bytes / at_most : 0;
+    }
+    LS_TRY(ls_bench_stats_of(&median, c->shares, (size_t)c->b.o->reps, err));
+    c->sides[k].of_limit = median.median;
+    return LS_OK;
+}
+
+static const char *limit_name(const compare *c, const ls_bench_test *t)
+{
+    const ls_peak *peak = ls_limits_for(&c->limits, c->b.work.dtype);
+    if (t->n_gen) return "read";
+    return peak == &c->limits.int8 ? "int8" : peak == &c->limits.bf16 ? "bf16" : "fp32";
+}
+
+/* A pair of samples for each repetition. Where memory is read, what can be read is measured before
+ * each pair and behind the last: it differs from minute to minute. */
 static ls_status sample_both(compare *c, const ls_bench_test *t, ls_error *err)
 {
     int32_t reps = c->b.o->reps;
     for (int k = 0; k < N_SIDES; k++) LS_TRY(ls_bench_prepare(c->sides[k].engine, t, err));
     for (int32_t i = 0; i < reps; i++) {
+        if (t->n_gen) LS_TRY(measure_reading(c, &c->reads[i], err));
         for (int k = 0; k < N_SIDES; k++) {
             uint64_t ns = 0;
             LS_TRY(cli_check_interrupt(err));
@@ -103,34 +133,15 @@ static ls_status sample_both(compare *c, const ls_bench_test *t, ls_error *err)
         }
         c->ratios[i] = c->sides[NATIVE].samples.ts[i] / c->sides[REFERENCE].samples.ts[i];
     }
-    for (int k = 0; k < N_SIDES; k++) LS_TRY(bench_samples_finish(&c->sides[k].samples, reps, err));
+    if (t->n_gen) LS_TRY(measure_reading(c, &c->reads[reps], err));
+    for (int k = 0; k < N_SIDES; k++) {
+        LS_TRY(bench_samples_finish(&c->sides[k].samples, reps, err));
+        LS_TRY(find_share(c, t, k, err));
+    }
     return ls_bench_stats_of(&c->ratio, c->ratios, (size_t)reps, err);
 }
 
 /* ---- what it says ---- */
-
-typedef struct share {
-    const char *limit;
-    double      of[N_SIDES];
-} share;
-
-/* Which part of the machine's limit each reaches: prefill of computing, decoding of reading. */
-static share share_of(const compare *c, const ls_bench_test *t)
-{
-    const ls_peak *peak = ls_limits_for(&c->limits, c->b.work.dtype);
-    share          s = {.limit = t->n_gen                  ? "read"
-                                 : peak == &c->limits.int8 ? "int8"
-                                 : peak == &c->limits.bf16 ? "bf16"
-                                                           : "fp32"};
-    for (int k = 0; k < N_SIDES; k++) {
-        double ts = c->sides[k].samples.in_ts.median;
-        double at_most = t->n_gen ? c->limits.read_bytes : peak->per_second;
-        double each = t->n_gen ? ls_bench_bytes_per_token(&c->b.work, t->n_depth, t->n_gen)
-                               : c->b.work.prefill_ops;
-        s.of[k] = at_most > 0 ? ts * each / at_most : 0;
-    }
-    return s;
-}
 
 static void print_head(const compare *c)
 {
@@ -172,13 +183,12 @@ static void print_engines(const compare *c)
 
 static void print_test(const compare *c, const ls_bench_test *t)
 {
-    char  name[48], spread[48];
-    share s = share_of(c, t);
+    char name[48], spread[48];
     snprintf(spread, sizeof(spread), "%.2f to %.2f", c->ratio.min, c->ratio.max);
     printf("| %14s | %12.2f | %12.2f | %6.2f | %15s | %-5s | %5.0f %% | %5.0f %% |\n",
            bench_test_name(t, name, sizeof(name)), c->sides[NATIVE].samples.in_ts.median,
-           c->sides[REFERENCE].samples.in_ts.median, c->ratio.median, spread, s.limit,
-           100 * s.of[NATIVE], 100 * s.of[REFERENCE]);
+           c->sides[REFERENCE].samples.in_ts.median, c->ratio.median, spread, limit_name(c, t),
+           100 * c->sides[NATIVE].of_limit, 100 * c->sides[REFERENCE].of_limit);
     fflush(stdout);
 }
 
@@ -214,9 +224,11 @@ static json_t *stats_json(const ls_bench_stats *s, const double *x, int32_t n)
 
 static json_t *test_json(const compare *c, const ls_bench_test *t)
 {
-    char  name[48];
-    share s = share_of(c, t);
-    return json_pack("{s:s, s:i, s:i, s:i, s:o, s:o, s:o, s:s, s:o, s:o}", "name",
+    char    name[48];
+    json_t *reads = json_array();
+    for (int32_t i = 0; reads && t->n_gen && i <= c->b.o->reps; i++)
+        json_array_append_new(reads, cli_json_real(c->reads[i]));
+    return json_pack("{s:s, s:i, s:i, s:i, s:o, s:o, s:o, s:s, s:o, s:o, s:o}", "name",
                      bench_test_name(t, name, sizeof(name)), "n_prompt", t->n_prompt, "n_gen",
                      t->n_gen, "n_depth", t->n_depth, "native",
                      bench_row_json(&c->b, ls_engine_get_info(c->sides[NATIVE].engine), t,
@@ -224,9 +236,10 @@ static json_t *test_json(const compare *c, const ls_bench_test *t)
                      "reference",
                      bench_row_json(&c->b, ls_engine_get_info(c->sides[REFERENCE].engine), t,
                                     &c->sides[REFERENCE].samples),
-                     "ratio", stats_json(&c->ratio, c->ratios, c->b.o->reps), "limit", s.limit,
-                     "native_of_limit", cli_json_real(s.of[NATIVE]), "reference_of_limit",
-                     cli_json_real(s.of[REFERENCE]));
+                     "ratio", stats_json(&c->ratio, c->ratios, c->b.o->reps), "limit",
+                     limit_name(c, t), "native_of_limit", cli_json_real(c->sides[NATIVE].of_limit),
+                     "reference_of_limit", cli_json_real(c->sides[REFERENCE].of_limit), "reads",
+                     reads);
 }
 
 static json_t *side_json(const compare *c, int k)
@@ -278,7 +291,6 @@ static ls_status run_tests(compare *c, ls_error *err)
     if (!c->runs) print_engines(c);
     for (size_t i = 0; i < c->b.n_tests; i++) {
         LS_TRY(sample_both(c, &c->b.tests[i], err));
-        if (c->b.tests[i].n_gen) LS_TRY(measure_limits(c, c->limits.n_threads, err));
         cli_progress_erase();
         if (c->tests)
             json_array_append_new(c->tests, test_json(c, &c->b.tests[i]));
@@ -298,7 +310,8 @@ static ls_status run_threads(compare *c, int32_t n_threads, ls_error *err)
     }
     c->limits = (ls_limits){0};
     LS_TRY(probe(c, err));
-    LS_TRY(measure_limits(c, n_threads, err));
+    if (!c->b.o->no_limits)
+        LS_TRY(ls_limits_measure(&c->limits, &(ls_limits_options){.n_threads = n_threads}, err));
     if (c->runs && !(c->tests = json_array())) return ls_fail(err, LS_ERR_NOMEM, "out of memory");
     status = run_tests(c, err);
     if (status == LS_OK && c->runs) {
@@ -321,9 +334,12 @@ static ls_status allocate(compare *c, ls_error *err)
 {
     size_t reps = (size_t)c->b.o->reps;
     c->ratios = calloc(reps, sizeof(*c->ratios));
+    c->shares = calloc(reps, sizeof(*c->shares));
+    c->reads = calloc(reps + 1, sizeof(*c->reads));
     for (int k = 0; k < N_SIDES; k++) {
         c->sides[k].first_s = calloc(reps, sizeof(*c->sides[k].first_s));
-        if (!c->sides[k].first_s || !c->ratios) return ls_fail(err, LS_ERR_NOMEM, "out of memory");
+        if (!c->sides[k].first_s || !c->ratios || !c->shares || !c->reads)
+            return ls_fail(err, LS_ERR_NOMEM, "out of memory");
         LS_TRY(bench_samples_init(&c->sides[k].samples, c->b.o->reps, err));
     }
     if (c->b.ctx->json && !(c->runs = json_array()))
@@ -362,6 +378,8 @@ static ls_status run(cli_context *ctx, void *opts, ls_error *err)
         free(c->sides[k].first_s);
     }
     free(c->ratios);
+    free(c->shares);
+    free(c->reads);
     json_decref(c->runs);
     bench_fini(&c->b);
     free(c);

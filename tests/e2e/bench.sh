@@ -57,6 +57,15 @@ json "$T/o" runs.0.tests.0.native.samples_ts.1 runs.0.tests.0.reference.samples_
 json "$T/o" runs.0.limits.read_bytes runs.0.native.peak_bytes runs.0.reference.peak_bytes \
     runs.0.native.first_token_s.median runs.0.reference.first_token_s.median token.weight_bytes |
     awk '!($1 > 0) { bad = 1 } END { exit bad || NR != 6 }' || fail "limits, memory or load time are missing"
+# A share of reading is that of the better measurement beside each sample, and the median of two is their mean.
+equal "measurements of reading" "$(json "$T/o" 'runs.0.tests.0.reads.#' 'runs.0.tests.1.reads.#' | tr '\n' ' ')" "0 3 "
+for side in native reference; do
+    json "$T/o" runs.0.tests.1.reads.0 runs.0.tests.1.reads.1 runs.0.tests.1.reads.2 "runs.0.tests.1.$side.samples_ts.0" \
+        "runs.0.tests.1.$side.samples_ts.1" "runs.0.tests.1.${side}_of_limit" token.weight_bytes token.kv_bytes_per_position |
+        awk 'function max(a, b) { return a > b ? a : b } { v[NR] = $1 }
+            END { bytes = v[6] * 2 / (v[4] / max(v[1], v[2]) + v[5] / max(v[2], v[3]))
+                  exit !(bytes >= v[7] && bytes <= v[7] + 16 * v[8]) }' || fail "$side: not a share of what could be read"
+done
 expect 0 "both as a table" bench compare --prompt 8 --gen 0 --threads 1 --reps 1 --no-limits -q
 says "Load to first token: native"
 says "Peak memory: native"
