@@ -52,8 +52,10 @@ void ls_kernels_dotprod_strips(ls_kernels *k);
 enum { LS_FETCH_AHEAD = 8192 };
 static inline void ls_fetch_lines(const uint8_t *p, size_t bytes, size_t i, size_t n)
 {
+    size_t line = (bytes * i / n + 63) / 64, end = (bytes * (i + 1) / n + 63) / 64;
+    if (line == end) return;
     __asm__ volatile("" : "+r"(p));
-    for (size_t line = (bytes * i / n + 63) / 64; line < (bytes * (i + 1) / n + 63) / 64; line++)
+    for (; line < end; line++)
         __builtin_prefetch((const void *)((uintptr_t)p + LS_FETCH_AHEAD + 64 * line));
 }
 

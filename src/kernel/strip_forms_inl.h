@@ -130,6 +130,12 @@ LS_INLINE vi low_bits(vi w, int shift, int mask)
     return v_and(shift ? v_srl16(w, shift) : w, v_set8(mask));
 }
 
+/* Bits of each byte, `mask` once they have come from number `from` to number `to`. */
+LS_INLINE vi bits_to(vi w, int from, int to, int mask)
+{
+    return v_and(from < to ? v_sll16(w, to - from) : from > to ? v_srl16(w, from - to) : w, v_set8(mask));
+}
+
 /* Bits 4k to 4k + 3 of each word, a byte each, times 2^up. */
 LS_INLINE vi four_bits(vi w, int k, int up)
 {
@@ -201,7 +207,7 @@ LS_INLINE vi stored_codes(int t, const uint8_t *p, int k, int h)
         return low_bits(word_at(t, p, 4 + 8 * (k / 32) + k % 8, h), 2 * (k % 32 / 8), 3);
     case LS_DTYPE_Q3_K:
         return v_or(low_bits(word_at(t, p, 8 + 8 * (k / 32) + k % 8, h), 2 * (k % 32 / 8), 3),
-                    v_sll16(low_bits(word_at(t, p, k % 8, h), k / 8, 1), 2));
+                    bits_to(word_at(t, p, k % 8, h), k / 8, 2, 4));
     case LS_DTYPE_TQ1_0:
         return digits_tq1(t, p, k, h);
     case LS_DTYPE_TQ2_0:
@@ -212,11 +218,11 @@ LS_INLINE vi stored_codes(int t, const uint8_t *p, int k, int h)
         return low_bits(word_at(t, p, 3 + 8 * (k / 16) + k % 8, h), 4 * (k % 16 / 8), 15);
     case LS_DTYPE_Q5_K:
         return v_or(low_bits(word_at(t, p, 11 + 8 * (k / 16) + k % 8, h), 4 * (k % 16 / 8), 15),
-                    v_sll16(low_bits(word_at(t, p, 3 + k % 8, h), k / 8, 1), 4));
+                    bits_to(word_at(t, p, 3 + k % 8, h), k / 8, 4, 16));
     default: { /* Q6_K */
         int part = k % 32 / 8, low = 16 * (k / 32) + 8 * (part & 1) + k % 8;
-        vi  high = low_bits(word_at(t, p, 32 + 8 * (k / 32) + k % 8, h), 2 * part, 3);
-        return v_or(low_bits(word_at(t, p, low, h), 4 * (part >> 1), 15), v_sll16(high, 4));
+        vi  high = bits_to(word_at(t, p, 32 + 8 * (k / 32) + k % 8, h), 2 * part, 4, 48);
+        return v_or(low_bits(word_at(t, p, low, h), 4 * (part >> 1), 15), high);
     }
     }
 }

@@ -125,7 +125,7 @@ LS_INLINE void lane_256(int t, const strip_job *j, size_t b, int l, int nc, int 
             size_t at = b * 256 / (size_t)group + (size_t)((32 * k + 4 * l) / group);
             scale = v_load(words_at(j->scale, at, h));
         }
-#pragma GCC unroll 12
+#pragma GCC unroll 8
         for (int c = 0; c < nc; c++) {
             vi x = v_broadcast(lanes_x(t, j, c, b) + 32 * k + 4 * l);
             strip_lane(lanes_adds(t), &isum[c], w, x, scale, group != 0);
@@ -171,7 +171,7 @@ LS_INLINE void lanes_256(int t, const strip_job *j, int nc, int h)
         for (int l = 0; l < LANES; l++) {
             vi isum[STRIP_LANES_WIDE];
             lane_256(t, j, b, l, nc, h, isum);
-#pragma GCC unroll 12
+#pragma GCC unroll 8
             for (int c = 0; c < nc; c++)
                 acc[c][l] = vf_fma(vf_mul(dw, dx[c]), v_float(isum[c]), acc[c][l]);
         }

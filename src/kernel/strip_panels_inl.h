@@ -17,7 +17,7 @@ LS_INLINE void mul_word(int adds, const strip_job *j, size_t k, size_t from, int
     vi w[PANEL_REGS];
 #pragma GCC unroll 4
     for (int i = 0; i < regs; i++) w[i] = v_load(words_at(j->q, k, h + i));
-#pragma GCC unroll 12
+#pragma GCC unroll 8
     for (int c = 0; c < nc; c++) {
         vi x = v_broadcast(j->x[c] + from);
 #pragma GCC unroll 4
@@ -36,7 +36,7 @@ LS_INLINE void add_words(int adds, const strip_job *j, size_t at, size_t from, s
 {
     panel_ints isum;
     strip_part part[MAX_COLS][PANEL_REGS];
-#pragma GCC unroll 12
+#pragma GCC unroll 8
     for (int c = 0; c < nc; c++) {
 #pragma GCC unroll 4
         for (int i = 0; i < STRIP_SUMS_REGS; i++) isum[c][i] = v_zero();
@@ -45,23 +45,24 @@ LS_INLINE void add_words(int adds, const strip_job *j, size_t at, size_t from, s
 #pragma GCC unroll 32
         for (int i = 0; i < STRIP_STEPS; i++) {
             size_t word = k + (size_t)i;
-            mul_word(adds, j, at + word, from + 4 * word, i, STRIP_STEPS, nc, h, STRIP_SUMS_REGS, NULL, part, isum);
+            mul_word(adds, j, at + word, from + 4 * word, i, STRIP_STEPS, nc, h, STRIP_SUMS_REGS, NULL,
+                     part, isum);
         }
     }
-#pragma GCC unroll 12
+#pragma GCC unroll 8
     for (int c = 0; c < nc; c++) {
 #pragma GCC unroll 4
         for (int i = 0; i < STRIP_SUMS_REGS; i++) to[c][i] = isum[c][i];
     }
 }
 
-/* Functions of their own: where floats follow in the same one, compilers put half of the sums on the
- * stack within the loop. */
-#define WORDS(name, adds, nc)                                                                    \
+/* Functions of their own: where floats follow in the same one, gcc keeps half of the sums on the stack
+ * within the loop. */
+#define WORDS(name, adds, nc)                                                                      \
     static __attribute__((noinline)) void words_##name(const strip_job *j, size_t at, size_t from, \
-                                                       size_t n, int h, panel_ints to)           \
-    {                                                                                            \
-        add_words(adds, j, at, from, n, nc, h, to);                                              \
+                                                       size_t n, int h, panel_ints to)             \
+    {                                                                                              \
+        add_words(adds, j, at, from, n, nc, h, to);                                                \
     }
 WORDS(one, 32, 1)
 WORDS(many, 32, STRIP_SUMS)
@@ -125,7 +126,7 @@ LS_INLINE void mul_pair(const strip_job *j, size_t p, int nc, int h, panel_ints 
 {
     vi m[STRIP_WIDE_REGS];
     for (int i = 0; i < STRIP_WIDE_REGS; i++) m[i] = v_load(words_at(j->pair, p, h + i));
-#pragma GCC unroll 12
+#pragma GCC unroll 8
     for (int c = 0; c < nc; c++) {
         vi two = sums_16(j, c, p / 8, (int)(p % 8));
         for (int i = 0; i < STRIP_WIDE_REGS; i++) msum[c][i] = v_madd_add(msum[c][i], m[i], two);
@@ -149,7 +150,7 @@ LS_INLINE void scaled_256(int t, const strip_job *j, size_t parts, int nc, int h
         for (size_t g = 0; g < groups; g++) mul_group(t, j, p * groups + g, nc, h, part, isum);
 #pragma GCC unroll 8
         for (size_t i = 0; i < pairs; i++) mul_pair(j, p * pairs + i, nc, h, msum);
-#pragma GCC unroll 12
+#pragma GCC unroll 8
         for (int c = 0; c < nc; c++) {
             for (int i = 0; i < STRIP_WIDE_REGS; i++) {
                 take_256(t, true, j, c, p / parts, h + i, isum[c][i], msum[c][i], &acc[c][i],

@@ -14,7 +14,7 @@
 
 #include "kernel/strip_forms_inl.h"
 
-enum { HALVES = LS_STRIP_ROWS / V_ROWS, MAX_COLS = 12, PANEL_FROM = 8 };
+enum { HALVES = LS_STRIP_ROWS / V_ROWS, MAX_COLS = 8, PANEL_FROM = 8 };
 enum { PANEL_ROWS = STRIP_PANEL * LS_STRIP_ROWS, PANEL_REGS = PANEL_ROWS / V_ROWS };
 enum { CHAINS = 4 };
 
@@ -130,7 +130,7 @@ LS_INLINE void mul_part(int t, bool panel, const strip_job *j, size_t b, int i, 
         vi w[PANEL_REGS];
         if (!panel) fetch_ahead(t, j, b, i * steps + k, steps * parts_of(t));
         for (int h = 0; h < regs; h++) w[h] = codes_at(t, panel, j, b, i * steps + k, h);
-#pragma GCC unroll 12
+#pragma GCC unroll 8
         for (int c = 0; c < nc; c++) {
             vi x = v_broadcast(j->x[c] + from + 4 * (size_t)k);
             for (int h = 0; h < regs; h++) {
@@ -139,7 +139,7 @@ LS_INLINE void mul_part(int t, bool panel, const strip_job *j, size_t b, int i, 
             }
         }
     }
-#pragma GCC unroll 12
+#pragma GCC unroll 8
     for (int c = 0; c < nc; c++) {
         if (offset_of(t) == 0) break;
         vi sum = offset_sum(t, j, c, xb, i);
@@ -161,7 +161,7 @@ LS_INLINE void mul_32(int t, bool panel, const strip_job *j, int nc)
             const size_t xb = b * x_blocks + (size_t)(i * part_of(t) / 32);
             vi           isum[MAX_COLS][PANEL_REGS];
             mul_part(t, panel, j, b, i, xb, nc, isum);
-#pragma GCC unroll 12
+#pragma GCC unroll 8
             for (int c = 0; c < nc; c++) {
                 vf dx = dx_of(t, j, c, xb);
                 for (int h = 0; h < regs; h++) {
@@ -248,15 +248,18 @@ LS_INLINE void stored_group(int t, const strip_job *j, const strip_scales *s, si
 {
     const int      steps = (group_of(t) ? group_of(t) : 128) / 4;
     const uint8_t *x = j->x[0] + sizeof(ls_q8_k) * b + offsetof(ls_q8_k, qs);
+    vi             scale[HALVES];
+    for (int h = 0; h < HALVES; h++)
+        scale[h] = group_of(t) ? stored_scale(t, s + h, g) : v_set16(1);
 #pragma GCC unroll 32
     for (int k = 0; k < steps; k++) {
-        const int at = g * steps + by_word(t, k), chain = k % chains_of(t);
-        vi        four = v_broadcast(x + 4 * at);
+        const int at = g * steps + by_word(t, k);
+        vi        w[HALVES], four = v_broadcast(x + 4 * at);
         fetch_ahead(t, j, b, g * steps + k, 64);
+        for (int h = 0; h < HALVES; h++) w[h] = codes_at(t, false, j, b, at, h);
         for (int h = 0; h < HALVES; h++) {
-            vi scale = group_of(t) ? stored_scale(t, s + h, g) : v_set16(1);
-            strip_step(adds_of(t), k, steps, &part[h], &isum[chain][h],
-                       codes_at(t, false, j, b, at, h), four, scale, group_of(t) != 0);
+            strip_step(adds_of(t), k, steps, &part[h], &isum[k % chains_of(t)][h], w[h], four, scale[h],
+                       group_of(t) != 0);
         }
     }
 }

@@ -12,8 +12,9 @@
  * integers and floats; the v_ functions; strip_code (codes as they are multiplied), strip_part and
  * strip_step (the sums of a group); STRIP_PANEL, strips of a panel; columns that share its loads:
  * STRIP_NARROW in blocks of 32, STRIP_SIGNED in those with signed codes, STRIP_WIDE in blocks of 256,
- * STRIP_SUMS and STRIP_ROW where nothing is scaled within a block of 256 and within a row;
- * STRIP_WIDE_REGS, registers of rows that share loads in blocks of 256;
+ * STRIP_SUMS where nothing is scaled within a block of 256 or a row; STRIP_WIDE_REGS and
+ * STRIP_SUMS_REGS, registers of rows that share loads in these; STRIP_STEPS, four elements each, which
+ * a loop of the latter has in a row, a multiple of what fits 16 bits;
  * STRIP_BIAS, what it adds to signed codes to make them unsigned; STRIP_CODES, what fills a table
  * with its products of plain rows. */
 #ifndef LS_KERNEL_STRIPS_INL_H

@@ -22,6 +22,8 @@ enum { JOIN_FROM = 8 };
 enum { PACK_FROM = 8 };
 /* Weight rows handed out at a time: few enough to balance, enough to be worth a claim. */
 enum { ROWS_PER_CLAIM = 32, PLAIN_ROWS_PER_CLAIM = 64, LOOKUP_ROWS_PER_CLAIM = 64 };
+/* Of few tokens: bytes of a claim, and claims of a matrix to a thread, at least. */
+enum { CLAIM_BYTES = 1 << 18, CLAIMS_PER_THREAD = 4 };
 _Static_assert((int)PLAIN_ROWS_PER_CLAIM <= (int)LS_ROWS_BESIDE, "claims of up fit beside");
 /* Bytes that a thread fetches of what it reads in the next loop. */
 enum { FETCH_BYTES = 4096, LINE = 64 };
@@ -221,11 +223,17 @@ static void multiply_codes(void *ctx, size_t begin, size_t end, int thread)
     }
 }
 
-/* Weight rows that are claimed at a time. */
-static size_t claim_of(const ls_matrix *w, bool strips)
+/* Weight rows that are claimed at a time for T tokens. A claim waits for all that was read before
+ * it: of few tokens, which do nothing but read, each thread has but a few. */
+static size_t claim_of(const ls_session *s, const ls_matrix *w, bool strips, size_t T)
 {
     if (strips && w->lookup) return LOOKUP_ROWS_PER_CLAIM;
-    return strips && ls_dtype_block(w->dtype) == 1 ? PLAIN_ROWS_PER_CLAIM : ROWS_PER_CLAIM;
+    size_t least = strips && ls_dtype_block(w->dtype) == 1 ? PLAIN_ROWS_PER_CLAIM : ROWS_PER_CLAIM;
+    if (!strips || !w->strips || T >= JOIN_FROM) return least;
+    size_t part = w->n_rows / (CLAIMS_PER_THREAD * (size_t)ls_pool_n_threads(s->pool));
+    size_t rows = CLAIM_BYTES / ls_matrix_strip_row(w);
+    rows = (rows < part ? rows : part) / least * least;
+    return rows > least ? rows : least;
 }
 
 /* Indices of tables, which a few rows bring with them. */
@@ -318,7 +326,7 @@ static job job_of(ls_session *s, const ls_product *p, ls_input x, size_t T, bool
     };
     j.strips =
         !j.codes && (s->opt.follow ? follows_strips(w, &j.m) : w->strips || packs_rows(w, T));
-    j.claim = claim_of(w, j.strips);
+    j.claim = claim_of(s, w, j.strips, T);
     j.form = j.codes ? (int)LS_N_ACTS : (int)form;
     if (j.dtype == LS_DTYPE_Q4_0 && j.m.rows) j.matmul = s->k.matmul_q4_0_lanes;
     if (j.strips) take_strips(&j, w);
@@ -358,7 +366,7 @@ static void fetch_next(const group *g, int thread)
     const ls_session *s = g->j->s;
     const ls_matrix  *w = g->next;
     bool              rows_only = s->opt.follow || g->j->codes;
-    size_t            n = w->n_rows, claim = claim_of(w, w->strips && !rows_only);
+    size_t n = w->n_rows, claim = claim_of(s, w, w->strips && !rows_only, g->j->m.n_cols);
     for (const ls_matrix *k = w; k->joined; k = k->next) n += k->next->n_rows;
     size_t at = ls_pool_first(s->pool, (n + claim - 1) / claim, thread) * claim;
     if (at >= n) return;

@@ -109,11 +109,18 @@ typedef struct kern_data {
 void kern_prepare(kern_data *d, const kern_case *c);
 void kern_invoke(kern_data *d, const kern_case *c, const ls_kernels *k, int which);
 
-/* Bytes of a weight row of a product and between its activation rows; how many of the inputs a kernel reads
- * (beside what it works on in place). */
+/* Bytes of a weight row of a product and between its activation rows; its rows, which come in sixteens in
+ * strips, and the floats between its columns. */
 size_t kern_row_bytes(const kern_case *c);
 size_t kern_act_stride(const kern_case *c);
-int    kern_n_inputs(const kern_case *c);
+size_t kern_rows(const kern_case *c);
+size_t kern_y_stride(const kern_case *c);
+/* Chains: rows are strips, with a gap between them; every other number of columns has spans. Elements. */
+size_t kern_chains_strip(const kern_case *c);
+/* Weighted values: rows are positions, with a gap between them, columns choose the stripes. */
+size_t kern_mix_stripes(const kern_case *c);
+/* How many of the inputs a kernel reads (beside what it works on in place). */
+int kern_n_inputs(const kern_case *c);
 
 /* Compare out[0] (scalar) and out[1]. True if they agree: equal bytes, or both NaN where the
  * output is floats. Otherwise *index is the first differing element, and *ref and *got its

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* kern_cases.c - how checkkern makes the inputs of each kind of kernel, calls it, and compares
- * what it wrote with what the scalar kernel wrote. */
+/* kern_cases.c - how checkkern makes the inputs of each kind of kernel. */
 #include <math.h>
 #include <string.h>
 
@@ -178,13 +177,12 @@ static void fill_act_row(int act, uint8_t *row, size_t n, kern_pattern p, uint64
     }
 }
 
-/* Rows in strips come in sixteens. */
-static size_t rows_of(const kern_case *c)
+size_t kern_rows(const kern_case *c)
 {
     return kern_info_of(c->kernel)->kind == KIND_STRIPS ? (c->rows + 15) / 16 * 16 : c->rows;
 }
 
-static size_t y_stride(const kern_case *c) { return rows_of(c) + 3; }
+size_t kern_y_stride(const kern_case *c) { return kern_rows(c) + 3; }
 
 /* The types whose strips are looked up. */
 static bool is_lookup(int dtype) { return dtype == LS_DTYPE_TL1 || dtype == LS_DTYPE_TL2; }
@@ -205,7 +203,7 @@ static void push_lookup(int dtype, const kern_case *c, ls_i8_row *x, ls_i2_s *ro
 {
     for (size_t i = 0; i < c->n && c->pattern == PAT_HUGE; i++)
         x->qs[i] = (int8_t)(dtype == LS_DTYPE_TL2 ? 5 : i % 2 ? 7 : 8);
-    for (size_t r = 0; r < rows_of(c) && (c->pattern == PAT_HUGE || c->pattern == PAT_MAX); r++) {
+    for (size_t r = 0; r < kern_rows(c) && (c->pattern == PAT_HUGE || c->pattern == PAT_MAX); r++) {
         for (size_t j = 0; j < c->n && r % 3; j++) {
             unsigned code = (x->qs[j] < 0) == (r % 3 == 1) ? 2 : 0;
             unsigned bit = (unsigned)(6 - 2 * (j % 128 / 32));
@@ -221,9 +219,9 @@ static void make_lookup(kern_data *d, const kern_case *c, int dtype, size_t stri
     static ls_i2_s rows[1 << 15];
     size_t         blocks = (c->n + 127) / 128, row = weight_row_bytes(dtype, c->n);
     ls_kernels     scalar = ls_kernels_for(LS_TIER_SCALAR);
-    kern_fill_weights(LS_DTYPE_I2_S, rows, rows_of(c) * blocks * 128, c->pattern, rng);
+    kern_fill_weights(LS_DTYPE_I2_S, rows, kern_rows(c) * blocks * 128, c->pattern, rng);
     push_lookup(dtype, c, (ls_i8_row *)(void *)d->in[1].data, rows, blocks);
-    for (size_t r = 0; r < rows_of(c); r += LS_STRIP_ROWS) {
+    for (size_t r = 0; r < kern_rows(c); r += LS_STRIP_ROWS) {
         ls_lookup_pack(dtype, d->in[0].data + r * row, rows + r * blocks, blocks * sizeof(*rows),
                        c->n);
     }
@@ -246,7 +244,7 @@ static void make_strips(kern_data *d, const kern_case *c, int dtype)
 {
     static uint8_t strip[1 << 20];
     size_t         row = ls_dtype_row_bytes(dtype, c->n);
-    for (size_t r = 0; r < rows_of(c); r += LS_STRIP_ROWS) {
+    for (size_t r = 0; r < kern_rows(c); r += LS_STRIP_ROWS) {
         ls_strips_pack(dtype, strip, d->in[0].data + r * row, row, c->n);
         memcpy(d->in[0].data + r * row, strip, LS_STRIP_ROWS * row);
     }
@@ -289,14 +287,14 @@ static void prepare_matmul(kern_data *d, const kern_case *c, int dtype, uint64_t
     bool   strips = kern_info_of(c->kernel)->kind == KIND_STRIPS, lookup = is_lookup(dtype);
     int    act = act_of(c);
     size_t row = weight_row_bytes(dtype, c->n), stride = x_stride(c, act);
-    size_t y = c->cols * y_stride(c) * 4;
+    size_t y = c->cols * kern_y_stride(c) * 4;
     size_t last =
         act_bytes(act, c->n) + (strips && act == LS_ACT_Q8_0 ? c->n / 32 * sizeof(ls_q8_sum) : 0);
     if (lookup && c->cols < LS_LOOKUP_COLS) last = stride;
-    kern_buf_place(&d->in[0], rows_of(c) * row, c->place, 2);
+    kern_buf_place(&d->in[0], kern_rows(c) * row, c->place, 2);
     kern_buf_place(&d->in[1], (c->cols - 1) * stride + last, c->place,
                    act == LS_ACT_F32 || act >= LS_ACT_Q8_K ? 4 : 2);
-    if (!lookup) kern_fill_weights(dtype, d->in[0].data, rows_of(c) * c->n, c->pattern, rng);
+    if (!lookup) kern_fill_weights(dtype, d->in[0].data, kern_rows(c) * c->n, c->pattern, rng);
     if (strips && !lookup) make_strips(d, c, dtype);
     for (size_t i = 0; i < c->cols; i++) {
         uint8_t *x = d->in[1].data + i * stride;
@@ -311,8 +309,7 @@ static void prepare_matmul(kern_data *d, const kern_case *c, int dtype, uint64_t
     }
 }
 
-/* Chains: rows are strips, with a gap between them; every other number of columns has spans. */
-static size_t chains_strip(const kern_case *c)
+size_t kern_chains_strip(const kern_case *c)
 {
     size_t n = c->n + c->n % 3, group = LS_CHAIN_GROUP;
     if (kern_info_of(c->kernel)->type == LS_DTYPE_Q8_0) n = (n + group - 1) / group * group;
@@ -334,7 +331,7 @@ static void fill_groups(uint8_t *group, size_t n, kern_pattern p, uint64_t *rng)
 
 static void prepare_chains(kern_data *d, const kern_case *c, int dtype, uint64_t *rng)
 {
-    size_t elem = dtype == LS_DTYPE_F32 ? 4 : 2, step = chains_strip(c);
+    size_t elem = dtype == LS_DTYPE_F32 ? 4 : 2, step = kern_chains_strip(c);
     size_t y = ((c->cols - 1) * (LS_CHAIN_LANES * c->rows + 3) + LS_CHAIN_LANES * c->rows) * 4;
     size_t groups = c->rows * step / (LS_CHAIN_GROUP * LS_CHAIN_LANES);
     size_t bytes = ((c->rows - 1) * step + LS_CHAIN_LANES * c->n) * elem;
@@ -353,12 +350,11 @@ static void prepare_chains(kern_data *d, const kern_case *c, int dtype, uint64_t
     }
 }
 
-/* Weighted values: rows are positions, with a gap between them, columns choose the stripes. */
-static size_t mix_stripes(const kern_case *c) { return (size_t)8 << c->cols % 4; }
+size_t kern_mix_stripes(const kern_case *c) { return (size_t)8 << c->cols % 4; }
 
 static void prepare_mix(kern_data *d, const kern_case *c, uint64_t *rng)
 {
-    size_t values = (c->rows - 1) * (c->n + 3) + c->n, y = mix_stripes(c) * c->n * 4;
+    size_t values = (c->rows - 1) * (c->n + 3) + c->n, y = kern_mix_stripes(c) * c->n * 4;
     kern_buf_place(&d->in[0], 2 * values, c->place, 2);
     kern_buf_place(&d->in[1], 4 * c->rows, c->place, 4);
     kern_fill_f16((uint16_t *)(void *)d->in[0].data, values, c->pattern, rng);
@@ -445,216 +441,4 @@ void kern_prepare(kern_data *d, const kern_case *c)
     }
     /* The shifted placement also runs in place: y equals the first input. */
     prepare_outputs(d, c, 4 * c->n, c->place == PLACE_SHIFTED ? d->in[0].data : NULL);
-}
-
-static void invoke_matmul(kern_data *d, const kern_case *c, const ls_kernels *k, float *y)
-{
-    _Alignas(64) static uint8_t scratch[1 << 20];
-    int                         dtype = kern_info_of(c->kernel)->type;
-    ls_matmul                   m = {
-                          .y = y,
-                          .ldy = y_stride(c),
-                          .w = d->in[0].data,
-                          .row_bytes = weight_row_bytes(dtype, c->n),
-                          .n_rows = rows_of(c),
-                          .scratch = scratch,
-                          .x = d->in[1].data,
-                          .x_bytes = x_stride(c, act_of(c)),
-                          .n_cols = c->cols,
-                          .n = c->n,
-                          .w_scale = 0.37f,
-                          .lanes = c->lanes,
-                          .follow = c->cols % 2 == 0, /* only Q4_K looks at it */
-                          .whole = c->lanes == (ls_dtype_block(dtype) == 1 ? 0 : 8),
-    };
-    bool strips = kern_info_of(c->kernel)->kind == KIND_STRIPS;
-    if (strips && !ls_strips_follow(dtype)) m.whole = true;
-    if (!strips && c->lanes == 16 && c->rows % 2)
-        m.rows = c->cols % 2 ? LS_ROWS_LANES : LS_ROWS_PAIRS; /* IQ4_NL, MXFP4 */
-    if (strips) {
-        ls_kernels_strips(k, dtype)(&m);
-    } else if (c->kernel == KERN_matmul_q4_0_lanes) {
-        k->matmul_q4_0_lanes(&m);
-    } else if (c->kernel == KERN_matmul_bf16_pairs) {
-        k->matmul_bf16_pairs(&m);
-    } else {
-        ls_kernels_matmul(k, dtype)(&m);
-    }
-}
-
-/* Spans end as those of queries one behind the other do, or have little in common, or nothing. */
-static void invoke_chains(kern_data *d, const kern_case *c, const ls_kernels *k, float *y)
-{
-    ls_span   spans[128]; /* sweep_shapes goes up to 101 columns */
-    ls_chains m = {
-        .y = y,
-        .ldy = LS_CHAIN_LANES * c->rows + 3,
-        .w = d->in[0].data,
-        .strip = chains_strip(c),
-        .n_strips = c->rows,
-        .x = (const float *)(const void *)d->in[1].data,
-        .ldx = c->n,
-        .n_cols = c->cols,
-        .n = c->n,
-        .block = c->rows % 2 ? 64 : c->n + 1,
-    };
-    for (size_t i = 0; i < c->cols; i++) {
-        size_t late = c->cols - 1 - i, gap = c->n / 3 * (i % 3);
-        spans[i].to = c->n > late ? c->n - late : 0;
-        spans[i].from = c->n % 2 ? gap : i < spans[i].to ? i : spans[i].to;
-        if (c->n % 4 == 3 && spans[i].from + 9 < spans[i].to) spans[i].to = spans[i].from + 9;
-        if (spans[i].from > spans[i].to) spans[i].from = spans[i].to;
-    }
-    if (c->cols % 2 == 0) m.spans = spans;
-    ls_kernels_chains(k, kern_info_of(c->kernel)->type)(&m);
-}
-
-/* What goes behind an activation row. */
-static void invoke_sums(const kern_case *c, const ls_kernels *k, void *row)
-{
-    if (c->kernel == KERN_sums_q8_0)
-        k->sums_q8_0(row, c->n);
-    else
-        (c->kernel == KERN_tables_tl1 ? k->tables_tl1 : k->tables_tl2)(row, c->n);
-}
-
-void kern_invoke(kern_data *d, const kern_case *c, const ls_kernels *k, int which)
-{
-    float       *y = (float *)(void *)d->out[which].data;
-    const void  *u = d->in[0].data;
-    const float *a = u, *b = (const float *)(const void *)d->in[1].data;
-    size_t       n = c->n;
-    kern_kind    kind = kern_info_of(c->kernel)->kind;
-    if (kind == KIND_MATMUL || kind == KIND_STRIPS) {
-        invoke_matmul(d, c, k, y);
-        return;
-    }
-    if (kind == KIND_CHAINS) {
-        invoke_chains(d, c, k, y);
-        return;
-    }
-    if (kind == KIND_SUMS) invoke_sums(c, k, y);
-    if (kind == KIND_MIX) k->mix_f16(&(ls_mix){y, b, u, n + 3, c->rows, n, mix_stripes(c)});
-    if (c->place == PLACE_SHIFTED) a = y;
-    switch (c->kernel) {
-    case KERN_act_f16:
-        k->act_f16(y, u, n);
-        return;
-    case KERN_act_bf16:
-        k->act_bf16(y, u, n);
-        return;
-    case KERN_floats_f16:
-        k->floats_f16(y, u, n);
-        return;
-    case KERN_floats_bf16:
-        k->floats_bf16(y, u, n);
-        return;
-    case KERN_act_q8_0:
-        k->act_q8_0(y, u, n);
-        return;
-    case KERN_act_q8_1:
-        k->act_q8_1(y, u, n);
-        return;
-    case KERN_act_q8_k:
-        k->act_q8_k(y, u, n);
-        return;
-    case KERN_act_i8_row:
-        k->act_i8_row(y, u, n);
-        return;
-    case KERN_act_i8_tl:
-        k->act_i8_tl(y, u, n);
-        return;
-    case KERN_dot_f32:
-        *y = k->dot_f32(u, b, n, c->lanes);
-        return;
-    case KERN_dot_f16:
-        *y = k->dot_f16(u, (const uint16_t *)(const void *)b, n, c->lanes);
-        return;
-    case KERN_dot_f16_wide:
-        *y = k->dot_f16_wide(u, (const uint16_t *)(const void *)b, n, c->lanes);
-        return;
-    case KERN_dot_bf16_wide:
-        *y = k->dot_bf16_wide(u, (const uint16_t *)(const void *)b, n, c->lanes);
-        return;
-    case KERN_axpy_f32:
-        k->axpy_f32(y, n ? b[0] : 1, u, n);
-        return;
-    case KERN_rmsnorm:
-        k->rmsnorm(y, a, b, n, 1e-5f);
-        return;
-    case KERN_layernorm:
-        k->layernorm(y, a, b, n % 3 ? b : NULL, n, 1e-5f, c->lanes);
-        return;
-    case KERN_softmax:
-        k->softmax(y, n, n % 3 ? -INFINITY : 0.5f, c->lanes);
-        return;
-    case KERN_silu_mul:
-        k->silu_mul(y, a, b, n, c->lanes);
-        return;
-    case KERN_relu2_mul:
-        k->relu2_mul(y, a, b, n);
-        return;
-    case KERN_add:
-        k->add(y, a, b, n);
-        return;
-    case KERN_scale:
-        k->scale(y, n ? b[n / 2] : 1, n);
-        return;
-    case KERN_round_f16:
-    case KERN_round_bf16:
-        (c->kernel == KERN_round_f16 ? k->round_f16 : k->round_bf16)(y, a, n);
-        return;
-    case KERN_rope_normal:
-        k->rope_normal(y, u, n);
-        return;
-    case KERN_rope_neox:
-        k->rope_neox(y, u, n);
-        return;
-    default:
-        return;
-    }
-}
-
-static bool is_nan(uint32_t bits) { return (bits & 0x7fffffff) > 0x7f800000; }
-
-/* Whether a kernel writes bytes instead of floats. */
-static bool writes_bytes(const kern_case *c)
-{
-    kern_kind kind = kern_info_of(c->kernel)->kind;
-    return kind == KIND_ACT || kind == KIND_SUMS;
-}
-
-uint64_t kern_hash(const kern_data *d, const kern_case *c, uint64_t hash)
-{
-    const kern_buf *r = &d->out[0];
-    size_t          step = writes_bytes(c) ? 1 : 4;
-    for (size_t i = 0; i < r->bytes; i += step) {
-        uint32_t a = 0;
-        memcpy(&a, r->data + i, step);
-        if (step == 4 && is_nan(a)) a = 0x7fc00000;
-        hash = (hash ^ a) * 0x9e3779b97f4a7c15;
-        hash ^= hash >> 29;
-    }
-    return hash;
-}
-
-bool kern_compare(const kern_data *d, const kern_case *c, size_t *index, uint32_t *ref,
-                  uint32_t *got)
-{
-    const kern_buf *r = &d->out[0], *g = &d->out[1];
-    bool            bytes = writes_bytes(c);
-    size_t          step = bytes ? 1 : 4;
-    for (size_t i = 0; i < r->bytes; i += step) {
-        uint32_t a = 0, b = 0;
-        memcpy(&a, r->data + i, step);
-        memcpy(&b, g->data + i, step);
-        if (a == b || (!bytes && is_nan(a) && is_nan(b))) continue;
-        *index = i / step;
-        *ref = a;
-        *got = b;
-        return false;
-    }
-    *index = SIZE_MAX;
-    return kern_buf_intact(r) && kern_buf_intact(g) && kern_buf_intact(&d->in[0]) &&
-           kern_buf_intact(&d->in[1]) && kern_buf_intact(&d->in[2]);
 }
