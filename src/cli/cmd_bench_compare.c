@@ -66,12 +66,14 @@ static int32_t longest_prompt(const bench *b)
     return n;
 }
 
+/* The first probe does not count: it brings the file into the system's cache. */
 static ls_status probe(compare *c, ls_error *err)
 {
+    bench_probe p;
+    LS_TRY(bench_probe_run(&p, &c->sides[NATIVE].opt, c->sides[NATIVE].exe, 1, err));
     for (int32_t i = 0; i < c->b.o->reps; i++) {
         for (int k = 0; k < N_SIDES; k++) {
-            side       *s = &c->sides[k];
-            bench_probe p;
+            side *s = &c->sides[k];
             step(c);
             LS_TRY(cli_check_interrupt(err));
             LS_TRY(bench_probe_run(&p, &s->opt, s->exe, longest_prompt(&c->b), err));
