@@ -22,14 +22,13 @@ static void decode_row(float *y, const ls_matrix *w, size_t row)
     ls_dtype_decode(w->dtype, y, (const uint8_t *)w->data + row * w->row_bytes, w->n, w->scale);
 }
 
-/* Each row that is read brings 64 KiB of its file into the process, or more: they are handed back
- * after a few rows, unless all of them are read as the output matrix, too. */
-enum { ROWS_KEPT = 4 };
-static void read_embedding(ls_session *s, float *y, int32_t token)
+/* Each row that is read brings 64 KiB of its file into the process, or several times that: they are
+ * handed back at once, unless all of them are read as the output matrix, too. */
+static void read_embedding(const ls_session *s, float *y, int32_t token)
 {
     const ls_matrix *w = &s->model->token_embd, *out = &s->model->output;
     decode_row(y, w, (size_t)token);
-    if (++s->n_embedded % ROWS_KEPT == 0 && (out->data != w->data || out->n_packed == out->n_rows))
+    if (out->data != w->data || out->n_packed == out->n_rows)
         ls_gguf_forget(s->model->gguf, w->data, w->n_rows * w->row_bytes);
 }
 

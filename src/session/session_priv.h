@@ -47,7 +47,6 @@ struct ls_session {
     float *router;           /* [T][E] logits of the experts; behind them [T][used] weights, numbers */
     int32_t *chosen;         /* [T][used] experts of each token                    */
     float *in_experts[4];    /* [used][T][F], the last one of D: their taps for who watches */
-    size_t n_embedded;       /* rows of the embedding matrix that were read */
     size_t expert_batch;     /* tokens of this batch that the expert at work has; 0: no experts */
     float *gelu;             /* [65536] GELU of every F16, for those that need it  */
     void  *act;              /* [T] activation rows                                */
