@@ -205,9 +205,7 @@ static void print_tail(const compare *c)
     char        a[32], o[32], w[32];
     printf("\n");
     if (c->limits.n_threads)
-        printf("Limits at the end: read %.1f GB/s, int8 %.1f GOP/s, fp32 %.1f GFLOP/s\n",
-               c->limits.read_bytes / 1e9, c->limits.int8.per_second / 1e9,
-               c->limits.fp32.per_second / 1e9);
+        printf("Read at most, up to the end: %.1f GB/s\n", c->limits.read_bytes / 1e9);
     printf("Load to first token: native %.3f s, %s %.3f s; ratio of times %.2f\n", n->first.median,
            r->name, r->first.median, n->first.median / r->first.median);
     printf("Peak memory: native %s, %s %s; weights and KV cache %s\n\n",

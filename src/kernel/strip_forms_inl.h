@@ -125,16 +125,15 @@ LS_INLINE vf stored_d(int t, const uint8_t *p, int i, int h)
     return v_f16(p + 32 * (size_t)i + 2 * V_ROWS * (size_t)h);
 }
 
-LS_INLINE vi low_bits(vi w, int shift, int mask)
-{
-    return v_and(shift ? v_srl16(w, shift) : w, v_set8(mask));
-}
-
 /* Bits of each byte, `mask` once they have come from number `from` to number `to`. */
 LS_INLINE vi bits_to(vi w, int from, int to, int mask)
 {
-    return v_and(from < to ? v_sll16(w, to - from) : from > to ? v_srl16(w, from - to) : w, v_set8(mask));
+    if (from < to) w = v_sll16(w, to - from);
+    if (from > to) w = v_srl16(w, from - to);
+    return v_and(w, v_set8(mask));
 }
+
+LS_INLINE vi low_bits(vi w, int shift, int mask) { return bits_to(w, shift, 0, mask); }
 
 /* Bits 4k to 4k + 3 of each word, a byte each, times 2^up. */
 LS_INLINE vi four_bits(vi w, int k, int up)

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /* per_token.c - both engines over one sequence, in lockstep.
  *
- * Tokens first: nothing is evaluated unless both sides see the same ids. Then batch by batch, the
- * rows of both engines being compared as they come, so that memory does not grow with the number
+ * Tokens first: nothing is evaluated unless both sides see the same ids. Then batch by batch, by
+ * both engines at once if there are processors for both, the rows of both engines being compared as they come, so that memory does not grow with the number
  * of logits. Whose failure it is decides what it means: the reference's is a verdict
  * (INCONCLUSIVE), the subject's is an error.
  */
@@ -27,8 +27,9 @@ typedef struct run {
     ls_findings                 f;
     bool                        reference_failed;
     size_t                      n_prompt, n_batch;
-    size_t                      pos;     /* tokens evaluated so far */
-    ls_pool                    *pool;    /* compares; NULL: one row at a time is compared here */
+    size_t                      pos;   /* tokens evaluated so far */
+    ls_pool                    *pool;  /* compares; NULL: one row at a time is compared here */
+    ls_pool                    *sides; /* evaluates both sides at once; NULL: one after the other */
     float                      *held[2]; /* [n_held][vocab] of each engine */
     size_t                      n_held;
 } run;
@@ -172,6 +173,17 @@ static ls_status prepare_threads(run *v, ls_error *err)
     return ls_pool_create(&v->pool, n < MAX_THREADS ? n : MAX_THREADS, err);
 }
 
+/* Engines that have processors enough for both work at once; else they would only take them from
+ * each other. */
+static ls_status prepare_sides(run *v, ls_error *err)
+{
+    const ls_per_token_result *r = v->r;
+    const int32_t              s = r->subject_info.n_threads, t = r->reference_info.n_threads;
+    if (!v->subject || !v->reference || s < 1 || t < 1) return LS_OK;
+    if ((int64_t)s + t > ls_pool_processors()) return LS_OK;
+    return ls_pool_create(&v->sides, 2, err);
+}
+
 static ls_status prepare(run *v, ls_error *err)
 {
     ls_per_token_result *r = v->r;
@@ -181,6 +193,7 @@ static ls_status prepare(run *v, ls_error *err)
     if (v->opt->batch && v->opt->batch < v->n_batch) v->n_batch = v->opt->batch;
     r->n_batch = v->n_batch;
     LS_TRY(prepare_threads(v, err));
+    LS_TRY(prepare_sides(v, err));
     LS_TRY(ls_alloc(&r->positions, r->coverage.positions_planned, sizeof(*r->positions),
                     "the positions", err));
     return ls_alloc(&r->decoded, (size_t)v->opt->max_tokens, sizeof(*r->decoded),
@@ -189,14 +202,42 @@ static ls_status prepare(run *v, ls_error *err)
 
 /* ---- evaluating and comparing ---- */
 
-static ls_status eval_one(run *v, ls_engine *e, const int32_t *ids, size_t n, ls_error *err)
+/* The same tokens for both sides: number 0, which the caller's thread waits for, is the reference,
+ * because an interrupt is that thread's; number 1 is the subject. */
+typedef struct evaluation {
+    ls_engine     *engines[2];
+    const int32_t *ids;
+    size_t         n;
+    ls_status      status[2];
+    ls_error       cause[2];
+} evaluation;
+
+static void eval_sides(void *ctx, size_t begin, size_t end, int thread)
 {
-    ls_error  cause = {0};
-    ls_status status;
-    if (!e) return LS_OK;
-    LS_TRY(check_cancelled(v, err));
-    status = ls_engine_eval(e, ids, n, &cause);
-    return status == LS_OK ? LS_OK : side_failed(v, e, status, &cause, err);
+    evaluation *e = ctx;
+    (void)thread;
+    for (size_t k = begin; k < end; k++) {
+        if (e->engines[k]) e->status[k] = ls_engine_eval(e->engines[k], e->ids, e->n, &e->cause[k]);
+    }
+}
+
+/* One after the other, the reference does not begin if the subject fails. */
+static ls_status evaluate(run *v, const int32_t *ids, size_t n, ls_error *err)
+{
+    evaluation e = {.engines = {v->reference, v->subject}, .ids = ids, .n = n};
+    if (v->sides) {
+        LS_TRY(check_cancelled(v, err));
+        ls_pool_run(v->sides, eval_sides, &e, 2, 1);
+    }
+    for (size_t k = 2; k-- > 0;) {
+        if (!v->sides && e.engines[k]) {
+            LS_TRY(check_cancelled(v, err));
+            eval_sides(&e, k, k + 1, 0);
+        }
+        if (e.status[k] != LS_OK)
+            return side_failed(v, e.engines[k], e.status[k], &e.cause[k], err);
+    }
+    return LS_OK;
 }
 
 static ls_status fetch(run *v, ls_engine *e, size_t i, const float **row, ls_error *err)
@@ -300,8 +341,7 @@ static ls_status step_held(run *v, const int32_t *ids, size_t first, size_t n, l
 /* Evaluate n tokens on both sides and take their rows. */
 static ls_status step(run *v, const int32_t *ids, size_t n, ls_error *err)
 {
-    LS_TRY(eval_one(v, v->subject, ids, n, err));
-    LS_TRY(eval_one(v, v->reference, ids, n, err));
+    LS_TRY(evaluate(v, ids, n, err));
     for (size_t i = 0, k; i < n; i += k) {
         const float *s, *t;
         k = 1;
@@ -386,6 +426,7 @@ ls_status ls_verify_per_token(ls_per_token_result *result, ls_engine *subject, l
     if (reference) result->reference_stats = ls_engine_get_stats(reference);
     ls_decide(result, &opt->budget, &v.f);
     ls_pool_destroy(v.pool);
+    ls_pool_destroy(v.sides);
     free(v.held[0]);
     free(v.held[1]);
     return status;

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 # processes.sh - the real llama.cpp is killed while it evaluates, or its user is: the exit code, one
-# message, and no process left behind.
+# message, and no process left behind. With a thread each and two processors both engines evaluate at once, with one
+# processor in turn: the numbers are the same.
 . "$(dirname "$0")/lib.sh"
 need_reference
 model fables-llama-5m-Q8_0.gguf
@@ -65,4 +66,17 @@ ended 143 "terminated"
 start
 kill -KILL $pid # not even a word of farewell
 ended 137 "killed verifier"
+
+# positions NAME COMMAND...: what was measured at each position
+positions() {
+    expect 0 "$1" "${@:2}" "$LS" crossval per-token -m "$MODEL" -p "$text" --max-tokens 5 --threads 1 --batch 16 \
+        --against llama -q --format json
+    json "$T/o" positions >"$T/$1"
+    (($(wc -c <"$T/$1") > 1000)) || fail "$1: no positions"
+}
+cpu=$(taskset -cp $$ | sed 's/.*: *\([0-9]*\).*/\1/')
+positions both env
+positions in_turn taskset -c "$cpu"
+cmp "$T/both" "$T/in_turn" || fail "engines at once and in turn: not the same numbers"
+n_checked=$((n_checked + 1))
 finish
