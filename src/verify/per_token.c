@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 /* per_token.c - both engines over one sequence, in lockstep.
  *
- * Tokens first: nothing is evaluated unless both sides see the same ids. Then batch by batch, by
- * both engines at once if there are processors for both, the rows of both engines being compared as they come, so that memory does not grow with the number
- * of logits. Whose failure it is decides what it means: the reference's is a verdict
- * (INCONCLUSIVE), the subject's is an error.
+ * Tokens first: nothing is evaluated unless both sides see the same ids. Then batch by batch, on
+ * both sides at once if there are processors for both, the rows of both engines being compared as
+ * they come, so that memory does not grow with the number of logits. Whose failure it is decides
+ * what it means: the reference's is a verdict (INCONCLUSIVE), the subject's is an error.
  */
 #include <math.h>
 #include <stdio.h>
